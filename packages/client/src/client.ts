@@ -1,0 +1,236 @@
+// The API of a cluster in typed calls. How a request travels is the transport's, when it is
+// repeated is the retries'; this file only knows paths, bodies and answers.
+
+import { randomUUID } from 'node:crypto';
+import { ClusterError, type Observation } from '@engram/model';
+import { decodeEmbedding, encodeEmbedding, numbersOf } from './embedding.ts';
+import { PartialFailure } from './errors.ts';
+import { HttpTransport } from './http-transport.ts';
+import { errorOf, itemErrorsOf, problemOf } from './problem.ts';
+import { withRetries } from './retry.ts';
+import type { Transport, TransportRequest, TransportResponse } from './transport.ts';
+import type {
+  CallOptions,
+  ClusterStatus,
+  CreatedSpace,
+  CreateSpaceOptions,
+  DeleteOptions,
+  DeleteResult,
+  PutOptions,
+  PutResult,
+  RecallHit,
+  RecallQuery,
+  RecallResult,
+  SpaceStatus,
+  SpaceSummary,
+  StoredObservation,
+} from './types.ts';
+
+/** Longer than the cluster waits for an acknowledgement level when it is not told otherwise. */
+const TIMEOUT_MS = 30_000;
+const RETRIES = 4;
+
+export interface ClientOptions {
+  /** One gateway, or several: the next one is asked when one cannot be reached. */
+  readonly url: string | readonly string[];
+  /** For one try of one gateway; default 30 000. */
+  readonly timeoutMs?: number;
+  /** Tries after the first one; default 4. */
+  readonly retries?: number;
+  /** Instead of HTTP. */
+  readonly transport?: Transport;
+}
+
+/**
+ * A client holds no resources of its own, so there is nothing to close. Every call may throw
+ * ClusterError (the cluster refused), ConnectionError (nobody answered) or its signal's reason.
+ */
+export class EngramClient {
+  readonly #transport: Transport;
+  readonly #timeoutMs: number;
+  readonly #retries: number;
+
+  constructor({ url, timeoutMs = TIMEOUT_MS, retries = RETRIES, transport }: ClientOptions) {
+    this.#transport = transport ?? new HttpTransport(typeof url === 'string' ? [url] : url);
+    this.#timeoutMs = timeoutMs;
+    this.#retries = retries;
+  }
+
+  /** Makes a space, or finds the same one there. @throws ClusterError SPACE_DIFFERS */
+  async createSpace(
+    space: string,
+    options: CreateSpaceOptions,
+    { signal }: CallOptions = {},
+  ): Promise<CreatedSpace> {
+    const body = JSON.stringify(options);
+    const response = await this.#call({ method: 'PUT', path: pathOf(space), body }, signal);
+    return { ...(response.body as SpaceSummary), created: response.status === 201 };
+  }
+
+  async space(space: string, { signal }: CallOptions = {}): Promise<SpaceStatus> {
+    const response = await this.#call({ method: 'GET', path: pathOf(space) }, signal);
+    return response.body as SpaceStatus;
+  }
+
+  /** Every space, one page of the list in memory at a time. */
+  async *spaces({
+    pageSize,
+    signal,
+  }: CallOptions & { readonly pageSize?: number } = {}): AsyncGenerator<SpaceSummary, void> {
+    let cursor: string | undefined;
+    do {
+      const query = { limit: pageSize, cursor };
+      const { body } = await this.#call({ method: 'GET', path: '/v1/spaces', query }, signal);
+      const page = body as { spaces: SpaceSummary[]; nextCursor?: string | null };
+      yield* page.spaces;
+      cursor = page.nextCursor ?? undefined;
+    } while (cursor !== undefined);
+  }
+
+  async deleteSpace(space: string, { signal }: CallOptions = {}): Promise<void> {
+    await this.#call({ method: 'DELETE', path: pathOf(space) }, signal);
+  }
+
+  /**
+   * Writes observations; a repetition of a lost request is stored once. The embeddings may be
+   * used again as soon as the call was made.
+   * @throws PartialFailure when some are refused, unless `onPartial` is `return`
+   * @throws ClusterError NOTHING_ACCEPTED when all are, with the PartialFailure as its cause
+   */
+  async put(
+    space: string,
+    observations: readonly Observation[],
+    options: PutOptions = {},
+  ): Promise<PutResult> {
+    const { ack, atomic, lane, ackTimeoutMs, encoding = 'base64', onPartial = 'throw' } = options;
+    const body = JSON.stringify({
+      observations: observations.map((observation) => ({
+        ...(lane === undefined ? {} : { lane }),
+        ...observation,
+        embedding: encodeEmbedding(observation.embedding, encoding),
+      })),
+    });
+    const request: TransportRequest = {
+      method: 'POST',
+      path: `${pathOf(space)}/observations`,
+      query: { ack, atomic, timeoutMs: ackTimeoutMs },
+      body,
+      idempotencyKey: options.idempotencyKey ?? randomUUID(),
+    };
+    const response = await this.#exchange(request, options.signal, ackTimeoutMs);
+    const result = putResultOf(response, observations.length);
+    if (result === undefined) throw errorOf(response, asked(request));
+    if (result.rejected === 0 || onPartial === 'return') return result;
+    const failure = new PartialFailure(result);
+    if (result.accepted > 0) throw failure;
+    throw new ClusterError('NOTHING_ACCEPTED', failure.message, { cause: failure });
+  }
+
+  /** @throws ClusterError OBSERVATION_NOT_FOUND */
+  async get(space: string, id: string, { signal }: CallOptions = {}): Promise<StoredObservation> {
+    const { body } = await this.#call({ method: 'GET', path: pathOf(space, id) }, signal);
+    const stored = body as StoredObservation;
+    return { ...stored, embedding: decodeEmbedding(stored.embedding) ?? new Float32Array(0) };
+  }
+
+  /** Accepted also when there is no such observation: the log is not asked. */
+  async delete(space: string, id: string, options: DeleteOptions = {}): Promise<DeleteResult> {
+    const { ack, ackTimeoutMs, signal } = options;
+    const query = { ack, timeoutMs: ackTimeoutMs };
+    const request: TransportRequest = { method: 'DELETE', path: pathOf(space, id), query };
+    return (await this.#call(request, signal, ackTimeoutMs)).body as DeleteResult;
+  }
+
+  /** The nearest observations of one space, best first. */
+  async recall(
+    space: string,
+    query: RecallQuery,
+    { signal }: CallOptions = {},
+  ): Promise<RecallResult> {
+    return this.#recall(`${pathOf(space)}/recall`, query, signal);
+  }
+
+  /** The nearest observations of several spaces, merged; every hit names its space. */
+  async recallSpaces(
+    spaces: readonly string[],
+    query: RecallQuery,
+    { signal }: CallOptions = {},
+  ): Promise<RecallResult> {
+    return this.#recall('/v1/recall', { ...query, spaces }, signal);
+  }
+
+  async cluster({ signal }: CallOptions = {}): Promise<ClusterStatus> {
+    return (await this.#call({ method: 'GET', path: '/v1/cluster' }, signal)).body as ClusterStatus;
+  }
+
+  async #recall(
+    path: string,
+    query: RecallQuery & { readonly spaces?: readonly string[] },
+    signal: AbortSignal | undefined,
+  ): Promise<RecallResult> {
+    const body = JSON.stringify({ ...query, embedding: numbersOf(query.embedding) });
+    const response = await this.#call({ method: 'POST', path, body }, signal, query.waitMs);
+    const result = response.body as RecallResult;
+    return { ...result, results: result.results.map(withFloats) };
+  }
+
+  async #call(
+    request: TransportRequest,
+    signal: AbortSignal | undefined,
+    serverWaitMs?: number,
+  ): Promise<TransportResponse> {
+    const response = await this.#exchange(request, signal, serverWaitMs);
+    if (response.status < 200 || response.status > 299) throw errorOf(response, asked(request));
+    return response;
+  }
+
+  async #exchange(
+    request: TransportRequest,
+    signal: AbortSignal | undefined,
+    serverWaitMs = 0,
+  ): Promise<TransportResponse> {
+    // The cluster may use up its own deadline; this one is for a cluster that says nothing.
+    const limits = { timeoutMs: this.#timeoutMs + serverWaitMs, signal };
+    return withRetries(() => this.#transport.exchange(request, limits), {
+      retries: this.#retries,
+      signal,
+    });
+  }
+}
+
+function pathOf(space: string, id?: string): string {
+  const path = `/v1/spaces/${segment(space)}`;
+  return id === undefined ? path : `${path}/observations/${segment(id)}`;
+}
+
+/** A part of a path. `.` and `..` survive encoding and would be resolved away by the URL parser. */
+function segment(text: string): string {
+  if (text === '.' || text === '..')
+    throw new ClusterError('INVALID_PARAMETER', 'this name cannot stand in a path', {
+      pointer: '#path',
+      hint: 'an observation called "." or ".." can be written and recalled, but not named in a URL',
+    });
+  return encodeURIComponent(text);
+}
+
+function asked({ method, path }: TransportRequest): string {
+  return `${method} ${path}`;
+}
+
+/** The outcome of a batch, also when all of it was refused; undefined when it was not judged. */
+function putResultOf(response: TransportResponse, sent: number): PutResult | undefined {
+  const { status, body } = response;
+  const errors = itemErrorsOf(body);
+  const told = problemOf(body) as Partial<PutResult>;
+  const errorsTruncated = told.errorsTruncated === true;
+  if (status >= 200 && status <= 299)
+    return { ...(body as PutResult), errors, errorsTruncated, rejected: told.rejected ?? 0 };
+  if (status === 422 && errors.length > 0)
+    return { accepted: 0, rejected: told.rejected ?? sent, errors, errorsTruncated };
+  return undefined;
+}
+
+function withFloats(hit: RecallHit): RecallHit {
+  const embedding = decodeEmbedding(hit.embedding);
+  return embedding === undefined ? hit : { ...hit, embedding };
+}

@@ -1,0 +1,35 @@
+import type { PutResult } from './types.ts';
+
+/** Why no answer came: the connection failed, or none came in time. */
+export type ConnectionFault = 'unreachable' | 'timeout';
+
+/** No gateway answered. Whether a request was carried out is then unknown. */
+export class ConnectionError extends Error {
+  override readonly name = 'ConnectionError';
+  readonly fault: ConnectionFault;
+  /** The urls that were tried, in that order. */
+  readonly urls: readonly string[];
+
+  constructor(fault: ConnectionFault, urls: readonly string[], cause: unknown) {
+    const where = urls.join(', ');
+    super(fault === 'timeout' ? `${where} did not answer in time` : `${where} cannot be reached`, {
+      cause,
+    });
+    this.fault = fault;
+    this.urls = urls;
+  }
+}
+
+/** Some observations of a batch were refused; the others are stored. */
+export class PartialFailure extends Error {
+  override readonly name = 'PartialFailure';
+  readonly result: PutResult;
+
+  constructor(result: PutResult) {
+    const { accepted, rejected, errors } = result;
+    const [first] = errors;
+    const why = first === undefined ? '' : `: ${first.code} at ${first.index}, ${first.detail}`;
+    super(`${rejected} of ${accepted + rejected} observations were refused${why}`);
+    this.result = result;
+  }
+}

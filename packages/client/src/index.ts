@@ -1,0 +1,26 @@
+export { EngramClient } from './client.ts';
+export type { ClientOptions } from './client.ts';
+export { ConnectionError, PartialFailure } from './errors.ts';
+export type { ConnectionFault } from './errors.ts';
+export type { Method, Transport, TransportRequest, TransportResponse } from './transport.ts';
+export { RECALL_FIELDS } from './types.ts';
+export type {
+  CallOptions,
+  ClusterMember,
+  ClusterPartition,
+  ClusterStatus,
+  CreatedSpace,
+  CreateSpaceOptions,
+  DeleteOptions,
+  DeleteResult,
+  EmbeddingEncoding,
+  PutOptions,
+  PutResult,
+  RecallField,
+  RecallHit,
+  RecallQuery,
+  RecallResult,
+  SpaceStatus,
+  SpaceSummary,
+  StoredObservation,
+} from './types.ts';

@@ -1,0 +1,62 @@
+import { ClusterError, ERRORS, type ErrorCode, type ItemError } from '@engram/model';
+import type { TransportResponse } from './transport.ts';
+import type { Problem } from './types.ts';
+
+/** The body as a problem; empty when it is something else. */
+export function problemOf(body: unknown): Problem {
+  return isObject(body) ? body : {};
+}
+
+/** Rebuilds the cluster's error from an answer that is not a success. */
+export function errorOf(response: TransportResponse, asked: string): ClusterError {
+  const problem = problemOf(response.body);
+  const code = isErrorCode(problem.code) ? problem.code : codeOfStatus(response.status);
+  const [first] = Array.isArray(problem.errors) ? (problem.errors as unknown[]) : [];
+  const pointer = isObject(first) && typeof first['pointer'] === 'string' ? first['pointer'] : '';
+  return new ClusterError(code, problem.detail ?? `${asked} was answered ${response.status}`, {
+    ...(pointer === '' ? {} : { pointer }),
+    ...(typeof problem.hint === 'string' ? { hint: problem.hint } : {}),
+    details: {
+      status: response.status,
+      ...(response.retryAfterMs === undefined ? {} : { retryAfterMs: response.retryAfterMs }),
+    },
+  });
+}
+
+/** The errors of an answer that name a place in the batch. */
+export function itemErrorsOf(body: unknown): ItemError[] {
+  const { errors } = problemOf(body);
+  return Array.isArray(errors) ? errors.filter(isItemError) : [];
+}
+
+function isItemError(value: unknown): value is ItemError {
+  return isObject(value) && Number.isInteger(value['index']) && typeof value['code'] === 'string';
+}
+
+function isErrorCode(value: unknown): value is ErrorCode {
+  return typeof value === 'string' && Object.hasOwn(ERRORS, value);
+}
+
+/** A proxy in between knows no codes: the nearest one that keeps the retry class right. */
+function codeOfStatus(status: number): ErrorCode {
+  switch (status) {
+    case 404:
+      return 'ROUTE_NOT_FOUND';
+    case 408:
+    case 504:
+      return 'REQUEST_TIMEOUT';
+    case 413:
+      return 'BODY_TOO_LARGE';
+    case 429:
+      return 'BACKPRESSURE';
+    case 502:
+    case 503:
+      return 'SHUTTING_DOWN';
+    default:
+      return 'INTERNAL';
+  }
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,163 @@
+import type { AckLevel, Engine, ErrorCode, ItemError, Lane, Metadata, Metric } from '@engram/model';
+
+/** What a caller chooses for a space; the cluster fills in what is left out. */
+export interface CreateSpaceOptions {
+  readonly dimension: number;
+  readonly metric?: Metric;
+  readonly m?: number;
+  readonly efConstruction?: number;
+}
+
+/** A space as the list shows it. */
+export interface SpaceSummary {
+  readonly space: string;
+  readonly dimension: number;
+  readonly metric: Metric;
+  readonly engine: Engine;
+  readonly m: number;
+  readonly efConstruction: number;
+  readonly createdAt: string;
+}
+
+export interface CreatedSpace extends SpaceSummary {
+  /** False when the same space was there before. */
+  readonly created: boolean;
+}
+
+/** A space with what its owners say about it. */
+export interface SpaceStatus extends SpaceSummary {
+  readonly count: number;
+  /** Observations that are in a graph already; the others are searched exactly. */
+  readonly indexed: number;
+  readonly owners: readonly string[];
+  readonly watermark: string;
+  readonly bytes: number;
+}
+
+/** How numbers travel: base64 of float32 is a third of the decimal text and exact. */
+export type EmbeddingEncoding = 'base64' | 'numbers';
+
+export interface CallOptions {
+  readonly signal?: AbortSignal;
+}
+
+export interface PutOptions extends CallOptions {
+  /** How far the write must be before the answer; default `logged`, the cluster's own. */
+  readonly ack?: AckLevel;
+  /** All or nothing. */
+  readonly atomic?: boolean;
+  /** Lane of the observations that name none. */
+  readonly lane?: Lane;
+  /** Default: a random one, so that a retry of this call is stored once. */
+  readonly idempotencyKey?: string;
+  /** How long the cluster may wait for `ack` before it answers with less. */
+  readonly ackTimeoutMs?: number;
+  readonly encoding?: EmbeddingEncoding;
+  /** Whether refused observations throw (default) or are only told in the result. */
+  readonly onPartial?: 'throw' | 'return';
+}
+
+export interface PutResult {
+  readonly accepted: number;
+  readonly rejected: number;
+  /** Token for `minPosition`; missing when nothing was accepted. */
+  readonly position?: string;
+  /** The level that was reached, which may be less than asked. */
+  readonly ack?: AckLevel;
+  readonly errors: readonly ItemError[];
+  /** True when more were refused than `errors` lists. */
+  readonly errorsTruncated: boolean;
+}
+
+export interface DeleteOptions extends CallOptions {
+  readonly ack?: AckLevel;
+  readonly ackTimeoutMs?: number;
+}
+
+export interface DeleteResult {
+  readonly position: string;
+  readonly ack: AckLevel;
+}
+
+export interface StoredObservation {
+  readonly id: string;
+  readonly embedding: Float32Array;
+  readonly metadata?: Metadata;
+  readonly timestamp?: number;
+  readonly position: string;
+}
+
+export const RECALL_FIELDS = ['metadata', 'embedding', 'timestamp'] as const;
+export type RecallField = (typeof RECALL_FIELDS)[number];
+
+export interface RecallQuery {
+  readonly embedding: readonly number[] | Float32Array;
+  readonly k: number;
+  /** Breadth of the graph search; more is slower and finds more. */
+  readonly ef?: number;
+  readonly filter?: Readonly<Record<string, unknown>>;
+  /** Do not answer from an older state than this write's. */
+  readonly minPosition?: string;
+  readonly waitMs?: number;
+  readonly include?: readonly RecallField[];
+}
+
+export interface RecallHit {
+  readonly id: string;
+  readonly score: number;
+  /** Present when several spaces were asked. */
+  readonly space?: string;
+  readonly metadata?: Metadata;
+  readonly embedding?: Float32Array;
+  readonly timestamp?: number;
+}
+
+export interface RecallResult {
+  readonly results: readonly RecallHit[];
+  readonly shards: {
+    readonly asked: number;
+    readonly answered: number;
+    readonly ids: readonly string[];
+  };
+  readonly watermark: string;
+  /** True when a shard did not answer and results may be missing. */
+  readonly degraded: boolean;
+  readonly tookMs: number;
+}
+
+export interface ClusterMember {
+  readonly id: string;
+  readonly role: string;
+  readonly state?: string;
+  readonly url?: string;
+  readonly partitions?: number;
+  readonly ready?: number;
+  readonly lag?: number;
+}
+
+export interface ClusterPartition {
+  readonly partition: number;
+  readonly owner?: string;
+  readonly ready?: boolean;
+}
+
+/** A version of the cluster may leave out members or add to them. */
+export interface ClusterStatus {
+  readonly cluster: string;
+  readonly epoch: number;
+  readonly partitionCount: number;
+  readonly members: readonly ClusterMember[];
+  readonly partitions?: readonly ClusterPartition[];
+  readonly degraded: boolean;
+}
+
+/** RFC 9457 body of a refused request; every member may be missing when a proxy answered. */
+export interface Problem {
+  readonly title?: string;
+  readonly status?: number;
+  readonly detail?: string;
+  readonly code?: ErrorCode | (string & {});
+  readonly errors?: readonly unknown[];
+  readonly hint?: string;
+  readonly retryable?: boolean;
+}

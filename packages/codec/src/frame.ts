@@ -1,0 +1,161 @@
+// The batch frame: the unit that travels from a gateway or a direct publisher through the log to a
+// worker thread. FRAME.md beside this package is its published description; keep the two together.
+//
+//   F1. All numbers are little-endian, and every column starts at a multiple of its element size,
+//       so that a frame in an aligned buffer is read by views, without copying an embedding.
+//   F2. The columns fill the frame exactly: a truncated or padded frame is refused as a whole.
+//   F3. Whatever the bytes, decoding throws INVALID_FRAME or gives a frame whose accessors are safe.
+
+import { ClusterError } from '@engram/model';
+
+const MAGIC = 0x46_47_4e_45; // the bytes "ENGF" read as a little-endian u32
+const VERSION = 1;
+const ELEMENT_F32 = 0;
+export const FRAME_HEADER_BYTES = 32;
+
+/** One batch of observations and deletes of one space, as views over its buffer. */
+export interface Frame {
+  /** Length of each embedding; 0 in a frame that only deletes. */
+  readonly dimension: number;
+  readonly putCount: number;
+  readonly deleteCount: number;
+  /** `putCount × dimension` values, one embedding after the other. */
+  readonly embeddings: Float32Array;
+  /** Milliseconds since 1970 for each put; NaN where none was given. */
+  readonly timestamps: Float64Array;
+  /** The ids of the puts, then those of the deletes. */
+  id(index: number): string;
+  /** JSON text of a put's metadata; undefined where none was given. */
+  metadata(index: number): string | undefined;
+}
+
+/** Byte offsets of the columns for given counts. */
+export function frameLayout(putCount: number, deleteCount: number, dimension: number) {
+  const timestamps = FRAME_HEADER_BYTES;
+  const embeddings = timestamps + putCount * 8;
+  const idEnds = embeddings + putCount * dimension * 4;
+  const metadataEnds = idEnds + (putCount + deleteCount) * 4;
+  const text = metadataEnds + putCount * 4;
+  return { timestamps, embeddings, idEnds, metadataEnds, text };
+}
+
+export interface FrameColumns {
+  readonly dimension: number;
+  readonly ids: readonly string[];
+  readonly deletes: readonly string[];
+  /** At least `ids.length × dimension` values; only those are copied. */
+  readonly embeddings: Float32Array;
+  readonly timestamps: readonly number[];
+  readonly metadata: readonly (string | undefined)[];
+}
+
+/** Encodes columns that were validated before; one allocation, owned by the caller. */
+export function encodeFrame(columns: FrameColumns): Uint8Array {
+  const { ids, deletes, dimension } = columns;
+  const putCount = ids.length;
+  const layout = frameLayout(putCount, deletes.length, dimension);
+  const idText = Buffer.from(ids.join('') + deletes.join(''), 'utf8');
+  const metadataText = Buffer.from(columns.metadata.map((text) => text ?? '').join(''), 'utf8');
+  const bytes = Buffer.alloc(layout.text + idText.length + metadataText.length);
+
+  bytes.writeUInt32LE(MAGIC, 0);
+  bytes.writeUInt8(VERSION, 4);
+  bytes.writeUInt8(ELEMENT_F32, 5);
+  bytes.writeUInt32LE(putCount, 8);
+  bytes.writeUInt32LE(deletes.length, 12);
+  bytes.writeUInt32LE(dimension, 16);
+  bytes.writeUInt32LE(idText.length, 20);
+  bytes.writeUInt32LE(metadataText.length, 24);
+  for (let i = 0; i < putCount; i++)
+    bytes.writeDoubleLE(columns.timestamps[i] ?? NaN, layout.timestamps + i * 8);
+  const slab = columns.embeddings;
+  bytes.set(
+    new Uint8Array(slab.buffer, slab.byteOffset, putCount * dimension * 4),
+    layout.embeddings,
+  );
+  let end = 0;
+  let cursor = layout.idEnds;
+  for (const id of ids) cursor = bytes.writeUInt32LE((end += Buffer.byteLength(id)), cursor);
+  for (const id of deletes) cursor = bytes.writeUInt32LE((end += Buffer.byteLength(id)), cursor);
+  end = 0;
+  for (const text of columns.metadata)
+    cursor = bytes.writeUInt32LE((end += text === undefined ? 0 : Buffer.byteLength(text)), cursor);
+  bytes.set(idText, layout.text);
+  bytes.set(metadataText, layout.text + idText.length);
+  return bytes;
+}
+
+/** True when the bytes claim to be a frame; decoding may still refuse them. */
+export function looksLikeFrame(bytes: Uint8Array): boolean {
+  return (
+    bytes.length >= 4 &&
+    bytes[0] === 0x45 &&
+    bytes[1] === 0x4e &&
+    bytes[2] === 0x47 &&
+    bytes[3] === 0x46
+  );
+}
+
+/**
+ * Reads a frame in place. The views share the given buffer when it is aligned to 8 bytes (as a
+ * buffer of its own is), else the bytes are copied once.
+ * @throws ClusterError INVALID_FRAME
+ */
+export function decodeFrame(given: Uint8Array): Frame {
+  const bytes = given.byteOffset % 8 === 0 ? given : new Uint8Array(given);
+  if (!looksLikeFrame(bytes) || bytes.length < FRAME_HEADER_BYTES)
+    throw invalid('it does not start with a frame header');
+  const { buffer, byteOffset, byteLength } = bytes;
+  const view = new DataView(buffer, byteOffset, byteLength);
+  if (view.getUint8(4) !== VERSION) throw invalid(`version ${view.getUint8(4)} is not known`);
+  if (view.getUint8(5) !== ELEMENT_F32)
+    throw invalid(`element type ${view.getUint8(5)} is not known; 0 is float32`);
+  const putCount = view.getUint32(8, true);
+  const deleteCount = view.getUint32(12, true);
+  const dimension = view.getUint32(16, true);
+  const idBytes = view.getUint32(20, true);
+  const metadataBytes = view.getUint32(24, true);
+  if (putCount > 0 && dimension === 0) throw invalid('its dimension is 0');
+  // Bounded one by one first, so that the products below stay exact integers.
+  if (putCount > byteLength || deleteCount > byteLength || dimension > byteLength)
+    throw invalid('its counts exceed its length');
+  const layout = frameLayout(putCount, deleteCount, dimension);
+  if (layout.text + idBytes + metadataBytes !== byteLength)
+    throw invalid(
+      `it has ${byteLength} bytes where its header says ${layout.text + idBytes + metadataBytes}`,
+    );
+  const idEnds = new Uint32Array(buffer, byteOffset + layout.idEnds, putCount + deleteCount);
+  const metadataEnds = new Uint32Array(buffer, byteOffset + layout.metadataEnds, putCount);
+  checkEnds(idEnds, idBytes, 'id');
+  checkEnds(metadataEnds, metadataBytes, 'metadata');
+  const text = Buffer.from(buffer, byteOffset + layout.text, idBytes + metadataBytes);
+  return {
+    dimension,
+    putCount,
+    deleteCount,
+    embeddings: new Float32Array(buffer, byteOffset + layout.embeddings, putCount * dimension),
+    timestamps: new Float64Array(buffer, byteOffset + layout.timestamps, putCount),
+    id(index) {
+      return text.toString('utf8', index === 0 ? 0 : idEnds[index - 1], idEnds[index]);
+    },
+    metadata(index) {
+      const start = index === 0 ? 0 : metadataEnds[index - 1]!;
+      const end = metadataEnds[index]!;
+      return start === end ? undefined : text.toString('utf8', idBytes + start, idBytes + end);
+    },
+  };
+}
+
+/** Ends must rise and finish at the column's length, else a later slice would read a neighbour. */
+function checkEnds(ends: Uint32Array, total: number, column: string): void {
+  let before = 0;
+  for (const end of ends) {
+    if (end < before) throw invalid(`its ${column} ends fall`);
+    before = end;
+  }
+  if (before !== total) throw invalid(`its ${column} ends do not fill the column`);
+}
+
+function invalid(detail: string): ClusterError {
+  return new ClusterError('INVALID_FRAME', `the batch frame is malformed: ${detail}`);
+}

@@ -1,0 +1,26 @@
+export { encodeBatch, encodeDeletes, FRAME_BYTES_MAX } from './batch.ts';
+export type { BatchItem, BatchOptions, EncodedBatch, EncodedFrame } from './batch.ts';
+export { bodyKind, CONTENT_TYPES, readItems, sniffBodyKind } from './body.ts';
+export type { BodyKind } from './body.ts';
+export { embeddingFault, writeEmbedding } from './embedding.ts';
+export type { EmbeddingFault } from './embedding.ts';
+export { decodeFrame, encodeFrame, FRAME_HEADER_BYTES } from './frame.ts';
+export type { Frame, FrameColumns } from './frame.ts';
+export { parseJson } from './json.ts';
+export { encodeMetadata, metadataTextFault } from './metadata.ts';
+export { decodeWire, encodeWire } from './wire.ts';
+export { embeddingBytes, embeddingOf } from './shard-api.ts';
+export type {
+  AwaitReply,
+  AwaitRequest,
+  GetReply,
+  GetRequest,
+  Include,
+  RecallReply,
+  RecallRequest,
+  ShardMethod,
+  StatsReply,
+  StatsRequest,
+  StatusReply,
+  WireHit,
+} from './shard-api.ts';

@@ -1,0 +1,96 @@
+// What gateways ask of shards, over NATS request/reply in MessagePack. Embeddings are the bytes of
+// little-endian float32 values.
+
+import type { AckLevel, SpaceConfig } from '@engram/model';
+
+export type ShardMethod = 'recall' | 'get' | 'stats' | 'await' | 'status';
+
+export type Include = 'metadata' | 'embedding' | 'timestamp';
+
+export interface RecallRequest {
+  readonly config: SpaceConfig;
+  readonly embedding: Uint8Array;
+  readonly k: number;
+  readonly ef?: number;
+  /** As the client wrote it; the gateway has validated it. */
+  readonly filter?: unknown;
+  readonly include: readonly Include[];
+  /** Position token to wait for, and for how long. */
+  readonly minPosition?: string;
+  readonly waitMs: number;
+}
+
+export interface WireHit {
+  readonly id: string;
+  readonly score: number;
+  /** JSON text. */
+  readonly metadata?: string;
+  readonly embedding?: Uint8Array;
+  readonly timestamp?: number;
+}
+
+export interface RecallReply {
+  readonly hits: readonly WireHit[];
+  /** Position token up to which the shard has applied the space's partition. */
+  readonly watermark: string;
+  /** False while the shard still reads the log: hits may be missing. */
+  readonly isReady: boolean;
+}
+
+export interface GetRequest {
+  readonly config: SpaceConfig;
+  readonly id: string;
+  readonly minPosition?: string;
+  readonly waitMs: number;
+}
+
+export interface GetReply {
+  readonly found?: WireHit & { readonly sequence: number };
+  readonly watermark: string;
+  readonly isReady: boolean;
+}
+
+export interface StatsRequest {
+  readonly config: SpaceConfig;
+}
+
+export interface StatsReply {
+  readonly count: number;
+  readonly indexed: number;
+  readonly tombstones: number;
+  readonly bytes: number;
+  readonly watermark: string;
+  readonly isReady: boolean;
+}
+
+export interface AwaitRequest {
+  readonly config: SpaceConfig;
+  readonly position: string;
+  readonly level: Exclude<AckLevel, 'logged'>;
+  readonly timeoutMs: number;
+}
+
+export interface AwaitReply {
+  readonly isReached: boolean;
+}
+
+export interface StatusReply {
+  readonly held: readonly number[];
+  readonly ready: readonly number[];
+  readonly replaying: number;
+  readonly lag: Readonly<Record<string, number>>;
+  readonly spaces: number;
+  readonly observations: number;
+  readonly rssBytes: number;
+}
+
+/** The bytes of an embedding, shared with it. */
+export function embeddingBytes(embedding: Float32Array): Uint8Array {
+  return new Uint8Array(embedding.buffer, embedding.byteOffset, embedding.byteLength);
+}
+
+/** The embedding in some bytes; they are copied when they are not aligned. */
+export function embeddingOf(bytes: Uint8Array): Float32Array {
+  const aligned = bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes);
+  return new Float32Array(aligned.buffer, aligned.byteOffset, aligned.byteLength / 4);
+}

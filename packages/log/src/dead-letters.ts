@@ -1,0 +1,50 @@
+import type { ItemError } from '@engram/model';
+import { headers, NatsError } from 'nats';
+import type { LogConnection } from './connection.ts';
+import type { LogMessage } from './feed.ts';
+import { DEAD_LETTER_STREAM } from './streams.ts';
+
+const ERRORS_MAX = 100;
+const WRONG_LAST_SEQUENCE = 10_071;
+
+/** A header's value may have no line break; what a publisher sent may have. */
+function headerText(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, '?').slice(0, 512);
+}
+
+/**
+ * Keeps a message that could not be applied, whole, with the reason for each refused item. There is
+ * one dead letter for each entry of the log: a replay that meets the entry again adds none.
+ * @returns false when it was there before
+ */
+export async function writeDeadLetter(
+  connection: LogConnection,
+  message: Pick<LogMessage, 'stripe' | 'sequence' | 'subject' | 'contentType'>,
+  bytes: Uint8Array,
+  errors: readonly ItemError[],
+): Promise<boolean> {
+  const first = errors[0];
+  const head = headers();
+  head.set('Engram-Reason', first?.code ?? 'INTERNAL');
+  head.set('Engram-Detail', headerText(first?.detail ?? ''));
+  head.set('Engram-Subject', headerText(message.subject));
+  head.set('Engram-Sequence', String(message.sequence));
+  head.set(
+    'Engram-Errors',
+    headerText(JSON.stringify(errors.slice(0, ERRORS_MAX).map(({ index, code }) => [index, code]))),
+  );
+  head.set('Engram-Error-Count', String(errors.length));
+  if (message.contentType !== undefined) head.set('Content-Type', headerText(message.contentType));
+  try {
+    await connection.nc.jetstream().publish(`dlq.${message.stripe}.${message.sequence}`, bytes, {
+      headers: head,
+      expect: { streamName: DEAD_LETTER_STREAM, lastSubjectSequence: 0 },
+      timeout: 5_000,
+    });
+    return true;
+  } catch (error) {
+    if (error instanceof NatsError && error.api_error?.err_code === WRONG_LAST_SEQUENCE)
+      return false;
+    throw error;
+  }
+}

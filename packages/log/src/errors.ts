@@ -1,0 +1,31 @@
+import { ClusterError } from '@engram/model';
+import { ErrorCode, NatsError } from 'nats';
+
+/** "maximum bytes/messages exceeded", and the resource limits of the account or the server. */
+const FULL = new Set([10_077, 10_047, 10_023, 10_002, 10_028]);
+
+/** What a failed call to NATS means to a caller. */
+export function toLogError(error: unknown): ClusterError {
+  if (error instanceof ClusterError) return error;
+  if (error instanceof NatsError) {
+    const code = error.api_error?.err_code;
+    if (code !== undefined && FULL.has(code))
+      return new ClusterError('LOG_FULL', 'the log has no room', {
+        cause: error,
+        hint: 'raise ENGRAM_LOG_BYTES_MAX or add disk space; nothing that was accepted is lost',
+      });
+    return new ClusterError('LOG_UNAVAILABLE', 'the log did not take the entry', {
+      cause: error,
+      hint: 'whether it is stored is not known; send it again with the same Idempotency-Key',
+    });
+  }
+  return new ClusterError('LOG_UNAVAILABLE', 'the log cannot be reached', { cause: error });
+}
+
+export function isTimeout(error: unknown): boolean {
+  return error instanceof NatsError && error.code === (ErrorCode.Timeout as string);
+}
+
+export function isNoResponders(error: unknown): boolean {
+  return error instanceof NatsError && error.code === (ErrorCode.NoResponders as string);
+}

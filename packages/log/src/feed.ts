@@ -1,0 +1,327 @@
+// Reads some subjects of a stream from a sequence on, in order and without a gap.
+//
+//   D1. Every matching entry from `startSequence` on is delivered once, in ascending sequence.
+//   D2. No more is pulled than `room` allows, in messages and in bytes.
+//   D3. Whatever happens to the consumer or the connection, the feed goes on from the entry after
+//       the last one it delivered.
+//
+// The consumer acknowledges nothing: what has been applied is known from the watermark, never from
+// the server, whose consumer state a killed nats-server forgets. The library's own `consume()`
+// bounds a pull by messages or by bytes, not by both, and overruns its pending limit on large ones.
+
+import type { Lane, PartitionId } from '@engram/model';
+import { Repeater, type Clock, type Logger } from '@engram/runtime';
+import {
+  AckPolicy,
+  createInbox,
+  DeliverPolicy,
+  nanos,
+  type JetStreamManager,
+  type Msg,
+  type Subscription,
+} from 'nats';
+import type { LogConnection } from './connection.ts';
+import { parseSubject } from './subjects.ts';
+
+export interface LogMessage {
+  readonly stripe: number;
+  readonly sequence: number;
+  readonly partition: PartitionId;
+  readonly lane: Lane;
+  /** As the publisher wrote it, unchecked. */
+  readonly space: string;
+  readonly subject: string;
+  readonly contentType: string | undefined;
+  /** Owned by the receiver: a buffer of its own that may be transferred. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** When the log stored it, milliseconds since 1970. */
+  readonly storedAtMs: number;
+}
+
+export interface Room {
+  readonly messages: number;
+  readonly bytes: number;
+}
+
+export interface FeedOptions {
+  readonly stripe: number;
+  readonly stream: string;
+  readonly subjects: readonly string[];
+  readonly startSequence: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** What the receiver can still take; what is under way is already subtracted by the feed. */
+  readonly room: () => Room;
+  readonly onMessage: (message: LogMessage) => void;
+}
+
+/** No message is larger than this, so a pull of at least as many bytes always gets one. */
+const MESSAGE_BYTES_MAX = 1024 * 1024 + 64 * 1024;
+const PULL_MESSAGES_MAX = 512;
+const PULL_BYTES_MAX = 8 * 1024 * 1024;
+const PULLS_MAX = 2; // the next one is under way while the first is still being filled
+const PULL_EXPIRES_MS = 10_000;
+const HEARTBEAT_MS = 1_000;
+const WATCH_MS = 500;
+/** The server forgets a consumer that nobody pulled from for so long. */
+const INACTIVE_THRESHOLD_MS = 60_000;
+
+interface Pull {
+  messages: number;
+  bytes: number;
+}
+
+interface Consumer {
+  readonly name: string;
+  readonly inbox: string;
+  readonly subscription: Subscription;
+  readonly pulls: Map<string, Pull>;
+  /** The consumer sequence that must come next; another one is a gap. */
+  nextDelivery: number;
+  heardAtMs: number;
+}
+
+export class LogFeed implements AsyncDisposable {
+  readonly #connection: LogConnection;
+  readonly #options: FeedOptions;
+  readonly #watch: Repeater;
+  readonly #unlisten: () => void;
+  #jsm: JetStreamManager | undefined;
+  #consumer: Consumer | undefined;
+  #lastSequence: number;
+  #pullCount = 0;
+  #isClosed = false;
+  #resetCount = 0;
+
+  private constructor(connection: LogConnection, options: FeedOptions) {
+    this.#connection = connection;
+    this.#options = options;
+    this.#lastSequence = options.startSequence - 1;
+    this.#unlisten = connection.onReconnect(() => this.#reset('reconnected'));
+    this.#watch = new Repeater({
+      clock: options.clock,
+      intervalMs: WATCH_MS,
+      run: () => this.#ensureConsumer(),
+      onError: (error) => options.logger.warn({ err: error, stream: options.stream }, 'feed'),
+    });
+  }
+
+  /** Never fails on an absent server: the feed begins when it can. */
+  static start(connection: LogConnection, options: FeedOptions): LogFeed {
+    return new LogFeed(connection, options);
+  }
+
+  /** Sequence of the last entry delivered. */
+  get lastSequence(): number {
+    return this.#lastSequence;
+  }
+
+  get resetCount(): number {
+    return this.#resetCount;
+  }
+
+  /**
+   * The sequence up to which every matching entry has been delivered, and how many wait behind it.
+   * Undefined while the server cannot tell.
+   */
+  async progress(): Promise<{ completeTo: number; pending: number } | undefined> {
+    const consumer = this.#consumer;
+    if (consumer === undefined || !this.#connection.isConnected) return undefined;
+    const jsm = await this.#manager();
+    const { state } = await jsm.streams.info(this.#options.stream);
+    const info = await jsm.consumers.info(this.#options.stream, consumer.name);
+    if (consumer !== this.#consumer) return undefined;
+    // The head was read first: what it counts and the consumer no longer has pending was delivered.
+    const isDelivered = info.num_pending === 0 && info.delivered.stream_seq <= this.#lastSequence;
+    return {
+      completeTo: isDelivered ? Math.max(state.last_seq, this.#lastSequence) : this.#lastSequence,
+      pending: info.num_pending,
+    };
+  }
+
+  /** To be called when `room` has grown. */
+  pump(): void {
+    const consumer = this.#consumer;
+    if (consumer === undefined || this.#isClosed || !this.#connection.isConnected) return;
+    while (consumer.pulls.size < PULLS_MAX) {
+      let { messages, bytes } = this.#options.room();
+      for (const pull of consumer.pulls.values()) {
+        messages -= pull.messages;
+        bytes -= pull.bytes;
+      }
+      if (messages < 1 || bytes < MESSAGE_BYTES_MAX) return; // D2
+      this.#pull(consumer, {
+        messages: Math.min(messages, PULL_MESSAGES_MAX),
+        bytes: Math.min(bytes, PULL_BYTES_MAX),
+      });
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#unlisten();
+    await this.#watch.close();
+    await this.#drop(this.#consumer);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #pull(consumer: Consumer, pull: Pull): void {
+    const token = String(this.#pullCount++);
+    consumer.pulls.set(token, pull);
+    const request = {
+      batch: pull.messages,
+      max_bytes: pull.bytes,
+      expires: nanos(PULL_EXPIRES_MS),
+      idle_heartbeat: nanos(HEARTBEAT_MS),
+    };
+    this.#connection.nc.publish(
+      `$JS.API.CONSUMER.MSG.NEXT.${this.#options.stream}.${consumer.name}`,
+      JSON.stringify(request),
+      { reply: `${consumer.inbox}.${token}` },
+    );
+  }
+
+  #receive(consumer: Consumer, token: string, msg: Msg): void {
+    if (consumer !== this.#consumer || this.#isClosed) return;
+    consumer.heardAtMs = this.#options.clock.now();
+    const pull = consumer.pulls.get(token);
+    const place = msg.reply === undefined ? undefined : parseAckSubject(msg.reply);
+    if (place === undefined) {
+      this.#receiveStatus(consumer, token, msg);
+      return;
+    }
+    if (place.delivery !== consumer.nextDelivery) {
+      this.#reset(`gap: delivery ${place.delivery} where ${consumer.nextDelivery} was due`);
+      return;
+    }
+    consumer.nextDelivery++;
+    if (pull !== undefined) {
+      pull.messages -= 1;
+      pull.bytes = Math.max(0, pull.bytes - msg.data.length);
+      if (pull.messages === 0) consumer.pulls.delete(token);
+    }
+    this.#lastSequence = place.sequence;
+    const parts = parseSubject(msg.subject);
+    // The stream takes no other subjects; whatever could stand there is nobody's to read.
+    if (parts !== undefined)
+      this.#options.onMessage({
+        stripe: this.#options.stripe,
+        sequence: place.sequence,
+        ...parts,
+        subject: msg.subject,
+        contentType: msg.headers?.get('Content-Type'),
+        bytes: new Uint8Array(msg.data), // a copy: the socket's buffer is shared and not aligned
+        storedAtMs: place.storedAtMs,
+      });
+    this.pump();
+  }
+
+  #receiveStatus(consumer: Consumer, token: string, msg: Msg): void {
+    const code = msg.headers?.code ?? 0;
+    if (code === 100) return; // an idle heartbeat
+    consumer.pulls.delete(token);
+    const description = msg.headers?.description ?? '';
+    const isGone =
+      code === 503 ||
+      /consumer (deleted|not found)|leadership change|server shutdown/i.test(description);
+    if (isGone) this.#reset(`${code} ${description}`);
+    else this.pump();
+  }
+
+  async #ensureConsumer(): Promise<void> {
+    if (this.#isClosed || !this.#connection.isConnected) return;
+    const consumer = this.#consumer;
+    if (consumer !== undefined) {
+      const silentMs = this.#options.clock.now() - consumer.heardAtMs;
+      if (consumer.pulls.size > 0 && silentMs > 3 * HEARTBEAT_MS + WATCH_MS)
+        this.#reset(`silent for ${Math.round(silentMs)} ms`);
+      else if (consumer.pulls.size === 0) consumer.heardAtMs = this.#options.clock.now();
+      this.pump();
+    }
+    if (this.#consumer === undefined) await this.#create();
+  }
+
+  async #create(): Promise<void> {
+    const jsm = await this.#manager();
+    const { name } = await jsm.consumers.add(this.#options.stream, {
+      ack_policy: AckPolicy.None,
+      deliver_policy: DeliverPolicy.StartSequence,
+      opt_start_seq: this.#lastSequence + 1, // D3
+      filter_subjects: [...this.#options.subjects],
+      inactive_threshold: nanos(INACTIVE_THRESHOLD_MS),
+      mem_storage: true,
+      num_replicas: 1,
+    });
+    const inbox = createInbox();
+    const consumer: Consumer = {
+      name,
+      inbox,
+      subscription: this.#connection.nc.subscribe(`${inbox}.*`, {
+        callback: (error, msg) => {
+          if (error !== null) this.#reset(String(error));
+          else this.#receive(consumer, msg.subject.slice(inbox.length + 1), msg);
+        },
+      }),
+      pulls: new Map(),
+      nextDelivery: 1,
+      heardAtMs: this.#options.clock.now(),
+    };
+    if (this.#isClosed) {
+      await this.#drop(consumer);
+      return;
+    }
+    this.#consumer = consumer;
+    this.pump();
+  }
+
+  #reset(reason: string): void {
+    const old = this.#consumer;
+    if (old === undefined || this.#isClosed) return;
+    this.#consumer = undefined;
+    this.#resetCount++;
+    this.#options.logger.info(
+      { stream: this.#options.stream, after: this.#lastSequence, reason },
+      'feed starts a new consumer',
+    );
+    void this.#drop(old).then(() => this.#watch.trigger());
+  }
+
+  async #drop(consumer: Consumer | undefined): Promise<void> {
+    if (consumer === undefined) return;
+    consumer.subscription.unsubscribe();
+    if (!this.#connection.isConnected || this.#connection.nc.isClosed()) return;
+    try {
+      const jsm = await this.#manager();
+      await jsm.consumers.delete(this.#options.stream, consumer.name);
+    } catch (error) {
+      // The server forgets it by itself after the inactive threshold.
+      this.#options.logger.debug({ err: error, consumer: consumer.name }, 'consumer not deleted');
+    }
+  }
+
+  async #manager(): Promise<JetStreamManager> {
+    return (this.#jsm ??= await this.#connection.nc.jetstreamManager({ checkAPI: false }));
+  }
+}
+
+/**
+ * A delivered entry's place, from its acknowledgement subject
+ * `$JS.ACK.[<domain>.<account>.]<stream>.<consumer>.<delivered>.<sequence>.<delivery>.<nanoseconds>.<pending>[.<random>]`
+ * (NATS ADR-15).
+ */
+export function parseAckSubject(
+  subject: string,
+): { sequence: number; delivery: number; storedAtMs: number } | undefined {
+  if (!subject.startsWith('$JS.ACK.')) return undefined;
+  const tokens = subject.split('.');
+  const first = tokens.length === 9 ? 2 : 4;
+  return {
+    sequence: Number(tokens[first + 3]),
+    delivery: Number(tokens[first + 4]),
+    storedAtMs: Number(tokens[first + 5]?.slice(0, -6)),
+  };
+}

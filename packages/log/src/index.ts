@@ -1,0 +1,17 @@
+export { agreeOnLayout } from './cluster-record.ts';
+export { LogConnection } from './connection.ts';
+export type { ConnectionOptions } from './connection.ts';
+export { writeDeadLetter } from './dead-letters.ts';
+export { LogFeed } from './feed.ts';
+export type { FeedOptions, LogMessage, Room } from './feed.ts';
+export { IdempotencyStore } from './idempotency.ts';
+export type { Claim, StoredAnswer } from './idempotency.ts';
+export { LogPublisher } from './publisher.ts';
+export type { LogEntry, PublisherOptions, Stored } from './publisher.ts';
+export { request, RpcServer } from './rpc.ts';
+export type { RpcMethod } from './rpc.ts';
+export { SpaceDirectory } from './space-directory.ts';
+export type { SpaceChange } from './space-directory.ts';
+export { DEAD_LETTER_STREAM, DEDUPE_WINDOW_MS, ensureStreams, streamHead } from './streams.ts';
+export type { LogLayout, LogLimits } from './streams.ts';
+export { observationSubject, partitionSubjects, streamName, stripeOf } from './subjects.ts';

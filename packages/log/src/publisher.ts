@@ -1,0 +1,93 @@
+import { ClusterError, type Lane, type PartitionId, type SpaceId } from '@engram/model';
+import { Deadline, type Clock } from '@engram/runtime';
+import { headers, type JetStreamClient } from 'nats';
+import type { LogConnection } from './connection.ts';
+import { isTimeout, toLogError } from './errors.ts';
+import { observationSubject, streamName, stripeOf } from './subjects.ts';
+
+export interface PublisherOptions {
+  readonly stripeCount: number;
+  /** Frames that wait for their acknowledgement at one time; more are refused, not buffered. */
+  readonly inFlightMax: number;
+  /** Until when a frame must be acknowledged, retries included. */
+  readonly timeoutMs: number;
+  readonly clock: Clock;
+}
+
+export interface LogEntry {
+  readonly space: SpaceId;
+  readonly partition: PartitionId;
+  readonly lane: Lane;
+  readonly bytes: Uint8Array;
+  readonly contentType: string;
+  /** The same id within the dedupe window is stored once. */
+  readonly messageId: string;
+}
+
+export interface Stored {
+  readonly sequence: number;
+  /** The entry was in the log before; nothing was added. */
+  readonly isDuplicate: boolean;
+}
+
+const ATTEMPT_TIMEOUT_MS = 2_000;
+
+/** Puts entries into the log. An entry is accepted when its promise resolves. */
+export class LogPublisher {
+  readonly #connection: LogConnection;
+  readonly #js: JetStreamClient;
+  readonly #options: PublisherOptions;
+  #inFlight = 0;
+
+  constructor(connection: LogConnection, options: PublisherOptions) {
+    this.#connection = connection;
+    this.#js = connection.nc.jetstream();
+    this.#options = options;
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  /**
+   * A timed-out attempt may have been stored, so it is repeated under the same message id.
+   * @throws ClusterError LOG_UNAVAILABLE, LOG_FULL, BACKPRESSURE
+   */
+  async publish(entry: LogEntry): Promise<Stored> {
+    if (this.#inFlight >= this.#options.inFlightMax)
+      throw new ClusterError('BACKPRESSURE', 'too many writes wait for the log', {
+        details: { inFlight: this.#inFlight },
+      });
+    this.#inFlight++;
+    try {
+      return await this.#publish(entry);
+    } finally {
+      this.#inFlight--;
+    }
+  }
+
+  async #publish(entry: LogEntry): Promise<Stored> {
+    const { clock, timeoutMs, stripeCount } = this.#options;
+    const subject = observationSubject(entry.partition, entry.lane, entry.space);
+    const expect = { streamName: streamName(stripeOf(entry.partition, stripeCount)) };
+    const head = headers();
+    head.set('Content-Type', entry.contentType);
+    const deadline = new Deadline(clock, timeoutMs);
+    for (;;) {
+      // The library would buffer without bound while it is disconnected.
+      if (!this.#connection.isConnected)
+        throw new ClusterError('LOG_UNAVAILABLE', 'the log cannot be reached');
+      try {
+        const ack = await this.#js.publish(subject, entry.bytes, {
+          msgID: entry.messageId,
+          timeout: Math.max(1, Math.min(ATTEMPT_TIMEOUT_MS, deadline.remainingMs)),
+          headers: head,
+          expect,
+        });
+        return { sequence: ack.seq, isDuplicate: ack.duplicate };
+      } catch (error) {
+        if (!isTimeout(error) || deadline.isOver) throw toLogError(error);
+      }
+    }
+  }
+}

@@ -1,0 +1,213 @@
+import {
+  ClusterError,
+  isToken,
+  parseSpaceOptions,
+  type PartitionId,
+  type SpaceConfig,
+  type SpaceId,
+  type SpaceOptions,
+} from '@engram/model';
+import type { Clock, Logger } from '@engram/runtime';
+import type { KV, KvEntry, QueuedIterator } from 'nats';
+import type { LogConnection } from './connection.ts';
+import { toLogError } from './errors.ts';
+import { streamHead } from './streams.ts';
+import { spaceSubject, streamName, stripeOf } from './subjects.ts';
+
+const BUCKET = 'engram-spaces';
+const WRONG_LAST_SEQUENCE = 10_071;
+
+export type SpaceChange =
+  | { readonly kind: 'put'; readonly config: SpaceConfig }
+  | { readonly kind: 'delete'; readonly space: SpaceId };
+
+interface DirectoryOptions {
+  readonly stripeCount: number;
+  readonly replicas: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/**
+ * The spaces of the cluster, in a JetStream KV bucket. Reads come from a copy that a watch keeps
+ * current; a name that the copy lacks is looked up in the bucket, so a space is known everywhere as
+ * soon as its creation was answered.
+ */
+export class SpaceDirectory implements AsyncDisposable {
+  readonly #connection: LogConnection;
+  readonly #kv: KV;
+  readonly #options: DirectoryOptions;
+  readonly #spaces = new Map<SpaceId, { config: SpaceConfig; revision: number }>();
+  readonly #listeners = new Set<(change: SpaceChange) => void>();
+  #watch: QueuedIterator<KvEntry> | undefined;
+  #watching: Promise<void> | undefined;
+
+  private constructor(connection: LogConnection, kv: KV, options: DirectoryOptions) {
+    this.#connection = connection;
+    this.#kv = kv;
+    this.#options = options;
+  }
+
+  static async start(
+    connection: LogConnection,
+    options: DirectoryOptions,
+  ): Promise<SpaceDirectory> {
+    const kv = await connection.nc
+      .jetstream()
+      .views.kv(BUCKET, { history: 1, replicas: options.replicas });
+    const directory = new SpaceDirectory(connection, kv, options);
+    await directory.#startWatch();
+    return directory;
+  }
+
+  /** Every space in ascending order of name. */
+  list(): SpaceConfig[] {
+    return [...this.#spaces.values()]
+      .map(({ config }) => config)
+      .sort((left, right) => (left.space < right.space ? -1 : 1));
+  }
+
+  /** From the copy only: for hot paths that may fall back to `find`. */
+  peek(space: SpaceId): SpaceConfig | undefined {
+    return this.#spaces.get(space)?.config;
+  }
+
+  /** @throws ClusterError LOG_UNAVAILABLE when the bucket has to be asked and cannot be */
+  async find(space: SpaceId): Promise<SpaceConfig | undefined> {
+    const known = this.peek(space);
+    if (known !== undefined) return known;
+    try {
+      const entry = await this.#kv.get(space);
+      if (entry !== null) this.#accept(entry);
+    } catch (error) {
+      throw toLogError(error);
+    }
+    return this.peek(space);
+  }
+
+  onChange(listener: (change: SpaceChange) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Creates the space, or gives the one that exists; the caller compares the options. */
+  async create(
+    space: SpaceId,
+    partition: PartitionId,
+    options: SpaceOptions,
+  ): Promise<{ readonly config: SpaceConfig; readonly isNew: boolean }> {
+    const existing = await this.find(space);
+    if (existing !== undefined) return { config: existing, isNew: false };
+    const config: SpaceConfig = {
+      space,
+      ...options,
+      afterSequence: await streamHead(
+        this.#connection,
+        stripeOf(partition, this.#options.stripeCount),
+      ),
+      createdAt: new Date(this.#options.clock.wallNow()).toISOString(),
+    };
+    try {
+      const revision = await this.#kv.create(space, JSON.stringify(config));
+      this.#put(config, revision);
+      return { config, isNew: true };
+    } catch (error) {
+      if (!isConflict(error)) throw toLogError(error);
+      const winner = await this.find(space);
+      if (winner === undefined)
+        throw new ClusterError('LOG_UNAVAILABLE', 'the space was created and deleted meanwhile');
+      return { config: winner, isNew: false };
+    }
+  }
+
+  /** Removes the space and its entries from the log; false when there was none. */
+  async delete(space: SpaceId, partition: PartitionId): Promise<boolean> {
+    if ((await this.find(space)) === undefined) return false;
+    try {
+      await this.#kv.delete(space);
+      this.#remove(space, Number.MAX_SAFE_INTEGER);
+      const jsm = await this.#connection.nc.jetstreamManager({ checkAPI: false });
+      await jsm.streams.purge(streamName(stripeOf(partition, this.#options.stripeCount)), {
+        filter: spaceSubject(partition, space),
+      });
+    } catch (error) {
+      throw toLogError(error);
+    }
+    return true;
+  }
+
+  async close(): Promise<void> {
+    this.#watch?.stop();
+    await this.#watching;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #startWatch(): Promise<void> {
+    const { promise: isCurrent, resolve } = withResolvers();
+    this.#watch = await this.#kv.watch({ initializedFn: resolve });
+    this.#watching = (async (entries) => {
+      for await (const entry of entries) this.#accept(entry);
+    })(this.#watch).catch((error: unknown) => {
+      this.#options.logger.error({ err: error }, 'the watch of the spaces ended');
+    });
+    await isCurrent;
+  }
+
+  #accept(entry: KvEntry): void {
+    if (!isToken(entry.key)) return;
+    const space = entry.key as SpaceId;
+    if (entry.operation !== 'PUT') {
+      this.#remove(space, entry.revision);
+      return;
+    }
+    try {
+      this.#put(parseConfig(space, entry.json()), entry.revision);
+    } catch (error) {
+      this.#options.logger.error({ err: error, space }, 'a space has a damaged configuration');
+    }
+  }
+
+  #put(config: SpaceConfig, revision: number): void {
+    const before = this.#spaces.get(config.space);
+    if (before !== undefined && before.revision >= revision) return;
+    this.#spaces.set(config.space, { config, revision });
+    this.#announce({ kind: 'put', config });
+  }
+
+  #remove(space: SpaceId, revision: number): void {
+    const before = this.#spaces.get(space);
+    if (before === undefined || before.revision >= revision) return;
+    this.#spaces.delete(space);
+    this.#announce({ kind: 'delete', space });
+  }
+
+  #announce(change: SpaceChange): void {
+    for (const listener of this.#listeners) listener(change);
+  }
+}
+
+function parseConfig(space: SpaceId, value: unknown): SpaceConfig {
+  const { dimension, metric, engine, m, efConstruction, afterSequence, createdAt } =
+    value as Readonly<Record<string, unknown>>;
+  return {
+    space,
+    ...parseSpaceOptions({ dimension, metric, engine, m, efConstruction }),
+    afterSequence: Number(afterSequence ?? 0),
+    createdAt: String(createdAt),
+  };
+}
+
+function isConflict(error: unknown): boolean {
+  const api = (error as { readonly api_error?: { readonly err_code?: number } }).api_error;
+  return api?.err_code === WRONG_LAST_SEQUENCE;
+}
+
+/** `Promise.withResolvers` is not in Node 20. */
+function withResolvers(): { promise: Promise<void>; resolve: () => void } {
+  let resolve = (): void => undefined;
+  const promise = new Promise<void>((settle) => (resolve = settle));
+  return { promise, resolve };
+}

@@ -1,0 +1,117 @@
+import { ClusterError } from '@engram/model';
+import {
+  DiscardPolicy,
+  NatsError,
+  nanos,
+  RetentionPolicy,
+  StorageType,
+  type JetStreamManager,
+  type StreamConfig,
+} from 'nats';
+import type { LogConnection } from './connection.ts';
+import { toLogError } from './errors.ts';
+import { streamName, streamSubjects } from './subjects.ts';
+
+/** What the log of a cluster is made with. The counts never change in the life of a cluster. */
+export interface LogLayout {
+  readonly partitionCount: number;
+  readonly stripeCount: number;
+}
+
+export interface LogLimits {
+  /** Bytes of all stripes together; a full log refuses writes and loses nothing. */
+  readonly bytesMax: number;
+  /** Copies in a NATS cluster: 1, 3 or 5. */
+  readonly replicas: number;
+}
+
+export const DEAD_LETTER_STREAM = 'DLQ';
+/** Time within which a publish with the same message id is stored once. */
+export const DEDUPE_WINDOW_MS = 120_000;
+const MESSAGE_BYTES_MAX = 1024 * 1024;
+const STREAM_NOT_FOUND = 10_059;
+const NO_STORAGE = 10_047;
+
+/**
+ * Makes the streams of the log where they are missing and checks those that exist.
+ * @throws ClusterError CLUSTER_DIFFERS, LOG_FULL
+ */
+export async function ensureStreams(
+  connection: LogConnection,
+  layout: LogLayout,
+  limits: LogLimits,
+): Promise<void> {
+  const jsm = await connection.nc.jetstreamManager();
+  for (let stripe = 0; stripe < layout.stripeCount; stripe++)
+    await ensureStream(jsm, {
+      name: streamName(stripe),
+      subjects: streamSubjects(stripe, layout.stripeCount, layout.partitionCount),
+      retention: RetentionPolicy.Limits,
+      discard: DiscardPolicy.New,
+      storage: StorageType.File,
+      max_bytes: Math.floor(limits.bytesMax / layout.stripeCount),
+      max_msg_size: MESSAGE_BYTES_MAX,
+      num_replicas: limits.replicas,
+      duplicate_window: nanos(DEDUPE_WINDOW_MS),
+      allow_direct: true,
+    });
+  await ensureStream(jsm, {
+    name: DEAD_LETTER_STREAM,
+    subjects: ['dlq.*.*'],
+    retention: RetentionPolicy.Limits,
+    discard: DiscardPolicy.Old,
+    storage: StorageType.File,
+    max_bytes: Math.floor(limits.bytesMax / 8),
+    max_age: nanos(30 * 24 * 3_600_000),
+    // One entry for each refused message: a replay that meets it again replaces nothing.
+    max_msgs_per_subject: 1,
+    num_replicas: limits.replicas,
+    allow_direct: true,
+  });
+}
+
+async function ensureStream(
+  jsm: JetStreamManager,
+  config: Partial<StreamConfig> & { readonly name: string; readonly subjects: string[] },
+): Promise<void> {
+  try {
+    const { config: current } = await jsm.streams.info(config.name);
+    const before = new Set(current.subjects);
+    if (before.size !== config.subjects.length || !config.subjects.every((s) => before.has(s)))
+      throw new ClusterError(
+        'CLUSTER_DIFFERS',
+        `stream ${config.name} was made for other partitions`,
+        { hint: 'start with the partition and stripe counts that the cluster was made with' },
+      );
+    if (current.max_bytes !== config.max_bytes || current.num_replicas !== config.num_replicas)
+      await jsm.streams.update(config.name, { ...current, ...config });
+  } catch (error) {
+    if (!(error instanceof NatsError)) throw error;
+    if (error.api_error?.err_code !== STREAM_NOT_FOUND) throw storageError(error);
+    await jsm.streams.add(config).catch((failure: unknown) => {
+      throw storageError(failure);
+    });
+  }
+}
+
+function storageError(error: unknown): unknown {
+  if (error instanceof NatsError && error.api_error?.err_code === NO_STORAGE)
+    return new ClusterError('LOG_FULL', 'nats-server has not enough storage for the log', {
+      cause: error,
+      hint: 'free disk space, or lower ENGRAM_LOG_BYTES_MAX',
+    });
+  return error;
+}
+
+/**
+ * Newest sequence of a stripe.
+ * @throws ClusterError LOG_UNAVAILABLE
+ */
+export async function streamHead(connection: LogConnection, stripe: number): Promise<number> {
+  try {
+    const jsm = await connection.nc.jetstreamManager({ checkAPI: false });
+    return (await jsm.streams.info(streamName(stripe))).state.last_seq;
+  } catch (error) {
+    throw toLogError(error);
+  }
+}

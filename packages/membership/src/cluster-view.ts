@@ -1,0 +1,82 @@
+// Which view of the cluster a member acts on, decided from what the registry answers. Pure.
+//
+//   V1. The epoch never falls.
+//   V2. A registry that was emptied takes nobody out of the ring until the grace is over: members
+//       need time to write themselves in again.
+
+import type { MemberId } from '@engram/model';
+import { decodeMember, type Member } from './member.ts';
+import type { RegistryState } from './registry.ts';
+
+export interface ClusterView {
+  readonly epoch: number;
+  /** Every member, by id. */
+  readonly members: ReadonlyMap<MemberId, Member>;
+  /** The shards among which the partitions are divided, in ascending order. */
+  readonly shards: readonly MemberId[];
+}
+
+export interface ViewState {
+  readonly registryId: string | undefined;
+  /** Until this local time a missing member may be one that has not come back yet. */
+  readonly graceUntilMs: number;
+  readonly view: ClusterView;
+}
+
+export const EMPTY_VIEW: ViewState = {
+  registryId: undefined,
+  graceUntilMs: -Infinity,
+  view: { epoch: 0, members: new Map(), shards: [] },
+};
+
+/** The next state; the same `view` object when nothing in it changed. */
+export function nextView(
+  state: ViewState,
+  answer: RegistryState,
+  nowMs: number,
+  graceMs: number,
+): ViewState {
+  const wasEmptied = state.registryId !== undefined && answer.registryId !== state.registryId;
+  const graceUntilMs = wasEmptied ? nowMs + graceMs : state.graceUntilMs;
+  const members = new Map<MemberId, Member>();
+  for (const entry of answer.entries) {
+    const known = state.view.members.get(entry.id);
+    const member = decodeMember(entry);
+    if (member !== undefined)
+      members.set(entry.id, known && isSame(known, member) ? known : member);
+  }
+  if (nowMs < graceUntilMs)
+    for (const [id, member] of state.view.members) if (!members.has(id)) members.set(id, member); // V2
+  const epoch = Math.max(state.view.epoch, answer.epoch); // V1
+  const view =
+    epoch === state.view.epoch && isSameMap(members, state.view.members)
+      ? state.view
+      : { epoch, members, shards: activeShards(members) };
+  return { registryId: answer.registryId, graceUntilMs, view };
+}
+
+function activeShards(members: ReadonlyMap<MemberId, Member>): MemberId[] {
+  return [...members.values()]
+    .filter(({ role, state }) => role === 'shard' && state === 'active')
+    .map(({ id }) => id)
+    .sort();
+}
+
+function isSame(left: Member, right: Member): boolean {
+  return (
+    left.incarnation === right.incarnation &&
+    left.state === right.state &&
+    left.url === right.url &&
+    left.ready.size === right.ready.size &&
+    [...left.ready].every((partition) => right.ready.has(partition))
+  );
+}
+
+function isSameMap(
+  left: ReadonlyMap<MemberId, Member>,
+  right: ReadonlyMap<MemberId, Member>,
+): boolean {
+  if (left.size !== right.size) return false;
+  for (const [id, member] of left) if (right.get(id) !== member) return false;
+  return true;
+}

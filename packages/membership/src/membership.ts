@@ -1,0 +1,180 @@
+// A process's part in the cluster: it says that it lives and learns who else does.
+//
+//   M1. While Redis is away the last view stands: nobody joins, nobody leaves, all work goes on.
+//   M2. A heartbeat is never repeated late: one that was not answered in time is forgotten.
+
+import { ClusterError, type PartitionId } from '@engram/model';
+import { backoffMs, Deadline, Repeater, type Clock, type Logger } from '@engram/runtime';
+import { EMPTY_VIEW, nextView, type ClusterView, type ViewState } from './cluster-view.ts';
+import { encodeMember, type Member } from './member.ts';
+import { Registry, type RegistryState } from './registry.ts';
+
+export interface MembershipOptions {
+  readonly redisUrl: string;
+  readonly cluster: string;
+  readonly self: Pick<Member, 'id' | 'role'>;
+  readonly heartbeatMs: number;
+  /** More than three heartbeats, so that one lost packet moves no partition. */
+  readonly leaseTtlMs: number;
+  readonly connectTimeoutMs: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export class Membership implements AsyncDisposable {
+  readonly #options: MembershipOptions;
+  readonly #registry: Registry;
+  readonly #listeners = new Set<(view: ClusterView) => void>();
+  #self: Member;
+  #state: ViewState = EMPTY_VIEW;
+  #repeater: Repeater | undefined;
+  #failingSinceMs: number | undefined;
+  #lastBeatMs = -Infinity;
+
+  private constructor(options: MembershipOptions, registry: Registry, self: Member) {
+    this.#options = options;
+    this.#registry = registry;
+    this.#self = self;
+  }
+
+  /**
+   * Joins the cluster.
+   * @throws ClusterError MEMBER_ID_TAKEN, or the connection's error when Redis is away at start
+   */
+  static async start(options: MembershipOptions, url: string): Promise<Membership> {
+    const { clock, logger } = options;
+    const deadline = new Deadline(clock, options.connectTimeoutMs);
+    const onError = (error: unknown) => logger.debug({ err: error }, 'redis');
+    const registry = await retry(deadline, clock, () =>
+      Registry.start(
+        { url: options.redisUrl, cluster: options.cluster, leaseTtlMs: options.leaseTtlMs },
+        onError,
+      ),
+    );
+    const membership = new Membership(options, registry, {
+      ...options.self,
+      incarnation: crypto.randomUUID(),
+      state: 'active',
+      url,
+      startedAt: new Date(clock.wallNow()).toISOString(),
+      ready: new Set(),
+    });
+    try {
+      // A process killed a moment ago still holds the id until its lease ends.
+      const lease = new Deadline(clock, options.leaseTtlMs * 2);
+      membership.#accept(await retry(lease, clock, () => membership.#beat()));
+      await registry.onChange(() => membership.#repeater?.trigger());
+    } catch (error) {
+      await registry.close();
+      throw error;
+    }
+    membership.#repeater = new Repeater({
+      clock,
+      intervalMs: options.heartbeatMs,
+      run: () => membership.#round(),
+      onError: (error) => membership.#onFailure(error),
+    });
+    return membership;
+  }
+
+  get view(): ClusterView {
+    return this.#state.view;
+  }
+
+  get self(): Member {
+    return this.#self;
+  }
+
+  /** False while the registry does not answer: the view stands still. */
+  get isCurrent(): boolean {
+    return this.#failingSinceMs === undefined;
+  }
+
+  /** Milliseconds since the registry last answered. */
+  get ageMs(): number {
+    return this.#options.clock.now() - this.#lastBeatMs;
+  }
+
+  /** Calls back at once with the present view, then with every new one. */
+  onView(listener: (view: ClusterView) => void): () => void {
+    this.#listeners.add(listener);
+    listener(this.view);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Tells everybody for which partitions this shard may be asked. */
+  setReady(ready: ReadonlySet<PartitionId>): void {
+    this.#self = { ...this.#self, ready: new Set(ready) };
+    this.#repeater?.trigger();
+  }
+
+  /** From now on the ring gives this shard nothing; it still answers for what it has. */
+  setLeaving(): void {
+    this.#self = { ...this.#self, state: 'leaving' };
+    this.#repeater?.trigger();
+  }
+
+  /** Leaves the cluster at once. */
+  async close(): Promise<void> {
+    await this.#repeater?.close();
+    try {
+      await this.#registry.leave(this.#self.id, this.#self.incarnation);
+    } catch (error) {
+      this.#options.logger.warn({ err: error }, 'could not sign off; the lease will run out');
+    }
+    await this.#registry.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #beat(): Promise<RegistryState> {
+    const { id, incarnation } = this.#self;
+    const entry = { id, record: encodeMember(this.#self) };
+    return this.#registry.beat(entry, incarnation, this.view.epoch);
+  }
+
+  async #round(): Promise<void> {
+    const answer = await this.#beat();
+    if (this.#failingSinceMs !== undefined) {
+      const awayMs = Math.round(this.#options.clock.now() - this.#failingSinceMs);
+      this.#options.logger.info({ awayMs }, 'redis is back');
+      this.#failingSinceMs = undefined;
+    }
+    this.#accept(answer);
+  }
+
+  #accept(answer: RegistryState): void {
+    const { clock, leaseTtlMs, logger } = this.#options;
+    this.#lastBeatMs = clock.now();
+    const before = this.#state.view;
+    this.#state = nextView(this.#state, answer, clock.now(), 2 * leaseTtlMs);
+    const { view } = this.#state;
+    if (view === before) return;
+    if (view.epoch !== before.epoch)
+      logger.info({ epoch: view.epoch, shards: view.shards }, 'new view');
+    for (const listener of this.#listeners) listener(view);
+  }
+
+  #onFailure(error: unknown): void {
+    const { clock, logger } = this.#options;
+    if (this.#failingSinceMs !== undefined) return;
+    this.#failingSinceMs = clock.now();
+    logger.warn({ err: error }, 'redis does not answer; the last view stands');
+  }
+}
+
+async function retry<T>(deadline: Deadline, clock: Clock, run: () => Promise<T>): Promise<T> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await run();
+    } catch (error) {
+      const isFinal = error instanceof ClusterError && error.code !== 'MEMBER_ID_TAKEN';
+      if (isFinal || deadline.isOver) throw error;
+      await clock.sleep(
+        Math.min(deadline.remainingMs, 50 + backoffMs(attempt, 50, 500, Math.random)),
+      );
+    }
+  }
+}

@@ -1,0 +1,178 @@
+// The registry of members in Redis: one Lua script that is a heartbeat, a departure and a reading at
+// once, so that every reader sees a whole state.
+
+import { ClusterError, type MemberId } from '@engram/model';
+import { Redis } from 'ioredis';
+
+export interface RegistryOptions {
+  readonly url: string;
+  /** Clusters that share a Redis have different names. */
+  readonly cluster: string;
+  readonly leaseTtlMs: number;
+}
+
+/** What the registry knows of one member; `record` is what the member itself said last. */
+export interface RegistryEntry {
+  readonly id: MemberId;
+  readonly record: string;
+}
+
+export interface RegistryState {
+  /** A new one means that Redis was emptied, and an absent member need not be dead. */
+  readonly registryId: string;
+  /** Rises when a member comes or goes. */
+  readonly epoch: number;
+  readonly entries: readonly RegistryEntry[];
+}
+
+type Answer = [status: string, registryId: string, epoch: string, ...entries: string[]];
+
+/**
+ * KEYS  1 records: hash member → record    2 leases: zset member → expiry, server milliseconds
+ *       3 meta: hash {registryId, epoch}
+ * ARGV  1 verb (beat | leave)  2 member  3 incarnation  4 record  5 lease in ms
+ *       6 lowest epoch that may be answered  7 fresh registry id  8 channel
+ * Returns [status, registryId, epoch, member, record, member, record, …]; status is ok or taken.
+ * The server's clock decides on leases, so that members' clocks do not matter.
+ */
+const SCRIPT = `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local member, incarnation, record = ARGV[2], ARGV[3], ARGV[4]
+if redis.call('HSETNX', KEYS[3], 'registryId', ARGV[7]) == 1 then
+  redis.call('HSET', KEYS[3], 'epoch', ARGV[6])
+end
+local changed, said = false, false
+for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now)) do
+  redis.call('ZREM', KEYS[2], gone)
+  redis.call('HDEL', KEYS[1], gone)
+  changed = true
+end
+local before = redis.call('HGET', KEYS[1], member)
+local holder = before and cjson.decode(before).incarnation
+local status = 'ok'
+if holder and holder ~= incarnation then
+  status = 'taken'
+elseif ARGV[1] == 'beat' then
+  redis.call('ZADD', KEYS[2], now + tonumber(ARGV[5]), member)
+  if before ~= record then
+    redis.call('HSET', KEYS[1], member, record)
+    said = true
+  end
+  if not before then changed = true end
+elseif before then
+  redis.call('ZREM', KEYS[2], member)
+  redis.call('HDEL', KEYS[1], member)
+  changed = true
+end
+local epoch = tonumber(redis.call('HGET', KEYS[3], 'epoch'))
+local floor = tonumber(ARGV[6])
+if changed or epoch < floor then
+  epoch = math.max(epoch, floor - 1) + 1
+  redis.call('HSET', KEYS[3], 'epoch', epoch)
+end
+if changed or said then redis.call('PUBLISH', ARGV[8], tostring(epoch)) end
+local answer = { status, redis.call('HGET', KEYS[3], 'registryId'), tostring(epoch) }
+for _, value in ipairs(redis.call('HGETALL', KEYS[1])) do answer[#answer + 1] = value end
+return answer
+`;
+
+/** A command that is not answered by then never was: late heartbeats must not revive a dead member. */
+const COMMAND_TIMEOUT_MS = 1_000;
+
+export class Registry implements AsyncDisposable {
+  readonly #redis: Redis;
+  readonly #subscriber: Redis;
+  readonly #keys: readonly [string, string, string];
+  readonly #channel: string;
+  readonly #leaseTtlMs: number;
+
+  private constructor(options: RegistryOptions, onError: (error: unknown) => void) {
+    const coordination = {
+      lazyConnect: true,
+      connectTimeout: 2_000,
+      maxRetriesPerRequest: 0,
+      enableOfflineQueue: false,
+      autoResendUnfulfilledCommands: false,
+      retryStrategy: (attempt: number) => Math.min(50 * 2 ** Math.min(attempt, 6), 1_000),
+    };
+    this.#redis = new Redis(options.url, { ...coordination, commandTimeout: COMMAND_TIMEOUT_MS });
+    this.#subscriber = new Redis(options.url, coordination);
+    // Without a listener an `error` event ends the process; the outage itself is the callers' matter.
+    this.#redis.on('error', onError);
+    this.#subscriber.on('error', onError);
+    const prefix = `engram:{${options.cluster}}`;
+    this.#keys = [`${prefix}:records`, `${prefix}:leases`, `${prefix}:meta`];
+    this.#channel = `${prefix}:changes`;
+    this.#leaseTtlMs = options.leaseTtlMs;
+  }
+
+  static async start(
+    options: RegistryOptions,
+    onError: (error: unknown) => void,
+  ): Promise<Registry> {
+    const registry = new Registry(options, onError);
+    try {
+      await Promise.all([registry.#redis.connect(), registry.#subscriber.connect()]);
+    } catch (cause) {
+      await registry.close();
+      throw cause;
+    }
+    return registry;
+  }
+
+  /** Calls back when the registry changed; messages may be lost, so it is a hint only. */
+  async onChange(listener: () => void): Promise<void> {
+    this.#subscriber.on('message', listener);
+    await this.#subscriber.subscribe(this.#channel);
+  }
+
+  /** Renews the member's lease and answers everything. */
+  beat(entry: RegistryEntry, incarnation: string, epochFloor: number): Promise<RegistryState> {
+    return this.#run('beat', entry, incarnation, epochFloor);
+  }
+
+  leave(id: MemberId, incarnation: string): Promise<RegistryState> {
+    return this.#run('leave', { id, record: '' }, incarnation, 1);
+  }
+
+  close(): Promise<void> {
+    this.#redis.disconnect();
+    this.#subscriber.disconnect();
+    return Promise.resolve();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #run(
+    verb: 'beat' | 'leave',
+    { id, record }: RegistryEntry,
+    incarnation: string,
+    epochFloor: number,
+  ): Promise<RegistryState> {
+    const answer = (await this.#redis.eval(
+      SCRIPT,
+      this.#keys.length,
+      ...this.#keys,
+      verb,
+      id,
+      incarnation,
+      record,
+      this.#leaseTtlMs,
+      epochFloor,
+      crypto.randomUUID(),
+      this.#channel,
+    )) as Answer;
+    const [status, registryId, epoch, ...flat] = answer;
+    if (status === 'taken')
+      throw new ClusterError('MEMBER_ID_TAKEN', `another running process is member ${id}`, {
+        hint: 'give each process its own ENGRAM_MEMBER_ID',
+      });
+    const entries: RegistryEntry[] = [];
+    for (let i = 0; i + 1 < flat.length; i += 2)
+      entries.push({ id: flat[i] as MemberId, record: flat[i + 1]! });
+    return { registryId, epoch: Number(epoch), entries };
+  }
+}

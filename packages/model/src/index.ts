@@ -1,0 +1,21 @@
+export { ClusterError, ERRORS } from './errors.ts';
+export type { ErrorCode, ErrorDetails, ItemError, Retry, WireError } from './errors.ts';
+export {
+  isToken,
+  OBSERVATION_ID_BYTES_MAX,
+  observationIdFault,
+  parseMemberId,
+  parseSpaceId,
+} from './ids.ts';
+export type { MemberId, PartitionId, SpaceId } from './ids.ts';
+export { compileFilter } from './filter.ts';
+export type { Predicate } from './filter.ts';
+export { DEFAULT_LANE, isLane, LANES, perLane } from './lane.ts';
+export type { Lane, PerLane } from './lane.ts';
+export { ACK_LEVELS, LIMITS } from './observation.ts';
+export type { AckLevel, Metadata, Observation } from './observation.ts';
+export { DEFAULT_PARTITION_COUNT, fnv1a32, partitionOf } from './partition.ts';
+export { formatPosition, parsePosition, positionOf } from './position.ts';
+export type { Position } from './position.ts';
+export { differingOptions, ENGINES, METRICS, parseSpaceOptions, SPACE_LIMITS } from './space.ts';
+export type { Engine, Metric, SpaceConfig, SpaceOptions } from './space.ts';

@@ -1,0 +1,368 @@
+// Reads the partitions that a shard holds from the log and hands every entry to `apply`, once.
+//
+//   P1. Every entry of a held partition is handed over once, in ascending order within its lane.
+//   P2. `ready` names a partition only after everything that stood in its log when the shard took it
+//       has been applied.
+//   P3. What is under way is bounded in messages and in bytes for each lane: overload waits in the
+//       log, not here.
+//
+// A partition is first replayed from the start of the log by a feed of its own, all lanes in one;
+// once it has caught up it joins the live feeds, one for each lane, which are opened again with the
+// larger set at the lowest place any of their partitions needs. Entries seen before are skipped.
+
+import {
+  LANES,
+  perLane,
+  type Lane,
+  type PartitionId,
+  type PerLane,
+  type Position,
+} from '@engram/model';
+import type { LogMessage, Room } from '@engram/log';
+import { Repeater, type Clock, type Logger } from '@engram/runtime';
+import { partitionSubjects, streamName, stripeOf } from '@engram/log';
+import { LaneProgress } from './lane-progress.ts';
+
+/** What the reader needs of a log feed; `LogFeed` is one. */
+export interface Feed {
+  readonly lastSequence: number;
+  progress(): Promise<{ completeTo: number; pending: number } | undefined>;
+  pump(): void;
+  close(): Promise<void>;
+}
+
+export interface FeedRequest {
+  readonly stripe: number;
+  readonly stream: string;
+  readonly subjects: readonly string[];
+  readonly startSequence: number;
+  readonly room: () => Room;
+  readonly onMessage: (message: LogMessage) => void;
+}
+
+export interface ReaderOptions {
+  readonly stripeCount: number;
+  readonly openFeed: (request: FeedRequest) => Feed;
+  /** Newest sequence of a stripe. */
+  readonly head: (stripe: number) => Promise<number>;
+  /** Settles when the entry is applied or set aside for good; must not reject before `close`. */
+  readonly apply: (message: LogMessage) => Promise<void>;
+  /** The shard no longer holds these. */
+  readonly onRelease: (partitions: readonly PartitionId[]) => void;
+  readonly onReady: (ready: ReadonlySet<PartitionId>) => void;
+  /** Entries of one lane, or of all replays, that may be under way. */
+  readonly roomPerLane: Room;
+  readonly intervalMs: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+type Phase =
+  | { readonly kind: 'replaying' }
+  /** Caught up when everything up to these places is applied. */
+  | { readonly kind: 'settling'; readonly until: PerLane<number> }
+  | { readonly kind: 'ready' };
+
+interface Held {
+  phase: Phase;
+  readonly lanes: PerLane<LaneProgress>;
+}
+
+interface Replay {
+  readonly stripe: number;
+  readonly partitions: ReadonlyMap<PartitionId, Held>;
+  readonly feed: Feed;
+  /** The log as it stood when the replay began ends here. */
+  readonly until: number;
+}
+
+interface LiveFeed {
+  readonly stripe: number;
+  readonly lane: Lane;
+  readonly feed: Feed;
+  pending: number;
+}
+
+interface Waiter {
+  readonly position: Position;
+  readonly resolve: () => void;
+}
+
+/** Entries and bytes handed over and not finished, for one lane or for all replays. */
+class Load {
+  messages = 0;
+  bytes = 0;
+}
+
+export class PartitionReader implements AsyncDisposable {
+  readonly #options: ReaderOptions;
+  readonly #held = new Map<PartitionId, Held>();
+  readonly #laneLoad = perLane(() => new Load());
+  readonly #replayLoad = new Load();
+  readonly #waiters = new Set<Waiter>();
+  readonly #repeater: Repeater;
+  #replays: Replay[] = [];
+  #live: LiveFeed[] = [];
+  #wanted: ReadonlySet<PartitionId> = new Set();
+  #isClosed = false;
+
+  constructor(options: ReaderOptions) {
+    this.#options = options;
+    this.#repeater = new Repeater({
+      clock: options.clock,
+      intervalMs: options.intervalMs,
+      run: () => this.#reconcile(),
+      onError: (error) => options.logger.warn({ err: error }, 'partitions are not reconciled yet'),
+    });
+  }
+
+  /** Sets what the shard is to hold; the change happens in the background. */
+  hold(partitions: ReadonlySet<PartitionId>): void {
+    this.#wanted = partitions;
+    this.#repeater.trigger();
+  }
+
+  get held(): readonly PartitionId[] {
+    return [...this.#held.keys()];
+  }
+
+  isHeld(partition: PartitionId): boolean {
+    return this.#held.has(partition);
+  }
+
+  isReady(partition: PartitionId): boolean {
+    return this.#held.get(partition)?.phase.kind === 'ready';
+  }
+
+  get ready(): Set<PartitionId> {
+    return new Set(this.held.filter((partition) => this.isReady(partition)));
+  }
+
+  /** Entries that wait in the log for a lane's live feeds, as far as the server told. */
+  pending(lane: Lane): number {
+    return this.#live.reduce((sum, live) => sum + (live.lane === lane ? live.pending : 0), 0);
+  }
+
+  inFlight(lane: Lane): number {
+    return this.#laneLoad[lane].messages;
+  }
+
+  get replayCount(): number {
+    return this.#replays.reduce((sum, { partitions }) => sum + partitions.size, 0);
+  }
+
+  /** Up to where a held partition is applied, lane by lane. */
+  applied(partition: PartitionId): Position {
+    const lanes = this.#held.get(partition)?.lanes;
+    return { partition, sequences: perLane((lane) => lanes?.[lane].applied ?? 0) };
+  }
+
+  /** Resolves true once the position is applied, false when the time is over. */
+  async waitFor(position: Position, timeoutMs: number): Promise<boolean> {
+    if (this.#isApplied(position)) return true;
+    if (timeoutMs <= 0) return false;
+    const done = new AbortController();
+    const waiter: Waiter = { position, resolve: () => done.abort() };
+    this.#waiters.add(waiter);
+    await this.#options.clock.sleep(timeoutMs, done.signal);
+    this.#waiters.delete(waiter);
+    return this.#isApplied(position);
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    await this.#repeater.close();
+    await Promise.all([...this.#replays, ...this.#live].map(({ feed }) => feed.close()));
+    for (const { resolve } of this.#waiters) resolve();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #isApplied({ partition, sequences }: Position): boolean {
+    const lanes = this.#held.get(partition)?.lanes;
+    return lanes !== undefined && LANES.every((lane) => lanes[lane].applied >= sequences[lane]);
+  }
+
+  /** One round: let go, take, see who has caught up. Never runs twice at one time. */
+  async #reconcile(): Promise<void> {
+    const wanted = this.#wanted;
+    await this.#release(this.held.filter((partition) => !wanted.has(partition)));
+    const gained = [...wanted].filter((partition) => !this.#held.has(partition));
+    if (gained.length > 0) await this.#startReplays(gained);
+    await this.#finishReplays();
+    for (const live of this.#live)
+      live.pending = (await live.feed.progress())?.pending ?? live.pending;
+  }
+
+  async #release(partitions: readonly PartitionId[]): Promise<void> {
+    if (partitions.length === 0) return;
+    for (const partition of partitions) this.#held.delete(partition);
+    this.#options.logger.info({ partitions: partitions.length }, 'released');
+    this.#options.onRelease(partitions);
+    this.#announce();
+    // Opened again without them, so that their entries no longer come over the wire.
+    for (const stripe of new Set(this.#live.map((live) => live.stripe)))
+      await this.#joinLive(stripe, []);
+  }
+
+  async #startReplays(gained: readonly PartitionId[]): Promise<void> {
+    const { stripeCount, openFeed, head, logger } = this.#options;
+    const stripes = groupBy(gained, stripeCount);
+    for (const [stripe, members] of stripes) {
+      const until = await head(stripe);
+      const partitions = new Map<PartitionId, Held>();
+      for (const partition of members)
+        partitions.set(partition, {
+          phase: { kind: 'replaying' },
+          lanes: perLane(() => new LaneProgress()),
+        });
+      for (const [partition, held] of partitions) this.#held.set(partition, held);
+      const feed = openFeed({
+        stripe,
+        stream: streamName(stripe),
+        subjects: LANES.flatMap((lane) => partitionSubjects(members, lane)),
+        startSequence: 1,
+        room: () => this.#room(this.#replayLoad),
+        onMessage: (message) => {
+          const held = this.#held.get(message.partition);
+          // A partition that was let go and taken again has another replay, which begins anew.
+          if (held !== undefined && held === partitions.get(message.partition))
+            this.#receive(message, held, this.#replayLoad, feed);
+        },
+      });
+      this.#replays.push({ stripe, partitions, feed, until });
+      logger.info({ stripe, partitions: partitions.size, until }, 'replaying');
+    }
+  }
+
+  async #finishReplays(): Promise<void> {
+    const finished: { replay: Replay; completeTo: number }[] = [];
+    for (const replay of this.#replays) {
+      const completeTo = (await replay.feed.progress())?.completeTo;
+      if (completeTo !== undefined && completeTo >= replay.until)
+        finished.push({ replay, completeTo });
+    }
+    for (const stripe of new Set(finished.map(({ replay }) => replay.stripe))) {
+      const merging = finished.filter(({ replay }) => replay.stripe === stripe);
+      await this.#joinLive(stripe, merging);
+    }
+  }
+
+  /** Closes the finished replays of a stripe and opens its live feeds with their partitions too. */
+  async #joinLive(
+    stripe: number,
+    finished: readonly { readonly replay: Replay; readonly completeTo: number }[],
+  ): Promise<void> {
+    const { openFeed, stripeCount, logger } = this.#options;
+    const replays = new Set(finished.map(({ replay }) => replay));
+    const old = this.#live.filter((live) => live.stripe === stripe);
+    const starts = new Map<Lane, number>();
+    for (const lane of LANES) {
+      let start = Math.min(...finished.map(({ completeTo }) => completeTo));
+      for (const live of old.filter((each) => each.lane === lane)) {
+        const progress = await live.feed.progress();
+        start = Math.min(start, progress?.completeTo ?? live.feed.lastSequence);
+      }
+      starts.set(lane, start + 1);
+    }
+    // From the first close to the last open nothing is received, and every start lies before it.
+    await Promise.all([...replays, ...old].map(({ feed }) => feed.close()));
+    this.#replays = this.#replays.filter((replay) => !replays.has(replay));
+    for (const { partitions } of replays)
+      for (const held of partitions.values())
+        held.phase = { kind: 'settling', until: perLane((lane) => held.lanes[lane].received) };
+    const members = [...this.#held]
+      .filter(([p, { phase }]) => stripeOf(p, stripeCount) === stripe && phase.kind !== 'replaying')
+      .map(([partition]) => partition);
+    const opened =
+      members.length === 0
+        ? []
+        : LANES.map((lane): LiveFeed => {
+            const load = this.#laneLoad[lane];
+            const feed = openFeed({
+              stripe,
+              stream: streamName(stripe),
+              subjects: partitionSubjects(members, lane),
+              startSequence: starts.get(lane)!,
+              room: () => this.#room(load),
+              onMessage: (message) => {
+                const held = this.#held.get(message.partition);
+                // What a replay has not reached yet must not be overtaken by the live feeds (P1).
+                if (held !== undefined && held.phase.kind !== 'replaying')
+                  this.#receive(message, held, load, feed);
+              },
+            });
+            return { stripe, lane, feed, pending: 0 };
+          });
+    this.#live = [...this.#live.filter((live) => live.stripe !== stripe), ...opened];
+    logger.info({ stripe, partitions: members.length }, 'live');
+    this.#settle();
+  }
+
+  #receive(message: LogMessage, held: Held, load: Load, feed: Feed): void {
+    const finish = held.lanes[message.lane].receive(message.sequence);
+    if (finish === undefined) return; // P1: seen before
+    const { length } = message.bytes;
+    load.messages++;
+    load.bytes += length;
+    void this.#options
+      .apply(message)
+      .catch((error: unknown) => {
+        if (!this.#isClosed)
+          this.#options.logger.error({ err: error, sequence: message.sequence }, 'not applied');
+      })
+      .finally(() => {
+        load.messages--;
+        load.bytes -= length;
+        finish();
+        this.#wake(message.partition);
+        if (held.phase.kind === 'settling') this.#settle();
+        feed.pump();
+      });
+  }
+
+  #room({ messages, bytes }: Load): Room {
+    const { roomPerLane } = this.#options;
+    return { messages: roomPerLane.messages - messages, bytes: roomPerLane.bytes - bytes }; // P3
+  }
+
+  #wake(partition: PartitionId): void {
+    for (const waiter of this.#waiters)
+      if (waiter.position.partition === partition && this.#isApplied(waiter.position))
+        waiter.resolve();
+  }
+
+  /** Partitions whose replayed entries are all applied become ready (P2). */
+  #settle(): void {
+    let hasChanged = false;
+    for (const held of this.#held.values()) {
+      const { phase, lanes } = held;
+      if (phase.kind !== 'settling') continue;
+      if (LANES.some((lane) => lanes[lane].applied < phase.until[lane])) continue;
+      held.phase = { kind: 'ready' };
+      hasChanged = true;
+    }
+    if (hasChanged) this.#announce();
+  }
+
+  #announce(): void {
+    this.#options.onReady(this.ready);
+  }
+}
+
+function groupBy(
+  partitions: readonly PartitionId[],
+  stripeCount: number,
+): Map<number, PartitionId[]> {
+  const groups = new Map<number, PartitionId[]>();
+  for (const partition of partitions) {
+    const stripe = stripeOf(partition, stripeCount);
+    const group = groups.get(stripe);
+    if (group === undefined) groups.set(stripe, [partition]);
+    else group.push(partition);
+  }
+  return groups;
+}

@@ -1,0 +1,3 @@
+export { assign } from './assignment.ts';
+export type { Assignment } from './assignment.ts';
+export type { View } from './view.ts';

@@ -1,0 +1,10 @@
+export { systemClock } from './clock.ts';
+export type { Clock } from './clock.ts';
+export { backoffMs, Deadline } from './deadline.ts';
+export { createLogger, LOG_LEVELS } from './logger.ts';
+export type { Logger, LogLevel } from './logger.ts';
+export { Repeater } from './repeater.ts';
+export { Scope } from './scope.ts';
+export { aborted, loadOrExit, runService } from './service-run.ts';
+export { integer, loadSettings, memberSettings } from './settings.ts';
+export type { ReadyMessage } from './service-run.ts';

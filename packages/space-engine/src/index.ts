@@ -1,0 +1,8 @@
+export { SpaceEngine } from './space-engine.ts';
+export type {
+  ApplyResult,
+  Hit,
+  RecallQuery,
+  SpaceStats,
+  StoredObservation,
+} from './space-engine.ts';

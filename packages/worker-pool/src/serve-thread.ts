@@ -1,0 +1,29 @@
+import assert from 'node:assert/strict';
+import { parentPort, type TransferListItem } from 'node:worker_threads';
+import { ClusterError } from '@engram/model';
+import type { ThreadReply, ThreadRequest } from './worker-thread.ts';
+
+export interface ThreadAnswer {
+  readonly value: unknown;
+  readonly transfer?: readonly TransferListItem[];
+}
+
+/** The other end of a `WorkerThread`: answers each request, in whatever order they finish. */
+export function serveThread(answer: (body: unknown) => ThreadAnswer | Promise<ThreadAnswer>): void {
+  assert(parentPort !== null, 'serveThread runs in a worker thread');
+  const port = parentPort;
+  const reply = async ({ id, body }: ThreadRequest) => {
+    let message: ThreadReply;
+    let transfer: readonly TransferListItem[] = [];
+    try {
+      const { value, transfer: moved = [] } = await answer(body);
+      message = { id, ok: value };
+      transfer = moved;
+    } catch (error) {
+      message = { id, error: ClusterError.from(error).toJSON() };
+    }
+    port.postMessage(message, transfer);
+  };
+  port.on('message', (request: ThreadRequest) => void reply(request));
+  port.postMessage('ready');
+}

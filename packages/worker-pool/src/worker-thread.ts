@@ -1,0 +1,115 @@
+import { once } from 'node:events';
+import { Worker, type TransferListItem } from 'node:worker_threads';
+import { ClusterError, type WireError } from '@engram/model';
+
+export interface ThreadOptions {
+  /** A built JavaScript file that calls `serveThread`. */
+  readonly entry: URL;
+  readonly readyTimeoutMs: number;
+}
+
+/** What crosses to the thread and back. */
+export interface ThreadRequest {
+  readonly id: number;
+  readonly body: unknown;
+}
+export type ThreadReply =
+  | { readonly id: number; readonly ok: unknown }
+  | { readonly id: number; readonly error: WireError };
+
+interface Waiting {
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: ClusterError) => void;
+}
+
+/** One worker thread that answers requests. */
+export class WorkerThread implements AsyncDisposable {
+  readonly #worker: Worker;
+  readonly #waiting = new Map<number, Waiting>();
+  #nextId = 0;
+  #isClosing = false;
+
+  private constructor(worker: Worker, onCrash: (error: Error) => void) {
+    this.#worker = worker;
+    let cause: Error | undefined;
+    worker.on('message', (reply: ThreadReply) => this.#settle(reply));
+    worker.on('error', (error: Error) => (cause = error));
+    worker.on('exit', (code) => {
+      const error = new ClusterError('INTERNAL', `a worker thread ended with code ${code}`, {
+        cause,
+      });
+      for (const { reject } of this.#waiting.values()) reject(error);
+      this.#waiting.clear();
+      if (!this.#isClosing) onCrash(error);
+    });
+  }
+
+  /**
+   * Resolves when the thread can take requests. Its first message says so: the event `online` would
+   * only say that a thread exists, even for a file that does not.
+   */
+  static async start(
+    { entry, readyTimeoutMs }: ThreadOptions,
+    onCrash: (error: Error) => void,
+  ): Promise<WorkerThread> {
+    const worker = new Worker(entry);
+    const signal = AbortSignal.timeout(readyTimeoutMs);
+    try {
+      await Promise.race([
+        once(worker, 'message', { signal }),
+        once(worker, 'exit', { signal }).then(() => {
+          throw new ClusterError('INTERNAL', 'a worker thread ended before it was ready');
+        }),
+      ]);
+    } catch (error) {
+      await worker.terminate();
+      throw error;
+    }
+    return new WorkerThread(worker, onCrash);
+  }
+
+  /** Requests under way. */
+  get pending(): number {
+    return this.#waiting.size;
+  }
+
+  /** Share of time the thread's event loop was busy since its start. */
+  get utilization(): number {
+    return this.#worker.performance.eventLoopUtilization().utilization;
+  }
+
+  /**
+   * Buffers in `transfer` belong to the thread afterwards.
+   * @throws ClusterError what the thread answered, or INTERNAL when it ended
+   */
+  request(body: unknown, transfer: readonly TransferListItem[] = []): Promise<unknown> {
+    const id = this.#nextId++;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      const request: ThreadRequest = { id, body };
+      this.#worker.postMessage(request, transfer);
+    });
+  }
+
+  /** A request whose answer nobody needs. */
+  post(body: unknown): void {
+    const request: ThreadRequest = { id: this.#nextId++, body };
+    this.#worker.postMessage(request);
+  }
+
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    await this.#worker.terminate();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #settle(reply: ThreadReply): void {
+    const waiting = this.#waiting.get(reply.id);
+    this.#waiting.delete(reply.id);
+    if ('error' in reply) waiting?.reject(ClusterError.fromWire(reply.error));
+    else waiting?.resolve(reply.ok);
+  }
+}

@@ -1,0 +1,133 @@
+// Every failure over HTTP is RFC 9457 problem+json with the members of the error table.
+
+import { ClusterError, ERRORS, type ErrorCode, type ItemError } from '@engram/model';
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+
+const PROBLEM_TYPE = 'application/problem+json';
+/** Seconds after which a retry has a chance: the time in which a partition changes its owner. */
+const RETRY_AFTER_S = 2;
+/** More failures of one batch than this are counted, not listed. */
+export const LISTED_ERRORS_MAX = 100;
+
+interface Problem {
+  readonly code: ErrorCode;
+  readonly status: number;
+  readonly detail: string;
+  readonly pointer?: string | undefined;
+  readonly hint?: string | undefined;
+  readonly members?: Readonly<Record<string, unknown>>;
+}
+
+export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {
+  const { code, status, detail, pointer, hint, members } = problem;
+  const isRetryable = ERRORS[code].retry !== 'never';
+  if (status === 429 || status === 503 || status === 507)
+    void reply.header('retry-after', String(RETRY_AFTER_S));
+  return reply
+    .code(status)
+    .type(PROBLEM_TYPE)
+    .send({
+      type: `/problems/${code}`,
+      title: ERRORS[code].title,
+      status,
+      detail,
+      code,
+      retryable: isRetryable,
+      ...(pointer === undefined ? {} : { errors: [{ pointer, detail }] }),
+      ...(hint === undefined ? {} : { hint }),
+      ...members,
+    });
+}
+
+/** The answer to a batch of which nothing was stored. */
+export function sendRefusedBatch(
+  reply: FastifyReply,
+  space: string,
+  errors: readonly ItemError[],
+  total: number,
+): FastifyReply {
+  const first = errors[0];
+  const code = errors.every((error) => error.code === first?.code) ? first?.code : undefined;
+  const place = first?.line === undefined ? `index ${first?.index ?? 0}` : `line ${first.line}`;
+  const name = first?.id === undefined ? '' : ` (id ${JSON.stringify(first.id)})`;
+  return sendProblem(reply, {
+    code: code ?? 'NOTHING_ACCEPTED',
+    status: 422,
+    detail: `space ${space}: ${errors.length} of ${total} observations refused, first at ${place}${name}: ${first?.detail ?? ''}`,
+    hint:
+      code === 'DIMENSION_MISMATCH'
+        ? 'embed with the model of this space, or create a space for this one: PUT /v1/spaces/{space} {"dimension": N}'
+        : undefined,
+    members: {
+      accepted: 0,
+      rejected: errors.length,
+      errors: errors.slice(0, LISTED_ERRORS_MAX),
+      errorsTruncated: errors.length > LISTED_ERRORS_MAX,
+    },
+  });
+}
+
+/** Maps whatever was thrown, by us or by fastify, to one dialect. */
+export function handleError(
+  error: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): FastifyReply {
+  const known = toClusterError(error as FastifyError | ClusterError, request);
+  if (known.status >= 500 && known.retry === 'never')
+    request.log.error({ err: error }, 'request failed');
+  const { code, status, message, pointer, hint, details } = known;
+  const members = Object.keys(details).length === 0 ? {} : { details };
+  return sendProblem(reply, { code, status, detail: message, pointer, hint, members });
+}
+
+function toClusterError(error: FastifyError | ClusterError, request: FastifyRequest): ClusterError {
+  if (error instanceof ClusterError) return error;
+  switch (error.code) {
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return new ClusterError(
+        'BODY_TOO_LARGE',
+        `the body is larger than ${request.routeOptions.bodyLimit ?? 0} bytes`,
+        {
+          cause: error,
+          hint: 'send smaller batches, or embeddings as base64 of float32: a third of the size',
+        },
+      );
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return new ClusterError('UNSUPPORTED_MEDIA_TYPE', 'the content type is not known here', {
+        cause: error,
+        pointer: '#content-type',
+      });
+    case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
+      return new ClusterError('INVALID_BODY', 'the body is not as long as content-length says', {
+        cause: error,
+      });
+    case 'FST_ERR_BAD_URL':
+      return new ClusterError('INVALID_PARAMETER', 'the URL is not well-formed', { cause: error });
+    case 'FST_ERR_VALIDATION':
+      return validationError(error);
+    default:
+      return ClusterError.from(error);
+  }
+}
+
+function validationError(error: FastifyError): ClusterError {
+  const fault = error.validation?.[0];
+  const isBody = error.validationContext === 'body';
+  const params = fault?.params as Readonly<Record<string, unknown>> | undefined;
+  const name = params?.['additionalProperty'] ?? params?.['missingProperty'];
+  const field = `${fault?.instancePath ?? ''}${typeof name === 'string' ? `/${name.slice(0, 64)}` : ''}`;
+  const allowed = params?.['allowedValues'];
+  const choices = Array.isArray(allowed) ? `: ${allowed.join(', ')}` : '';
+  const what =
+    fault?.keyword === 'additionalProperties'
+      ? 'is not a field'
+      : fault?.keyword === 'required'
+        ? 'is missing'
+        : `${fault?.message ?? 'is not valid'}${choices}`;
+  const where = field === '' ? 'the body' : field.slice(1).replaceAll('/', '.');
+  return new ClusterError(isBody ? 'INVALID_BODY' : 'INVALID_PARAMETER', `${where} ${what}`, {
+    pointer: isBody ? field : `#${field.slice(1)}`,
+    cause: error,
+  });
+}

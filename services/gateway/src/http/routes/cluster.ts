@@ -1,0 +1,117 @@
+import type { StatusReply } from '@engram/codec';
+import { request as askShard } from '@engram/log';
+import { ERRORS, type ErrorCode, type MemberId, type PartitionId } from '@engram/model';
+import type { Member } from '@engram/membership';
+import type { GatewayApp, Gateway } from '../server.ts';
+
+const STATUS_TIMEOUT_MS = 1_000;
+
+export function clusterRoutes(app: GatewayApp, gateway: Gateway): void {
+  const { membership, router, connection, config, metrics } = gateway;
+  const tags = ['cluster'];
+
+  app.get('/v1/cluster', {
+    schema: { tags, summary: 'Members, ring and lag' },
+    handler: async () => {
+      const { view } = membership;
+      const statuses = new Map<MemberId, StatusReply>();
+      await Promise.all(
+        [...view.members.values()]
+          .filter(({ role }) => role === 'shard')
+          .map(async ({ id }) => {
+            const status = await askShard(connection, id, 'status', {}, STATUS_TIMEOUT_MS).catch(
+              () => undefined,
+            );
+            if (status !== undefined) statuses.set(id, status as StatusReply);
+          }),
+      );
+      const partitions = Array.from({ length: router.partitionCount }, (_, partition) => {
+        const { ready } = router.candidates(partition as PartitionId);
+        const owner = router.assignment.owners(partition as PartitionId)[0] ?? null;
+        return { partition, owner, ready: ready.length > 0, serving: ready[0] ?? null };
+      });
+      return {
+        cluster: config.ENGRAM_CLUSTER,
+        epoch: view.epoch,
+        partitionCount: router.partitionCount,
+        degraded: !membership.isCurrent || partitions.some(({ ready }) => !ready),
+        membershipAgeMs: Math.round(membership.ageMs),
+        members: [...view.members.values()]
+          .sort((left, right) => (left.id < right.id ? -1 : 1))
+          .map((member) =>
+            describeMember(
+              member,
+              router.assignment.partitionsOf(member.id).length,
+              statuses.get(member.id),
+            ),
+          ),
+        partitions,
+      };
+    },
+  });
+
+  app.get('/livez', {
+    schema: { tags, summary: 'The process answers' },
+    handler: () => ({ status: 'ok' }),
+  });
+
+  app.get('/readyz', {
+    schema: { tags, summary: 'The gateway can serve' },
+    handler: (_request, reply) => {
+      const unserved = Array.from(
+        { length: router.partitionCount },
+        (_, p) => p as PartitionId,
+      ).filter((partition) => router.candidates(partition).ready.length === 0).length;
+      const checks = {
+        accepting: !gateway.stop.aborted,
+        nats: connection.isConnected,
+        partitionsWithoutShard: unserved,
+        membershipAgeMs: Math.round(membership.ageMs),
+      };
+      const isReady = checks.accepting && checks.nats && unserved === 0;
+      return reply.code(isReady ? 200 : 503).send({ status: isReady ? 'ok' : 'unready', checks });
+    },
+  });
+
+  app.get('/metrics', {
+    schema: { tags, summary: 'Prometheus exposition' },
+    handler: async (_request, reply) =>
+      reply.type(metrics.registry.contentType).send(await metrics.registry.render()),
+  });
+
+  app.get<{ Params: { code: string } }>('/problems/:code', {
+    schema: { tags, summary: 'What an error code means' },
+    handler: (request, reply) => {
+      const { code } = request.params;
+      if (!Object.hasOwn(ERRORS, code)) return reply.callNotFound();
+      const { title, status, retry } = ERRORS[code as ErrorCode];
+      return { code, title, status, retryable: retry !== 'never' };
+    },
+  });
+}
+
+function describeMember(member: Member, partitions: number, status: StatusReply | undefined) {
+  const { id, role, state, url, startedAt } = member;
+  if (role === 'gateway') return { id, role, state, url, startedAt };
+  const lag = status && Object.values(status.lag).reduce((sum, each) => sum + each, 0);
+  return {
+    id,
+    role,
+    state,
+    url,
+    startedAt,
+    partitions,
+    ready: member.ready.size,
+    answers: status !== undefined,
+    ...(status === undefined
+      ? {}
+      : {
+          held: status.held.length,
+          lag: lag ?? 0,
+          lagByLane: status.lag,
+          spaces: status.spaces,
+          observations: status.observations,
+          rssBytes: status.rssBytes,
+        }),
+  };
+}

@@ -1,0 +1,169 @@
+import type { Static } from 'typebox';
+import { bodyKind, CONTENT_TYPES, type BodyKind } from '@engram/codec';
+import type { StoredAnswer } from '@engram/log';
+import { ClusterError, observationIdFault, type SpaceConfig } from '@engram/model';
+import type { FastifyReply } from 'fastify';
+import type { IngestResult } from '../../ingest/ingest.ts';
+import { numbersOf } from '../../recall/recall.ts';
+import { findSpace } from '../find-space.ts';
+import { LISTED_ERRORS_MAX, sendRefusedBatch } from '../problem.ts';
+import {
+  answers,
+  Deleted,
+  DeleteQuery,
+  GetQuery,
+  Ingested,
+  IngestQuery,
+  ObservationAnswer,
+  ObservationParams,
+  SpaceParams,
+} from '../schemas.ts';
+import type { GatewayApp, Gateway } from '../server.ts';
+
+export function observationRoutes(app: GatewayApp, gateway: Gateway): void {
+  const { directory, ingest, recall, idempotency } = gateway;
+  const tags = ['observations'];
+
+  app.post('/v1/spaces/:space/observations', {
+    schema: {
+      tags,
+      summary: 'Write observations',
+      description: `Takes ${Object.values(CONTENT_TYPES).join(', ')}, each also with content-encoding gzip. One bad observation never takes a good one with it, unless atomic=true. An Idempotency-Key header makes a repeated request count once for 24 hours.`,
+      params: SpaceParams,
+      querystring: IngestQuery,
+      response: answers({ 200: Ingested, 202: Ingested, 207: Ingested }),
+    },
+    handler: async (request, reply) => {
+      const config = await findSpace(directory, request.params.space);
+      const kind = kindOf(request.headers['content-type']);
+      const body = request.body as Buffer | null;
+      if (body === null || body === undefined)
+        throw new ClusterError('EMPTY_BATCH', 'the request has no body');
+      const { lane, atomic, ack, timeoutMs } = request.query;
+      const key = keyOf(request.headers['idempotency-key']);
+      // What is not part of the body but of the request's meaning is part of its fingerprint.
+      const fingerprint = Buffer.concat([Buffer.from(`${kind} ${lane ?? ''} ${atomic}\n`), body]);
+      const claim =
+        key === undefined ? undefined : await idempotency.claim(config.space, key, fingerprint);
+      if (claim?.kind === 'answered')
+        return reply
+          .code(claim.answer.status)
+          .header('idempotency-replayed', 'true')
+          .send(JSON.parse(claim.answer.body) as Static<typeof Ingested>);
+      const result = await ingest.put({
+        config,
+        kind,
+        bytes: body,
+        lane,
+        isAtomic: atomic,
+        key: claim === undefined ? undefined : claim.key,
+        ack: { level: ack, timeoutMs },
+      });
+      return answer(reply, config, result, async (status, text) => {
+        if (claim !== undefined)
+          await idempotency.finish(claim, fingerprint, { status, body: text });
+      });
+    },
+  });
+
+  app.get('/v1/spaces/:space/observations/:id', {
+    schema: {
+      tags,
+      summary: 'Read one observation',
+      params: ObservationParams,
+      querystring: GetQuery,
+      response: answers({ 200: ObservationAnswer }),
+    },
+    handler: async (request) => {
+      const config = await findSpace(directory, request.params.space);
+      const id = idOf(request.params.id);
+      const { minPosition, waitMs = 1_000 } = request.query;
+      const found = await recall.get(config, id, minPosition, waitMs);
+      return {
+        id: found.id,
+        embedding: numbersOf(found.embedding ?? new Uint8Array(0)),
+        ...(found.metadata === undefined
+          ? {}
+          : { metadata: JSON.parse(found.metadata) as unknown }),
+        ...(found.timestamp === undefined ? {} : { timestamp: found.timestamp }),
+        watermark: found.watermark,
+      };
+    },
+  });
+
+  app.delete('/v1/spaces/:space/observations/:id', {
+    schema: {
+      tags,
+      summary: 'Delete one observation',
+      params: ObservationParams,
+      querystring: DeleteQuery,
+      response: answers({ 200: Deleted, 202: Deleted }),
+    },
+    handler: async (request, reply) => {
+      const config = await findSpace(directory, request.params.space);
+      const id = idOf(request.params.id);
+      const { ack: level, timeoutMs } = request.query;
+      const deleted = await ingest.delete(config, id, { level, timeoutMs });
+      const isReached = level !== 'logged' && deleted.ack === level;
+      return reply.code(isReached ? 200 : 202).send(deleted);
+    },
+  });
+}
+
+async function answer(
+  reply: FastifyReply,
+  config: SpaceConfig,
+  result: IngestResult,
+  remember: (status: StoredAnswer['status'], body: string) => Promise<void>,
+): Promise<FastifyReply> {
+  const { accepted, rejected, errors, position, ack } = result;
+  void reply
+    .header('engram-accepted', String(accepted))
+    .header('engram-rejected', String(rejected));
+  // A refused batch is not remembered: sent again it is refused again, or good by then.
+  if (position === undefined) return sendRefusedBatch(reply, config.space, errors, result.total);
+  const body = {
+    accepted,
+    rejected,
+    position,
+    ack,
+    ...(rejected === 0
+      ? {}
+      : {
+          errors: errors.slice(0, LISTED_ERRORS_MAX),
+          errorsTruncated: errors.length > LISTED_ERRORS_MAX,
+        }),
+  };
+  const status = rejected > 0 ? 207 : ack === 'logged' ? 202 : 200;
+  await remember(status, JSON.stringify(body));
+  return reply.code(status).send(body);
+}
+
+/** @throws ClusterError UNSUPPORTED_MEDIA_TYPE */
+function kindOf(contentType: string | undefined): BodyKind {
+  const kind = bodyKind(contentType ?? CONTENT_TYPES.json);
+  if (kind !== undefined) return kind;
+  throw new ClusterError('UNSUPPORTED_MEDIA_TYPE', 'the content type is not known here', {
+    pointer: '#content-type',
+    hint: `send one of ${Object.values(CONTENT_TYPES).join(', ')}`,
+  });
+}
+
+function keyOf(header: string | string[] | undefined): string | undefined {
+  if (header === undefined) return undefined;
+  if (typeof header === 'string' && /^[\x21-\x7e]{1,255}$/.test(header)) return header;
+  throw new ClusterError(
+    'INVALID_PARAMETER',
+    'an Idempotency-Key has 1 to 255 visible ASCII characters',
+    {
+      pointer: '#Idempotency-Key',
+    },
+  );
+}
+
+/** @throws ClusterError INVALID_ID */
+function idOf(value: string): string {
+  const fault = observationIdFault(value);
+  if (fault === undefined) return value;
+  throw new ClusterError('INVALID_ID', fault, { pointer: '#id' });
+}

@@ -1,0 +1,102 @@
+import { embeddingFault, writeEmbedding } from '@engram/codec';
+import { ClusterError, compileFilter, type SpaceConfig } from '@engram/model';
+import type { Static } from 'typebox';
+import type { RecallQuery } from '../../recall/recall.ts';
+import { findSpace } from '../find-space.ts';
+import { answers, RecallBody, Recalled, RecallSpacesBody, SpaceParams } from '../schemas.ts';
+import type { GatewayApp, Gateway } from '../server.ts';
+
+export function recallRoutes(app: GatewayApp, gateway: Gateway): void {
+  const { directory, recall, metrics } = gateway;
+  const tags = ['recall'];
+
+  app.post('/v1/spaces/:space/recall', {
+    schema: {
+      tags,
+      summary: 'Nearest observations of a space',
+      params: SpaceParams,
+      body: RecallBody,
+      response: answers({ 200: Recalled }),
+    },
+    handler: async (request) => {
+      const config = await findSpace(directory, request.params.space);
+      const answer = await recall.recall([config], toQuery(request.body, config));
+      metrics.recalls.inc({ result: answer.degraded ? 'degraded' : 'complete' });
+      const { watermarks, results, ...rest } = answer;
+      const watermark = watermarks[config.space];
+      return {
+        results: results.map(({ space: _same, ...hit }) => hit),
+        ...rest,
+        ...(watermark === undefined ? {} : { watermark }),
+      };
+    },
+  });
+
+  app.post('/v1/recall', {
+    schema: {
+      tags,
+      summary: 'Nearest observations of several spaces, merged',
+      body: RecallSpacesBody,
+      response: answers({ 200: Recalled }),
+    },
+    handler: async (request) => {
+      const names = [...new Set(request.body.spaces)];
+      const configs = await Promise.all(
+        names.map((name, index) => findSpace(directory, name, `/spaces/${index}`)),
+      );
+      const first = configs[0]!;
+      const other = configs.findIndex(
+        ({ dimension, metric }) => dimension !== first.dimension || metric !== first.metric,
+      );
+      if (other >= 0)
+        throw new ClusterError(
+          'INVALID_PARAMETER',
+          'the spaces differ in dimension or metric, so their scores do not compare',
+          {
+            pointer: `/spaces/${other}`,
+          },
+        );
+      const answer = await recall.recall(configs, toQuery(request.body, first));
+      metrics.recalls.inc({ result: answer.degraded ? 'degraded' : 'complete' });
+      return answer;
+    },
+  });
+}
+
+/** @throws ClusterError INVALID_*, DIMENSION_MISMATCH, ZERO_EMBEDDING */
+function toQuery(body: Static<typeof RecallBody>, config: SpaceConfig): RecallQuery {
+  const { k, ef, filter, include, minPosition, waitMs, allowPartial } = body;
+  const { dimension, metric, space } = config;
+  const embedding = new Float32Array(dimension);
+  const fault =
+    writeEmbedding(body.embedding, dimension, embedding, 0) ??
+    embeddingFault(embedding, 0, dimension, metric);
+  if (fault !== undefined)
+    throw new ClusterError(
+      fault.code,
+      `space ${space}: the embedding is refused: ${fault.detail}`,
+      {
+        pointer: '/embedding',
+      },
+    );
+  if (ef !== undefined && ef < k)
+    throw new ClusterError('INVALID_PARAMETER', `ef must be at least k: it is ${ef}, k is ${k}`, {
+      pointer: '/ef',
+    });
+  if (filter !== undefined) compileFilter(filter);
+  return {
+    embedding,
+    k,
+    ...(ef === undefined ? {} : { ef }),
+    ...(filter === undefined ? {} : { filter }),
+    include,
+    minPositions:
+      minPosition === undefined
+        ? []
+        : typeof minPosition === 'string'
+          ? [minPosition]
+          : minPosition,
+    waitMs,
+    allowPartial,
+  };
+}

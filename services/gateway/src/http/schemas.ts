@@ -1,0 +1,227 @@
+// The shapes of requests and answers: they validate what comes in and describe the API in OpenAPI.
+
+import { ACK_LEVELS, ENGINES, LANES, LIMITS, METRICS, SPACE_LIMITS } from '@engram/model';
+import { Type, type TSchema } from 'typebox';
+
+const strict = { additionalProperties: false } as const;
+
+const oneOf = <const T extends readonly string[]>(values: T, options: object = {}) =>
+  Type.Unsafe<T[number]>({ type: 'string', enum: [...values], ...options });
+
+/** Described, not checked, where our own code checks and names the fault better. */
+const described = (schema: object) => Type.Unsafe<unknown>({ description: JSON.stringify(schema) });
+
+export const Position = Type.String({
+  description: 'Opaque place in the log; recalls take it as minPosition',
+  examples: ['47-0.1234.0'],
+});
+
+export const Embedding = Type.Unsafe<unknown>({
+  description:
+    'Numbers, or base64 of little-endian float32 (a third of the size, 20 times as fast)',
+  examples: [[0.12, -0.5, 0.33]],
+});
+
+export const SpaceParams = Type.Object({
+  space: Type.String({ description: '1 to 64 of A-Z a-z 0-9 _ -', examples: ['docs'] }),
+});
+export const ObservationParams = Type.Object({
+  space: Type.String(),
+  id: Type.String({ description: 'The id of an observation, percent-encoded' }),
+});
+
+export const SpaceBody = Type.Unsafe<unknown>({
+  type: 'object',
+  required: ['dimension'],
+  properties: {
+    dimension: {
+      type: 'integer',
+      minimum: SPACE_LIMITS.dimension.min,
+      maximum: SPACE_LIMITS.dimension.max,
+    },
+    metric: { type: 'string', enum: [...METRICS], default: 'cosine' },
+    engine: { type: 'string', enum: [...ENGINES], default: 'hnswlib' },
+    m: { type: 'integer', minimum: SPACE_LIMITS.m.min, maximum: SPACE_LIMITS.m.max, default: 16 },
+    efConstruction: {
+      type: 'integer',
+      minimum: SPACE_LIMITS.efConstruction.min,
+      maximum: SPACE_LIMITS.efConstruction.max,
+      default: 128,
+    },
+  },
+  examples: [{ dimension: 768, metric: 'cosine' }],
+});
+
+export const Space = Type.Object({
+  space: Type.String(),
+  dimension: Type.Integer(),
+  metric: oneOf(METRICS),
+  engine: oneOf(ENGINES),
+  m: Type.Integer(),
+  efConstruction: Type.Integer(),
+  createdAt: Type.String({ format: 'date-time' }),
+});
+
+export const SpaceDetails = Type.Object({
+  ...Space.properties,
+  partition: Type.Integer(),
+  owners: Type.Array(Type.String()),
+  count: Type.Optional(
+    Type.Integer({ description: 'Observations; absent while no shard answers' }),
+  ),
+  indexed: Type.Optional(Type.Integer({ description: 'Those in the graph, or in no need of one' })),
+  bytes: Type.Optional(Type.Integer({ description: 'Memory of its index, estimated' })),
+  watermark: Type.Optional(Position),
+  degraded: Type.Boolean(),
+});
+
+export const SpaceList = Type.Object({
+  spaces: Type.Array(Space),
+  nextCursor: Type.Optional(Type.String()),
+});
+
+export const ListQuery = Type.Object(
+  {
+    limit: Type.Integer({ minimum: 1, maximum: 1_000, default: 100 }),
+    cursor: Type.Optional(Type.String({ maxLength: 64 })),
+  },
+  strict,
+);
+
+const wait = Type.Integer({ minimum: 0, maximum: LIMITS.waitMsMax });
+const ack = oneOf(ACK_LEVELS, {
+  default: 'logged',
+  description:
+    'logged: in the log; searchable: a recall sees it; indexed: in the graph. A wait that times out answers 202: the data is in.',
+});
+
+export const IngestQuery = Type.Object(
+  {
+    ack,
+    timeoutMs: Type.Integer({ minimum: 0, maximum: LIMITS.waitMsMax, default: 10_000 }),
+    atomic: Type.Boolean({ default: false, description: 'One bad observation refuses the batch' }),
+    lane: Type.Optional(oneOf(LANES, { description: 'Lane of the observations that name none' })),
+  },
+  strict,
+);
+
+export const DeleteQuery = Type.Object(
+  { ack, timeoutMs: Type.Integer({ minimum: 0, maximum: LIMITS.waitMsMax, default: 10_000 }) },
+  strict,
+);
+
+export const GetQuery = Type.Object(
+  { minPosition: Type.Optional(Position), waitMs: Type.Optional(wait) },
+  strict,
+);
+
+const ItemErrors = Type.Array(
+  Type.Object({
+    index: Type.Integer(),
+    line: Type.Optional(Type.Integer()),
+    id: Type.Optional(Type.String()),
+    code: Type.String(),
+    detail: Type.String(),
+    pointer: Type.Optional(Type.String()),
+  }),
+);
+
+export const Ingested = Type.Object({
+  accepted: Type.Integer(),
+  rejected: Type.Integer(),
+  position: Type.Optional(Position),
+  ack: oneOf(ACK_LEVELS, { description: 'The level that was reached' }),
+  errors: Type.Optional(ItemErrors),
+  errorsTruncated: Type.Optional(Type.Boolean()),
+});
+
+export const ObservationAnswer = Type.Object({
+  id: Type.String(),
+  embedding: Type.Array(Type.Number()),
+  metadata: Type.Optional(Type.Unknown()),
+  timestamp: Type.Optional(Type.Integer()),
+  watermark: Position,
+});
+
+export const Deleted = Type.Object({ position: Position, ack: oneOf(ACK_LEVELS) });
+
+const query = {
+  embedding: Embedding,
+  k: Type.Integer({ minimum: 1, maximum: LIMITS.kMax, default: 10 }),
+  ef: Type.Optional(Type.Integer({ minimum: 1, maximum: LIMITS.efMax })),
+  filter: Type.Optional(described({ lang: 'en', rank: { $gte: 1, $lt: 100 } })),
+  minPosition: Type.Optional(
+    Type.Unsafe<string | readonly string[]>({
+      anyOf: [{ type: 'string' }, { type: 'array', items: { type: 'string' }, maxItems: 64 }],
+      description: 'Positions that writes answered: their data is in the result',
+    }),
+  ),
+  waitMs: Type.Integer({
+    ...wait,
+    default: 1_000,
+    description: 'How long to wait for minPosition',
+  }),
+  include: Type.Array(oneOf(['metadata', 'embedding', 'timestamp']), {
+    default: ['metadata'],
+    maxItems: 3,
+  }),
+  allowPartial: Type.Boolean({
+    default: true,
+    description: 'false: answer 503 rather than a result that may lack something',
+  }),
+};
+
+export const RecallBody = Type.Object(query, strict);
+export const RecallSpacesBody = Type.Object(
+  {
+    spaces: Type.Array(Type.String(), { minItems: 1, maxItems: LIMITS.recallSpacesMax }),
+    ...query,
+  },
+  strict,
+);
+
+export const Recalled = Type.Object({
+  results: Type.Array(
+    Type.Object({
+      space: Type.Optional(Type.String()),
+      id: Type.String(),
+      score: Type.Number({
+        description: 'Cosine similarity, inner product, or Euclidean distance',
+      }),
+      metadata: Type.Optional(Type.Unknown()),
+      embedding: Type.Optional(Type.Array(Type.Number())),
+      timestamp: Type.Optional(Type.Integer()),
+    }),
+  ),
+  shards: Type.Object({
+    asked: Type.Integer(),
+    answered: Type.Integer(),
+    ids: Type.Array(Type.String()),
+  }),
+  watermark: Type.Optional(Position),
+  watermarks: Type.Optional(Type.Record(Type.String(), Type.String())),
+  degraded: Type.Boolean({ description: 'Something may be missing; reasons says what' }),
+  reasons: Type.Array(Type.String()),
+  tookMs: Type.Number(),
+});
+
+const Problem = Type.Object(
+  {
+    type: Type.String(),
+    title: Type.String(),
+    status: Type.Integer(),
+    detail: Type.String(),
+    code: Type.String({ description: 'Stable; see /problems/{code}' }),
+    retryable: Type.Boolean(),
+    hint: Type.Optional(Type.String()),
+    errors: Type.Optional(
+      Type.Array(Type.Object({ pointer: Type.Optional(Type.String()), detail: Type.String() })),
+    ),
+  },
+  { description: 'RFC 9457 application/problem+json' },
+);
+
+/** The answers of a route with the problem document for everything else; handlers send the former. */
+export function answers<T extends Readonly<Record<number, TSchema>>>(good: T): T {
+  return { ...good, '4xx': Problem, '5xx': Problem };
+}

@@ -1,0 +1,196 @@
+import type { AddressInfo, Socket } from 'node:net';
+import { STATUS_CODES } from 'node:http';
+import type { IdempotencyStore, LogConnection, SpaceDirectory } from '@engram/log';
+import type { Membership } from '@engram/membership';
+import { ClusterError, ERRORS, type ErrorCode } from '@engram/model';
+import type { Logger } from '@engram/runtime';
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import { Ajv } from 'ajv';
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type RawReplyDefaultExpression,
+  type RawRequestDefaultExpression,
+  type RawServerDefault,
+} from 'fastify';
+import type { Router } from '../cluster/router.ts';
+import type { GatewayConfig } from '../config.ts';
+import type { Ingest } from '../ingest/ingest.ts';
+import type { GatewayMetrics } from '../metrics.ts';
+import type { Recall } from '../recall/recall.ts';
+import { takeBytes, takeJson } from './bodies.ts';
+import { handleError, sendProblem } from './problem.ts';
+import { clusterRoutes } from './routes/cluster.ts';
+import { observationRoutes } from './routes/observations.ts';
+import { recallRoutes } from './routes/recall.ts';
+import { spaceRoutes } from './routes/spaces.ts';
+
+/** What the routes work with. */
+export interface Gateway {
+  readonly config: GatewayConfig;
+  readonly connection: LogConnection;
+  readonly directory: SpaceDirectory;
+  readonly idempotency: IdempotencyStore;
+  readonly membership: Membership;
+  readonly router: Router;
+  readonly ingest: Ingest;
+  readonly recall: Recall;
+  readonly metrics: GatewayMetrics;
+  readonly logger: Logger;
+  /** Aborted once the gateway drains. */
+  readonly stop: AbortSignal;
+}
+
+export type GatewayApp = FastifyInstance<
+  RawServerDefault,
+  RawRequestDefaultExpression,
+  RawReplyDefaultExpression,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>;
+
+/** A percent-encoded id of 256 bytes has three characters a byte. */
+const PARAM_LENGTH_MAX = 1_024;
+/** A request that has not arrived by then is a slow-loris, or a lost client. */
+const REQUEST_TIMEOUT_MS = 60_000;
+
+export class HttpServer implements AsyncDisposable {
+  readonly #app: GatewayApp;
+  readonly url: string;
+
+  private constructor(app: GatewayApp, url: string) {
+    this.#app = app;
+    this.url = url;
+  }
+
+  /** @throws the system's error when the port is taken */
+  static async start(gateway: Gateway): Promise<HttpServer> {
+    const { config } = gateway;
+    const app = await buildApp(gateway);
+    const { ENGRAM_HTTP_HOST: host, ENGRAM_HTTP_PORT: port } = config;
+    await app.listen({ host, port });
+    const address = app.server.address() as AddressInfo;
+    return new HttpServer(app, `http://${host.includes(':') ? `[${host}]` : host}:${address.port}`);
+  }
+
+  /** Refuses new requests and finishes those that run. */
+  async close(): Promise<void> {
+    await this.#app.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+async function buildApp(gateway: Gateway): Promise<GatewayApp> {
+  const { config, metrics } = gateway;
+  const bytesMax = config.ENGRAM_BODY_BYTES_MAX;
+  const app = Fastify({
+    loggerInstance: gateway.logger,
+    disableRequestLogging: true,
+    bodyLimit: bytesMax,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    routerOptions: { maxParamLength: PARAM_LENGTH_MAX },
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+    frameworkErrors: (error, request, reply) => void handleError(error, request, reply),
+    clientErrorHandler: answerClientError,
+  }).withTypeProvider<TypeBoxTypeProvider>();
+
+  // Bodies are taken as they are: "1" is no number and null no zero. Query strings are all text.
+  const strict = new Ajv({ useDefaults: true, coerceTypes: false, strict: false });
+  const lenient = new Ajv({ useDefaults: true, coerceTypes: true, strict: false });
+  app.setValidatorCompiler(({ schema, httpPart }) =>
+    (httpPart === 'body' ? strict : lenient).compile(schema as object),
+  );
+  // The answers are ours: the schemas of responses only document them.
+  app.setSerializerCompiler(() => (value) => JSON.stringify(value));
+  app.setErrorHandler(handleError);
+  app.setNotFoundHandler((request, reply) =>
+    sendProblem(reply, {
+      code: 'ROUTE_NOT_FOUND',
+      status: 404,
+      detail: `there is no route ${request.method} ${request.url.split('?', 1)[0]!.slice(0, 200)}`,
+      hint: 'GET /openapi.json lists the routes, /docs shows them',
+    }),
+  );
+  app.addHook('onRequest', (_request, reply, done) => {
+    if (gateway.stop.aborted) {
+      void reply.header('connection', 'close');
+      done(
+        new ClusterError('SHUTTING_DOWN', 'the gateway is draining', {
+          hint: 'ask another gateway',
+        }) as Error,
+      );
+    } else done();
+  });
+  app.addHook('onResponse', (request, reply, done) => {
+    const route = request.routeOptions.url ?? 'none';
+    metrics.requests.observe(
+      { route, method: request.method, status: String(reply.statusCode) },
+      reply.elapsedTime / 1000,
+    );
+    done();
+  });
+
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Engram Cluster',
+        version: '0.1.0',
+        description: 'Sharded ingestion and recall of vector observations',
+      },
+    },
+  });
+  await app.register(swaggerUi, { routePrefix: '/docs' });
+  app.get('/openapi.json', { schema: { hide: true }, handler: () => app.swagger() });
+  await app.register((scope: FastifyInstance, _options, done) => {
+    takeJson(scope, bytesMax);
+    const typed = scope.withTypeProvider<TypeBoxTypeProvider>();
+    spaceRoutes(typed, gateway);
+    recallRoutes(typed, gateway);
+    clusterRoutes(typed, gateway);
+    done();
+  });
+  await app.register((scope: FastifyInstance, _options, done) => {
+    takeBytes(scope, bytesMax);
+    observationRoutes(scope.withTypeProvider<TypeBoxTypeProvider>(), gateway);
+    done();
+  });
+  return app;
+}
+
+/** What the HTTP parser itself refuses never becomes a request; it still gets our dialect. */
+function answerClientError(
+  this: FastifyInstance,
+  error: NodeJS.ErrnoException,
+  socket: Socket,
+): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const [status, code]: [number, ErrorCode] =
+    error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+      ? [408, 'REQUEST_TIMEOUT']
+      : error.code === 'HPE_HEADER_OVERFLOW'
+        ? [431, 'INVALID_PARAMETER']
+        : [400, 'INVALID_PARAMETER'];
+  const detail =
+    status === 431 ? 'the headers are too large' : 'the request is not well-formed HTTP';
+  const body = JSON.stringify({
+    type: `/problems/${code}`,
+    title: ERRORS[code].title,
+    status,
+    detail,
+    code,
+  });
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\ncontent-type: application/problem+json\r\n` +
+      `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  );
+}

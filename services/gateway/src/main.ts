@@ -1,0 +1,112 @@
+import {
+  agreeOnLayout,
+  ensureStreams,
+  IdempotencyStore,
+  LogConnection,
+  LogPublisher,
+  SpaceDirectory,
+} from '@engram/log';
+import { Membership } from '@engram/membership';
+import { parseMemberId } from '@engram/model';
+import {
+  aborted,
+  createLogger,
+  loadOrExit,
+  runService,
+  Scope,
+  systemClock,
+  type Logger,
+} from '@engram/runtime';
+import { Router } from './cluster/router.ts';
+import { loadConfig, type GatewayConfig } from './config.ts';
+import { HttpServer } from './http/server.ts';
+import { Ingest } from './ingest/ingest.ts';
+import { gatewayMetrics, observeGateway } from './metrics.ts';
+import { Recall } from './recall/recall.ts';
+
+async function run(
+  config: GatewayConfig,
+  logger: Logger,
+  stop: AbortSignal,
+  ready: (url: string) => void,
+): Promise<void> {
+  const clock = systemClock;
+  const self = parseMemberId(config.ENGRAM_MEMBER_ID);
+  const layout = { partitionCount: config.ENGRAM_PARTITIONS, stripeCount: config.ENGRAM_STRIPES };
+  const { stripeCount, partitionCount } = layout;
+  const replicas = config.ENGRAM_LOG_REPLICAS;
+  const connectTimeoutMs = config.ENGRAM_CONNECT_TIMEOUT_MS;
+  const metrics = gatewayMetrics(self);
+  await using scope = new Scope();
+
+  const connection = await scope.own(
+    'nats',
+    LogConnection.start({
+      url: config.ENGRAM_NATS_URL,
+      name: self,
+      connectTimeoutMs,
+      clock,
+      logger,
+    }),
+  );
+  await agreeOnLayout(connection, layout, replicas);
+  await ensureStreams(connection, layout, { bytesMax: config.ENGRAM_LOG_BYTES_MAX, replicas });
+  const directory = await scope.own(
+    'spaces',
+    SpaceDirectory.start(connection, { stripeCount, replicas, clock, logger }),
+  );
+  const idempotency = await IdempotencyStore.start(connection, replicas);
+  const publisher = new LogPublisher(connection, {
+    stripeCount,
+    inFlightMax: config.ENGRAM_PUBLISHES_MAX,
+    timeoutMs: config.ENGRAM_PUBLISH_TIMEOUT_MS,
+    clock,
+  });
+  const membership = await scope.own(
+    'membership',
+    Membership.start(
+      {
+        redisUrl: config.ENGRAM_REDIS_URL,
+        cluster: config.ENGRAM_CLUSTER,
+        self: { id: self, role: 'gateway' },
+        heartbeatMs: config.ENGRAM_HEARTBEAT_MS,
+        leaseTtlMs: config.ENGRAM_LEASE_TTL_MS,
+        connectTimeoutMs,
+        clock,
+        logger,
+      },
+      `http://${config.ENGRAM_HTTP_HOST}:${config.ENGRAM_HTTP_PORT}`,
+    ),
+  );
+  const router = new Router({ connection, membership, partitionCount, clock });
+  const timeoutMs = config.ENGRAM_RECALL_TIMEOUT_MS;
+  const recall = new Recall({ router, timeoutMs, clock });
+  const ingest = new Ingest({ publisher, router, metrics, clock });
+  observeGateway(metrics, publisher, membership);
+  const http = await scope.own(
+    'http',
+    HttpServer.start({
+      config,
+      connection,
+      directory,
+      idempotency,
+      membership,
+      router,
+      ingest,
+      recall,
+      metrics,
+      logger,
+      stop,
+    }),
+  );
+  ready(http.url);
+  await aborted(stop);
+}
+
+const config = loadOrExit('gateway', loadConfig);
+const logger = createLogger('gateway', config.ENGRAM_MEMBER_ID, config.ENGRAM_LOG_LEVEL);
+await runService({
+  logger,
+  drainTimeoutMs: config.ENGRAM_DRAIN_TIMEOUT_MS,
+  run: (stop, ready) => run(config, logger, stop, ready),
+});

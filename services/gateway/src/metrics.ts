@@ -1,0 +1,56 @@
+import { LATENCY_SECONDS, MetricsRegistry, type Counter, type Histogram } from '@engram/metrics';
+import type { LogPublisher } from '@engram/log';
+import type { Membership } from '@engram/membership';
+
+export interface GatewayMetrics {
+  readonly registry: MetricsRegistry;
+  readonly requests: Histogram;
+  readonly items: Counter;
+  readonly bytes: Counter;
+  readonly acks: Histogram;
+  readonly recalls: Counter;
+}
+
+export function gatewayMetrics(member: string): GatewayMetrics {
+  const registry = new MetricsRegistry('gateway', member);
+  registry.collectProcess();
+  return {
+    registry,
+    requests: registry.histogram(
+      'http_request_duration_seconds',
+      'HTTP requests',
+      ['route', 'method', 'status'],
+      LATENCY_SECONDS,
+    ),
+    items: registry.counter('ingest_items_total', 'Observations in requests', ['result', 'reason']),
+    bytes: registry.counter('ingest_bytes_total', 'Bytes of request bodies with observations'),
+    acks: registry.histogram(
+      'ingest_ack_duration_seconds',
+      'From the request until the level of acknowledgement was reached',
+      ['level'],
+      LATENCY_SECONDS,
+    ),
+    recalls: registry.counter('recalls_total', 'Recalls', ['result']),
+  };
+}
+
+export function observeGateway(
+  { registry }: GatewayMetrics,
+  publisher: LogPublisher,
+  membership: Membership,
+): void {
+  registry.gauge('publishes_in_flight', 'Frames that wait for the log', [], (set) =>
+    set(publisher.inFlight),
+  );
+  registry.gauge('ring_epoch', 'Epoch of the view that this member acts on', [], (set) =>
+    set(membership.view.epoch),
+  );
+  registry.gauge('members', 'Members of the cluster', ['role'], (set) => {
+    const members = [...membership.view.members.values()];
+    for (const role of ['gateway', 'shard'])
+      set(members.filter((member) => member.role === role).length, { role });
+  });
+  registry.gauge('membership_age_seconds', 'Since the registry last answered', [], (set) =>
+    set(membership.ageMs / 1000),
+  );
+}
