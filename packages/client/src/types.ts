@@ -84,7 +84,8 @@ export interface StoredObservation {
   readonly embedding: Float32Array;
   readonly metadata?: Metadata;
   readonly timestamp?: number;
-  readonly position: string;
+  /** Up to where its shard had applied the log. */
+  readonly watermark: string;
 }
 
 export const RECALL_FIELDS = ['metadata', 'embedding', 'timestamp'] as const;

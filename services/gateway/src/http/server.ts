@@ -88,8 +88,10 @@ export class HttpServer implements AsyncDisposable {
 async function buildApp(gateway: Gateway): Promise<GatewayApp> {
   const { config, metrics } = gateway;
   const bytesMax = config.ENGRAM_BODY_BYTES_MAX;
+  // Typed as fastify's own, or the logger's type would run through every route.
+  const loggerInstance: FastifyBaseLogger = gateway.logger;
   const app = Fastify({
-    loggerInstance: gateway.logger,
+    loggerInstance,
     disableRequestLogging: true,
     bodyLimit: bytesMax,
     requestTimeout: REQUEST_TIMEOUT_MS,

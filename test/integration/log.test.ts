@@ -1,0 +1,350 @@
+import { decodeFrame, encodeBatch, encodeFrame } from '@engram/codec';
+import { startNatsServer, type ServerProcess } from '@engram/local-cluster';
+import {
+  DEAD_LETTER_STREAM,
+  ensureStreams,
+  LogConnection,
+  LogFeed,
+  LogPublisher,
+  observationSubject,
+  SpaceDirectory,
+  writeDeadLetter,
+  type LogMessage,
+  type Room,
+} from '@engram/log';
+import {
+  LANES,
+  parseSpaceId,
+  parseSpaceOptions,
+  partitionOf,
+  type Lane,
+  type PartitionId,
+} from '@engram/model';
+import { createLogger, systemClock } from '@engram/runtime';
+import { connect, headers, type NatsConnection } from 'nats';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { tempDir } from '../support/temp-dir.ts';
+import { until } from '../support/until.ts';
+
+const PARTITIONS = 64;
+const clock = systemClock;
+const logger = createLogger('test', 'test', 'silent');
+
+let folder: Awaited<ReturnType<typeof tempDir>>;
+let server: ServerProcess;
+let connection: LogConnection;
+let plain: NatsConnection;
+
+beforeAll(async () => {
+  folder = await tempDir();
+  server = await startNatsServer({ dataDir: folder.path, partitionCount: PARTITIONS });
+  connection = await LogConnection.start({
+    url: server.url,
+    name: 'test',
+    connectTimeoutMs: 10_000,
+    clock,
+    logger,
+  });
+  await ensureStreams(
+    connection,
+    { partitionCount: PARTITIONS, stripeCount: 1 },
+    { bytesMax: 512 * 1024 * 1024, replicas: 1 },
+  );
+  plain = await connect({ servers: server.url, maxReconnectAttempts: -1, reconnectTimeWait: 50 });
+});
+
+afterAll(async () => {
+  await plain.close();
+  await connection.close();
+  await server.close();
+  await folder[Symbol.asyncDispose]();
+});
+
+function publisher() {
+  return new LogPublisher(connection, {
+    stripeCount: 1,
+    inFlightMax: 64,
+    timeoutMs: 10_000,
+    clock,
+  });
+}
+
+const space = (name: string) => parseSpaceId(name);
+const ALL: readonly PartitionId[] = Array.from({ length: PARTITIONS }, (_, p) => p as PartitionId);
+
+function feedOf(options: {
+  readonly partitions?: readonly PartitionId[];
+  readonly startSequence: number;
+  readonly room?: () => Room;
+  readonly onMessage: (message: LogMessage) => void;
+}): LogFeed {
+  const partitions = options.partitions ?? ALL;
+  return LogFeed.start(connection, {
+    stripe: 0,
+    stream: 'OBS-0',
+    subjects: partitions.flatMap((p) => LANES.map((lane) => `obs.${p}.${lane}.*`)),
+    startSequence: options.startSequence,
+    room: options.room ?? (() => ({ messages: 512, bytes: 32 * 1024 * 1024 })),
+    onMessage: options.onMessage,
+    clock,
+    logger,
+  });
+}
+
+async function headSequence(): Promise<number> {
+  const manager = await plain.jetstreamManager();
+  return (await manager.streams.info('OBS-0')).state.last_seq;
+}
+
+test.each([
+  ['acme', 47],
+  ['tenant-1', 11],
+  ['A_b', 17],
+  ['x', 7],
+  ['user-42', 43],
+])(
+  'the server maps observe.<lane>.%s to the partition %i that we compute',
+  async (name, partition) => {
+    expect(partitionOf(space(name), PARTITIONS)).toBe(partition);
+    const ack = await plain.jetstream().publish(`observe.normal.${name}`, 'x');
+    const manager = await plain.jetstreamManager();
+    const stored = await manager.streams.getMessage('OBS-0', { seq: ack.seq });
+    expect(stored.subject).toBe(`obs.${partition}.normal.${name}`);
+  },
+);
+
+test('a mapped publish is acknowledged once for each message id', async () => {
+  const publish = () => plain.jetstream().publish('observe.high.dedupe', 'x', { msgID: 'once' });
+  const first = await publish();
+  const second = await publish();
+  expect([second.seq, second.duplicate]).toEqual([first.seq, true]);
+});
+
+test.each(['observe.urgent.acme', 'obs.64.normal.acme', 'obs.5.normal', 'obs.5.normal.a.b'])(
+  'a publish to %s, which no shard would read, is refused by the server',
+  async (subject) => {
+    await expect(plain.jetstream().publish(subject, 'x', { timeout: 2_000 })).rejects.toThrow();
+  },
+);
+
+test('a feed delivers every entry once and in order, within the room it is given', async () => {
+  const start = (await headSequence()) + 1;
+  const target = space('bounded');
+  const partition = partitionOf(target, PARTITIONS);
+  const log = publisher();
+  // 300 KB each: pulled 500 at a time these overran the client's own limit and stalled.
+  const bytes = new Uint8Array(300_000);
+  const count = 60;
+  for (let i = 0; i < count; i++)
+    await log.publish({
+      space: target,
+      partition,
+      lane: LANES[i % 3] as Lane,
+      bytes,
+      contentType: 'application/octet-stream',
+      messageId: `bounded:${i}`,
+    });
+  const roomMax = 4 * 1024 * 1024;
+  const held: LogMessage[] = [];
+  const sequences: number[] = [];
+  let heldBytes = 0;
+  let heldBytesMax = 0;
+  const feed = feedOf({
+    startSequence: start,
+    room: () => ({ messages: 512, bytes: roomMax - heldBytes }),
+    onMessage: (message) => {
+      held.push(message);
+      sequences.push(message.sequence);
+      heldBytes += message.bytes.length;
+      heldBytesMax = Math.max(heldBytesMax, heldBytes);
+    },
+  });
+  try {
+    await until('all entries came', () => {
+      for (const message of held.splice(0)) heldBytes -= message.bytes.length;
+      feed.pump();
+      return sequences.length === count;
+    });
+    expect(sequences).toEqual(Array.from({ length: count }, (_, i) => start + i));
+    // The message that crosses a pull's byte limit may still come.
+    expect(heldBytesMax).toBeLessThanOrEqual(roomMax + 1024 * 1024);
+    const progress = await until('the feed knows that it is complete', async () => {
+      const known = await feed.progress();
+      return known?.pending === 0 ? known : undefined;
+    });
+    expect(progress.completeTo).toBeGreaterThanOrEqual(start + count - 1);
+  } finally {
+    await feed.close();
+  }
+});
+
+test('a feed goes on without a gap when its consumer is deleted under it', async () => {
+  const start = (await headSequence()) + 1;
+  const sequences: number[] = [];
+  const feed = feedOf({
+    startSequence: start,
+    onMessage: ({ sequence }) => sequences.push(sequence),
+  });
+  const log = publisher();
+  const target = space('deleted-consumer');
+  const send = (i: number) =>
+    log.publish({
+      space: target,
+      partition: partitionOf(target, PARTITIONS),
+      lane: 'normal',
+      bytes: new Uint8Array(10),
+      contentType: 'x',
+      messageId: `deleted:${i}`,
+    });
+  try {
+    for (let i = 0; i < 20; i++) await send(i);
+    await until('the first half came', () => sequences.length === 20);
+    const manager = await plain.jetstreamManager();
+    for await (const { name } of manager.consumers.list('OBS-0'))
+      await manager.consumers.delete('OBS-0', name);
+    for (let i = 20; i < 40; i++) await send(i);
+    await until('the second half came', () => sequences.length >= 40);
+    expect(sequences).toEqual(Array.from({ length: 40 }, (_, i) => start + i));
+  } finally {
+    await feed.close();
+  }
+});
+
+test('a space is known to another directory as soon as its creation was answered', async () => {
+  const options = { stripeCount: 1, replicas: 1, clock, logger };
+  await using first = await SpaceDirectory.start(connection, options);
+  await using second = await SpaceDirectory.start(connection, options);
+  const name = space('directory');
+  const partition = partitionOf(name, PARTITIONS);
+  const wanted = parseSpaceOptions({ dimension: 8 });
+  const created = await first.create(name, partition, wanted);
+  expect(created.isNew).toBe(true);
+  expect(await second.find(name)).toEqual(created.config);
+  const again = await second.create(name, partition, parseSpaceOptions({ dimension: 9 }));
+  expect([again.isNew, again.config.dimension]).toEqual([false, 8]);
+  expect(await second.delete(name, partition)).toBe(true);
+  await until('the first forgets it too', () => first.peek(name) === undefined);
+});
+
+test('two creations at once make one space', async () => {
+  const options = { stripeCount: 1, replicas: 1, clock, logger };
+  await using first = await SpaceDirectory.start(connection, options);
+  await using second = await SpaceDirectory.start(connection, options);
+  const name = space('race');
+  const make = (directory: SpaceDirectory, dimension: number) =>
+    directory.create(name, partitionOf(name, PARTITIONS), parseSpaceOptions({ dimension }));
+  const [left, right] = await Promise.all([make(first, 4), make(second, 5)]);
+  expect([left.isNew, right.isNew].filter(Boolean)).toHaveLength(1);
+  expect(left.config).toEqual(right.config);
+});
+
+test('an entry has one dead letter, however often it is refused', async () => {
+  const message = {
+    stripe: 0,
+    sequence: 123_456,
+    subject: observationSubject(3 as PartitionId, 'low', space('dead')),
+    contentType: 'application/json',
+  };
+  const errors = [{ index: 0, code: 'INVALID_JSON' as const, detail: 'not JSON\r\nPUB evil 1' }];
+  const bytes = new TextEncoder().encode('{');
+  expect(await writeDeadLetter(connection, message, bytes, errors)).toBe(true);
+  expect(await writeDeadLetter(connection, message, bytes, errors)).toBe(false);
+  const manager = await plain.jetstreamManager();
+  const stored = await manager.streams.getMessage(DEAD_LETTER_STREAM, {
+    last_by_subj: 'dlq.0.123456',
+  });
+  expect(stored.header.get('Engram-Reason')).toBe('INVALID_JSON');
+  expect(stored.header.get('Engram-Detail')).toBe('not JSON??PUB evil 1');
+  expect(stored.string()).toBe('{');
+});
+
+test('a member with other partitions is refused', async () => {
+  await expect(
+    ensureStreams(
+      connection,
+      { partitionCount: 32, stripeCount: 1 },
+      { bytesMax: 512 * 1024 * 1024, replicas: 1 },
+    ),
+  ).rejects.toMatchObject({ code: 'CLUSTER_DIFFERS' });
+});
+
+// Last, because it takes the server away from all the others.
+test('after a killed server everything acknowledged is read, and the feed goes on', async () => {
+  const start = (await headSequence()) + 1;
+  const seen: number[] = [];
+  const feed = feedOf({ startSequence: start, onMessage: ({ sequence }) => seen.push(sequence) });
+  const log = publisher();
+  const target = space('killed');
+  const batch = encodeBatch([{ value: { id: 'a', embedding: [1, 2] }, pointer: '' }], {
+    dimension: 2,
+    metric: 'l2',
+  });
+  const acknowledged: number[] = [];
+  let isStopped = false;
+  const writing = (async () => {
+    for (let i = 0; !isStopped; i++) {
+      try {
+        const { sequence } = await log.publish({
+          space: target,
+          partition: partitionOf(target, PARTITIONS),
+          lane: 'normal',
+          bytes: batch.frames[0]!.bytes,
+          contentType: 'application/vnd.engram.frame',
+          messageId: `killed:${i}`,
+        });
+        acknowledged.push(sequence);
+      } catch {
+        await clock.sleep(20); // refused while the server is away: nothing was promised
+      }
+    }
+  })();
+  await until('some were acknowledged', () => acknowledged.length > 200);
+  const { port } = server;
+  server.signal('SIGKILL');
+  await server.exited;
+  const before = acknowledged.length;
+  server = await startNatsServer({ dataDir: folder.path, port, partitionCount: PARTITIONS });
+  await until('more were acknowledged afterwards', () => acknowledged.length > before + 200);
+  isStopped = true;
+  await writing;
+  try {
+    await until('the feed saw all of them', () => {
+      const all = new Set(seen);
+      return acknowledged.every((sequence) => all.has(sequence));
+    });
+    expect(new Set(seen).size).toBe(seen.length);
+    expect([...seen].sort((a, b) => a - b)).toEqual(seen);
+  } finally {
+    await feed.close();
+  }
+});
+
+test('a frame read back from the log is the frame that was published', async () => {
+  const frame = encodeFrame({
+    dimension: 3,
+    ids: ['é', 'b'],
+    deletes: ['gone'],
+    embeddings: Float32Array.of(1, 2, 3, 4, 5, 6),
+    timestamps: [5, NaN],
+    metadata: ['{"a":1}', undefined],
+  });
+  const head = headers();
+  head.set('Content-Type', 'application/vnd.engram.frame');
+  const start = (await headSequence()) + 1;
+  const came: LogMessage[] = [];
+  const feed = feedOf({ startSequence: start, onMessage: (message) => came.push(message) });
+  try {
+    await plain.jetstream().publish('observe.low.frame', frame, { headers: head });
+    const message = await until('the entry came', () => came[0]);
+    const read = decodeFrame(message.bytes);
+    expect([read.id(0), read.id(1), read.id(2)]).toEqual(['é', 'b', 'gone']);
+    expect([...read.embeddings]).toEqual([1, 2, 3, 4, 5, 6]);
+    expect([read.metadata(0), read.metadata(1)]).toEqual(['{"a":1}', undefined]);
+    expect(message.contentType).toBe('application/vnd.engram.frame');
+    expect(message.lane).toBe('low');
+    // The embeddings are a view of the message's own buffer.
+    expect(read.embeddings.buffer).toBe(message.bytes.buffer);
+  } finally {
+    await feed.close();
+  }
+});

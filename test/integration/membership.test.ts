@@ -1,0 +1,133 @@
+import { startRedisServer, type ServerProcess } from '@engram/local-cluster';
+import { Membership, type Role } from '@engram/membership';
+import { parseMemberId, type PartitionId } from '@engram/model';
+import { createLogger, systemClock } from '@engram/runtime';
+import { connect } from 'node:net';
+import { once } from 'node:events';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { tempDir } from '../support/temp-dir.ts';
+import { until } from '../support/until.ts';
+
+const logger = createLogger('test', 'test', 'silent');
+const LEASE_TTL_MS = 1_000;
+
+let folder: Awaited<ReturnType<typeof tempDir>>;
+let redis: ServerProcess;
+
+beforeAll(async () => {
+  folder = await tempDir();
+  redis = await startRedisServer({ dataDir: folder.path });
+});
+
+afterAll(async () => {
+  await redis.close();
+  await folder[Symbol.asyncDispose]();
+});
+
+function join(cluster: string, id: string, role: Role = 'shard'): Promise<Membership> {
+  return Membership.start(
+    {
+      redisUrl: redis.url,
+      cluster,
+      self: { id: parseMemberId(id), role },
+      heartbeatMs: 100,
+      leaseTtlMs: LEASE_TTL_MS,
+      connectTimeoutMs: 5_000,
+      clock: systemClock,
+      logger,
+    },
+    'http://127.0.0.1:1',
+  );
+}
+
+/** One command in the server's inline form. */
+async function command(line: string): Promise<void> {
+  const socket = connect(redis.port, '127.0.0.1');
+  await once(socket, 'connect');
+  socket.write(`${line}\r\n`);
+  await once(socket, 'data');
+  socket.destroy();
+}
+
+test('members see each other come and go, and the epoch rises each time', async () => {
+  await using first = await join('come-and-go', 'shard-1');
+  const epochs = [first.view.epoch];
+  const second = await join('come-and-go', 'shard-2');
+  await until('the first sees the second', () => first.view.shards.length === 2);
+  epochs.push(first.view.epoch);
+  await second.close();
+  await until('the first sees it leave', () => first.view.shards.length === 1);
+  epochs.push(first.view.epoch);
+  expect(epochs).toEqual([...new Set(epochs)].sort((a, b) => a - b));
+});
+
+test('a gateway is a member but owns nothing', async () => {
+  await using shard = await join('roles', 'shard-1');
+  await using gateway = await join('roles', 'gateway-1', 'gateway');
+  await until('both know both', () => shard.view.members.size === 2);
+  expect(gateway.view.shards).toEqual(['shard-1']);
+});
+
+test('readiness is told to everybody at once', async () => {
+  await using first = await join('ready', 'shard-1');
+  await using second = await join('ready', 'shard-2');
+  first.setReady(new Set([0, 5, 63] as PartitionId[]));
+  const ready = await until('the second knows', () => {
+    const known = second.view.members.get(parseMemberId('shard-1'))?.ready;
+    return known?.size === 3 ? known : undefined;
+  });
+  expect([...ready]).toEqual([0, 5, 63]);
+});
+
+test('a leaving shard stays a member and leaves the ring', async () => {
+  await using first = await join('leaving', 'shard-1');
+  await using second = await join('leaving', 'shard-2');
+  await until('both are in', () => first.view.shards.length === 2);
+  second.setLeaving();
+  await until('the ring is without it', () => first.view.shards.length === 1);
+  expect(first.view.members.size).toBe(2);
+});
+
+test('a second process under the same id is refused, and the first goes on', async () => {
+  await using first = await join('taken', 'shard-1');
+  await expect(join('taken', 'shard-1')).rejects.toMatchObject({ code: 'MEMBER_ID_TAKEN' });
+  expect(first.view.shards).toEqual(['shard-1']);
+});
+
+test('an emptied registry takes nobody out of the ring, and the epoch never falls', async () => {
+  await using first = await join('emptied', 'shard-1');
+  await using second = await join('emptied', 'shard-2');
+  await until(
+    'both are in',
+    () => first.view.shards.length === 2 && second.view.shards.length === 2,
+  );
+  const seen: { epoch: number; shards: number }[] = [];
+  first.onView(({ epoch, shards }) => seen.push({ epoch, shards: shards.length }));
+  const before = first.view.epoch;
+  await command('FLUSHALL');
+  await until('the registry was written anew', () => first.view.epoch > before);
+  await until('both are back', () => second.view.epoch === first.view.epoch);
+  expect(seen.every(({ shards }) => shards === 2)).toBe(true);
+  expect(seen.map(({ epoch }) => epoch)).toEqual(
+    [...seen.map(({ epoch }) => epoch)].sort((a, b) => a - b),
+  );
+});
+
+// Last, because it takes the server away from all the others.
+test('while Redis is away the view stands, and afterwards life goes on', async () => {
+  await using first = await join('away', 'shard-1');
+  await using second = await join('away', 'shard-2');
+  await until('both are in', () => first.view.shards.length === 2);
+  const { port } = redis;
+  redis.signal('SIGKILL');
+  await redis.exited;
+  await until('the outage is noticed', () => !first.isCurrent && !second.isCurrent);
+  await until('the lease would have run out', () => first.ageMs > 2 * LEASE_TTL_MS);
+  expect(first.view.shards).toEqual(['shard-1', 'shard-2']);
+  redis = await startRedisServer({ dataDir: folder.path, port });
+  await until('both are current again', () => first.isCurrent && second.isCurrent);
+  expect(first.view.shards).toEqual(['shard-1', 'shard-2']);
+  await using third = await join('away', 'shard-3');
+  await until('newcomers are seen', () => first.view.shards.length === 3);
+  expect(third.view.shards).toHaveLength(3);
+});
