@@ -1,0 +1,70 @@
+// `npm start` and `npm test` in a fresh clone: brings everything there that is missing, then goes
+// on. Plain Node without packages, because it runs before any is installed.
+//
+//   node infra/setup/run.mjs start [options of `engram up`]
+//   node infra/setup/run.mjs test
+
+import { accessSync, constants, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { findPnpm, installPackages } from './dependencies.mjs';
+import { run, runHere, SetupFailure, step } from './step.mjs';
+
+const NODE_MINIMUM = [20, 19];
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const [mode, ...args] = process.argv.slice(2);
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  // A failure of the local cluster carries what to type in its hint.
+  if (!(error instanceof SetupFailure) && error?.name !== 'SetupError') throw error;
+  console.error(`✖ ${[error.message, error.hint].filter(Boolean).join('\n  ')}`);
+  process.exitCode = 1;
+}
+
+async function main() {
+  if (mode !== 'start' && mode !== 'test') {
+    console.error('usage: node infra/setup/run.mjs start|test [arguments]');
+    return 2;
+  }
+  checkNode();
+  checkFolder();
+  await step('packages', () => installPackages(root));
+  await step('build', async () => {
+    await run(process.execPath, ['node_modules/typescript/bin/tsc', '-b'], { cwd: root });
+  });
+  await step('servers', findServers);
+  if (mode === 'start') {
+    const command = [join('packages', 'cli', 'dist', 'main.js'), 'up', '--data', '.engram'];
+    return runHere(process.execPath, [...command, ...args], { cwd: root });
+  }
+  const { program, prefix } = await findPnpm(root);
+  return runHere(program, [...prefix, 'verify', ...args], { cwd: root });
+}
+
+function checkNode() {
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  if (major < NODE_MINIMUM[0] || (major === NODE_MINIMUM[0] && minor < NODE_MINIMUM[1]))
+    throw new SetupFailure(
+      `Node ${NODE_MINIMUM.join('.')} or newer is needed, this is ${process.version}`,
+    );
+}
+
+function checkFolder() {
+  try {
+    accessSync(root, constants.W_OK);
+    mkdirSync(join(root, 'node_modules'), { recursive: true });
+  } catch (error) {
+    throw new SetupFailure(`the folder ${root} cannot be written (${error.code}); make it yours`);
+  }
+}
+
+/** Finds nats-server and redis-server, or fetches them into the user's cache. */
+async function findServers() {
+  const built = join(root, 'packages', 'local-cluster', 'dist', 'index.js');
+  const { findNatsServer, findRedisServer } = await import(pathToFileURL(built).href);
+  const options = { onFetch: (name) => console.log(`  fetching ${name}`) };
+  const found = [await findNatsServer(options), await findRedisServer(options)];
+  return found.map(({ name, version, source }) => `${name} ${version} (${source})`).join(', ');
+}
