@@ -128,7 +128,7 @@ export class EngramClient {
 
   /** @throws ClusterError OBSERVATION_NOT_FOUND */
   async get(space: string, id: string, { signal }: CallOptions = {}): Promise<StoredObservation> {
-    const { body } = await this.#call({ method: 'GET', path: pathOf(space, id) }, signal);
+    const { body } = await this.#call({ method: 'GET', ...placeOf(space, id) }, signal);
     const stored = body as StoredObservation;
     return { ...stored, embedding: decodeEmbedding(stored.embedding) ?? new Float32Array(0) };
   }
@@ -136,8 +136,12 @@ export class EngramClient {
   /** Accepted also when there is no such observation: the log is not asked. */
   async delete(space: string, id: string, options: DeleteOptions = {}): Promise<DeleteResult> {
     const { ack, ackTimeoutMs, signal } = options;
-    const query = { ack, timeoutMs: ackTimeoutMs };
-    const request: TransportRequest = { method: 'DELETE', path: pathOf(space, id), query };
+    const { path, query } = placeOf(space, id);
+    const request: TransportRequest = {
+      method: 'DELETE',
+      path,
+      query: { ...query, ack, timeoutMs: ackTimeoutMs },
+    };
     return (await this.#call(request, signal, ackTimeoutMs)).body as DeleteResult;
   }
 
@@ -198,19 +202,21 @@ export class EngramClient {
   }
 }
 
-function pathOf(space: string, id?: string): string {
-  const path = `/v1/spaces/${segment(space)}`;
-  return id === undefined ? path : `${path}/observations/${segment(id)}`;
+/** @throws ClusterError INVALID_SPACE_NAME for the two names that a URL parser resolves away */
+function pathOf(space: string): string {
+  if (space === '.' || space === '..')
+    throw new ClusterError('INVALID_SPACE_NAME', 'no space can have this name', {
+      pointer: '#space',
+    });
+  return `/v1/spaces/${encodeURIComponent(space)}`;
 }
 
-/** A part of a path. `.` and `..` survive encoding and would be resolved away by the URL parser. */
-function segment(text: string): string {
-  if (text === '.' || text === '..')
-    throw new ClusterError('INVALID_PARAMETER', 'this name cannot stand in a path', {
-      pointer: '#path',
-      hint: 'an observation called "." or ".." can be written and recalled, but not named in a URL',
-    });
-  return encodeURIComponent(text);
+/** Where an observation is; its id may be anything, so `.` and `..` go into the query. */
+function placeOf(space: string, id: string): Pick<TransportRequest, 'path' | 'query'> {
+  const path = `${pathOf(space)}/observations`;
+  return id === '.' || id === '..'
+    ? { path, query: { id } }
+    : { path: `${path}/${encodeURIComponent(id)}` };
 }
 
 function asked({ method, path }: TransportRequest): string {

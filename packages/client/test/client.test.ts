@@ -46,7 +46,18 @@ describe('spaces', () => {
     const client = new EngramClient({ url: gateway.url });
     await client.deleteSpace('../a/b?c#d');
     expect(gateway.asked[0]?.url).toBe('/v1/spaces/..%2Fa%2Fb%3Fc%23d');
-    await expect(client.get('words', '..')).rejects.toThrow('cannot stand in a path');
+    await expect(client.deleteSpace('..')).rejects.toMatchObject({ code: 'INVALID_SPACE_NAME' });
+  });
+
+  test('an observation with the id . is named in the query', async () => {
+    await using gateway = await fakeGateway(() => ({ status: 202, body: ACCEPTED }));
+    const client = new EngramClient({ url: gateway.url });
+    await client.delete('words', '.');
+    await client.delete('words', 'a/b');
+    expect(gateway.asked.map(({ url }) => url)).toEqual([
+      '/v1/spaces/words/observations?id=.',
+      '/v1/spaces/words/observations/a%2Fb',
+    ]);
   });
 });
 

@@ -1,0 +1,183 @@
+import { EngramClient } from '@engram/client';
+import {
+  isRunning,
+  readClusterState,
+  type ClusterState,
+  type MemberState,
+} from '@engram/local-cluster';
+import Table from 'cli-table3';
+import { Command, Option } from 'commander';
+import colors from 'picocolors';
+import { failureLine, invocation } from '../format.ts';
+import { EXIT, jsonOption, printJson, printNote, reporting, sentence } from '../output.ts';
+
+interface Options {
+  readonly data: string;
+  readonly url?: string;
+  readonly json?: boolean;
+}
+
+/** A gateway of another version may leave out any of it. */
+interface ClusterView {
+  readonly cluster?: string;
+  readonly epoch?: number;
+  readonly partitionCount?: number;
+  readonly members?: readonly MemberView[];
+  readonly partitions?: readonly { readonly ready?: boolean }[];
+  readonly degraded?: boolean;
+}
+
+interface MemberView {
+  readonly id: string;
+  readonly role?: string;
+  readonly state?: string;
+  readonly url?: string;
+  readonly pid?: number;
+  readonly partitions?: number;
+  readonly ready?: number;
+  readonly lag?: number;
+}
+
+type Verdict = 'healthy' | 'degraded' | 'starting' | 'unreachable' | 'not running';
+
+const TIMEOUT_MS = 5_000;
+
+/** `engram status` */
+export function statusCommand(): Command {
+  return new Command('status')
+    .description('show the cluster and its members')
+    .option('--data <dir>', 'folder of the data of a cluster on this machine', '.engram')
+    .addOption(new Option('--url <url>', 'a gateway of any cluster').env('ENGRAM_URL'))
+    .addOption(jsonOption())
+    .addHelpText(
+      'after',
+      `
+Exit code: 0 healthy, 1 not running, starting or not reachable, 2 wrong usage, 3 degraded.
+
+Examples:
+  $ engram status
+  $ engram status --url http://127.0.0.1:8000 --json`,
+    )
+    .action(reporting(showStatus));
+}
+
+/** Prints the status and sets the exit code that goes with it. */
+export async function showStatus({ data, url, json }: Options): Promise<void> {
+  const state = url === undefined ? readClusterState(data) : undefined;
+  const own = state?.members.flatMap((each) => (each.role === 'gateway' ? (each.url ?? []) : []));
+  const gateways = url === undefined ? (own ?? []) : [url];
+  const view = gateways.length === 0 ? undefined : await ask(gateways);
+  const failure = view instanceof Error ? sentence(view) : undefined;
+  const cluster = view instanceof Error ? undefined : view;
+  const verdict = verdictOf(state, cluster, failure);
+  process.exitCode = exitCodeOf(verdict);
+  const members = mergedMembers(state, cluster);
+  if (json === true) {
+    printJson({ verdict, urls: gateways, failure, ...cluster, members, local: state });
+    return;
+  }
+  if (verdict === 'not running') {
+    printNote(`No cluster runs on ${data}. Start one with: ${invocation()} up`);
+    return;
+  }
+  console.log(headline(verdict, gateways.join(' '), cluster));
+  if (members.length > 0) console.log(tableOf(members));
+  if (state !== undefined)
+    console.log(
+      colors.dim(`supervisor ${state.supervisor.pid}, up since ${state.since}, data in ${data}`),
+    );
+  if (failure !== undefined) printNote(failureLine(failure));
+}
+
+/** The first gateway that answers. */
+async function ask(url: readonly string[]): Promise<ClusterView | Error> {
+  try {
+    return await new EngramClient({ url, retries: 0, timeoutMs: TIMEOUT_MS }).cluster();
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
+  }
+}
+
+function verdictOf(
+  state: ClusterState | undefined,
+  cluster: ClusterView | undefined,
+  failure: string | undefined,
+): Verdict {
+  if (failure === undefined && cluster === undefined)
+    return state !== undefined && isRunning(state.supervisor) ? 'starting' : 'not running';
+  if (cluster === undefined)
+    return state !== undefined && !isRunning(state.supervisor) ? 'not running' : 'unreachable';
+  const isMissing = state?.members.some((member) => localState(member) !== 'running') ?? false;
+  return cluster.degraded === true || isMissing ? 'degraded' : 'healthy';
+}
+
+function exitCodeOf(verdict: Verdict): number {
+  switch (verdict) {
+    case 'healthy':
+      return EXIT.ok;
+    case 'degraded':
+      return EXIT.partial;
+    case 'starting':
+    case 'unreachable':
+    case 'not running':
+      return EXIT.failure;
+  }
+}
+
+/** The cluster's own view, and what this machine knows beside it: pids, NATS and Redis. */
+function mergedMembers(
+  state: ClusterState | undefined,
+  cluster: ClusterView | undefined,
+): MemberView[] {
+  const merged = new Map<string, MemberView>();
+  for (const member of state?.members ?? []) {
+    const { id, role, pid, url } = member;
+    const seen = { id, role, pid, state: localState(member) };
+    merged.set(id, url === undefined ? seen : { ...seen, url });
+  }
+  for (const member of cluster?.members ?? []) {
+    const local = merged.get(member.id);
+    // The cluster notices an end only when the member's lease is over.
+    const isGone = local !== undefined && local.state !== 'running';
+    merged.set(member.id, { ...local, ...member, ...(isGone ? { state: local.state } : {}) });
+  }
+  const rank = (role = ''): number => ['gateway', 'shard', 'nats', 'redis'].indexOf(role);
+  return [...merged.values()].sort(
+    (left, right) =>
+      rank(left.role) - rank(right.role) ||
+      left.id.localeCompare(right.id, 'en', { numeric: true }),
+  );
+}
+
+function localState(member: MemberState): 'running' | 'starting' | 'ended' {
+  if (!isRunning(member)) return 'ended';
+  return member.url === undefined ? 'starting' : 'running';
+}
+
+function headline(verdict: Verdict, url = '', cluster: ClusterView = {}): string {
+  const color = { healthy: colors.green, degraded: colors.yellow }[verdict as string] ?? colors.red;
+  const { partitions, partitionCount } = cluster;
+  const ready = partitions?.filter((partition) => partition.ready === true).length;
+  const parts = [
+    color(verdict),
+    cluster.cluster,
+    url,
+    cluster.epoch === undefined ? undefined : `epoch ${cluster.epoch}`,
+    partitionCount === undefined
+      ? undefined
+      : `${ready === undefined ? '' : `${ready} of `}${partitionCount} partitions ready`,
+  ];
+  return parts.filter((part) => part !== undefined && part !== '').join('   ');
+}
+
+function tableOf(members: readonly MemberView[]): string {
+  const table = new Table({
+    head: ['member', 'role', 'state', 'pid', 'partitions', 'ready', 'lag', 'url'],
+    style: { head: [], border: [] },
+    chars: { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' },
+    colAligns: ['left', 'left', 'left', 'right', 'right', 'right', 'right', 'left'],
+  });
+  for (const { id, role, state, pid, partitions, ready, lag, url } of members)
+    table.push([id, role, state, pid, partitions, ready, lag, url].map((value) => value ?? ''));
+  return table.toString();
+}

@@ -1,0 +1,43 @@
+import { open } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
+
+/** Bytes to import, and how many of them have been read. */
+export class Source implements AsyncIterable<Uint8Array> {
+  /** Undefined for a pipe, whose end nobody knows. */
+  readonly size: number | undefined;
+  #bytesRead = 0;
+  readonly #stream: Readable;
+  readonly #signal: AbortSignal;
+  readonly #stop = () => this.#stream.destroy();
+
+  private constructor(stream: Readable, size: number | undefined, signal: AbortSignal) {
+    this.#stream = stream;
+    this.size = size;
+    this.#signal = signal;
+    signal.addEventListener('abort', this.#stop, { once: true });
+  }
+
+  /** A file, or standard input for `-`. An abort ends the reading with an error. */
+  static async open(path: string, signal: AbortSignal): Promise<Source> {
+    if (path === '-') return new Source(process.stdin, undefined, signal);
+    const file = await open(path);
+    const { size } = await file.stat();
+    return new Source(file.createReadStream({ highWaterMark: 1 << 18 }), size, signal);
+  }
+
+  get bytesRead(): number {
+    return this.#bytesRead;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void> {
+    for await (const chunk of this.#stream as AsyncIterable<Uint8Array>) {
+      this.#bytesRead += chunk.length;
+      yield chunk;
+    }
+  }
+
+  close(): void {
+    this.#signal.removeEventListener('abort', this.#stop);
+    this.#stream.destroy();
+  }
+}

@@ -1,0 +1,102 @@
+// What the commands that talk to a gateway have in common: where it is, how a failure reads and
+// which exit code it has. Results go to standard output, everything else to standard error.
+
+import { ConnectionError, EngramClient, PartialFailure } from '@engram/client';
+import { ClusterError } from '@engram/model';
+import { InvalidArgumentError, Option } from 'commander';
+import { failureLine, invocation } from './format.ts';
+
+export const EXIT = { ok: 0, failure: 1, usage: 2, partial: 3 } as const;
+
+const DEFAULT_URL = 'http://127.0.0.1:7700';
+
+/** Asked from a terminal, a cluster that is not there should be told at once. */
+const INTERACTIVE_RETRIES = 2;
+
+/** The command was called in a way that cannot work. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+export function urlOption(): Option {
+  return new Option('--url <url>', 'a gateway of the cluster')
+    .env('ENGRAM_URL')
+    .default(DEFAULT_URL);
+}
+
+export function jsonOption(): Option {
+  return new Option('--json', 'print the result as JSON');
+}
+
+/** @throws UsageError when the text is no URL */
+export function clientFor(url: string, retries = INTERACTIVE_RETRIES): EngramClient {
+  if (!URL.canParse(url)) throw new UsageError(`${url} is not a URL, as ${DEFAULT_URL} is`);
+  return new EngramClient({ url, retries });
+}
+
+export function printJson(value: unknown): void {
+  console.log(JSON.stringify(value, (_, each: unknown) => plain(each), 2));
+}
+
+function plain(value: unknown): unknown {
+  return value instanceof Float32Array ? Array.from(value) : value;
+}
+
+export function printNote(text: string): void {
+  console.error(text);
+}
+
+/** Wraps a command's action: a failure becomes a sentence and an exit code, never a stack. */
+export function reporting<A extends readonly unknown[]>(
+  action: (...args: A) => Promise<void>,
+): (...args: A) => Promise<void> {
+  return async (...args) => {
+    try {
+      await action(...args);
+    } catch (error) {
+      printNote(failureLine(sentence(error)));
+      process.exitCode = exitCodeOf(error);
+    }
+  };
+}
+
+/** What went wrong and what to do about it. */
+export function sentence(error: unknown): string {
+  if (error instanceof ConnectionError)
+    return `${error.message}; is the cluster up? Start one with: ${invocation()} up`;
+  if (error instanceof ClusterError) {
+    const hint = error.hint === undefined ? '' : `; ${error.hint}`;
+    const inner = error.cause instanceof PartialFailure ? error.cause : undefined;
+    return `${inner?.message ?? error.message} (${error.code})${hint}`;
+  }
+  return error instanceof Error ? error.message : String(error);
+}
+
+function exitCodeOf(error: unknown): number {
+  if (error instanceof UsageError) return EXIT.usage;
+  return error instanceof PartialFailure ? EXIT.partial : EXIT.failure;
+}
+
+/** For commander: a list of numbers as JSON. */
+export function vector(text: string): number[] {
+  const value = json(text);
+  if (Array.isArray(value) && value.length > 0 && value.every((each) => typeof each === 'number'))
+    return value;
+  throw new InvalidArgumentError('It must be a list of numbers, as [0.1, 0.9].');
+}
+
+/** For commander: a JSON object. */
+export function object(text: string): Record<string, unknown> {
+  const value = json(text);
+  if (typeof value === 'object' && value !== null && !Array.isArray(value))
+    return value as Record<string, unknown>;
+  throw new InvalidArgumentError('It must be a JSON object, as {"topic": "tea"}.');
+}
+
+function json(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new InvalidArgumentError(`It is not JSON: ${(error as SyntaxError).message}.`);
+  }
+}

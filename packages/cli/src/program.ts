@@ -1,0 +1,64 @@
+import { Command, CommanderError } from 'commander';
+import { downCommand } from './commands/down.ts';
+import { importCommand } from './commands/import.ts';
+import { putCommand } from './commands/put.ts';
+import { recallCommand } from './commands/recall.ts';
+import { spacesCommand } from './commands/spaces.ts';
+import { statusCommand } from './commands/status.ts';
+import { upCommand } from './commands/up.ts';
+import { EXIT } from './output.ts';
+
+export interface ProgramOptions {
+  readonly version: string;
+  /** Aborts when the user asks the program to stop. */
+  readonly signal: AbortSignal;
+  /** Told before a command runs that stops in its own time when the signal aborts. */
+  readonly onStoppable: () => void;
+}
+
+/** Runs the command line to its end; the result is its exit code. */
+export async function runProgram(args: readonly string[], options: ProgramOptions): Promise<void> {
+  try {
+    await makeProgram(options).parseAsync(args, { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    // Commander has said what is wrong; asking for help or the version is not a mistake.
+    process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  }
+}
+
+function makeProgram({ version, signal, onStoppable }: ProgramOptions): Command {
+  const stoppable = [upCommand(signal), importCommand(signal)];
+  const [up, importing] = stoppable as [Command, Command];
+  const program = new Command('engram')
+    .description('a sharded store for vector observations')
+    .version(version)
+    .addCommand(up)
+    .addCommand(downCommand())
+    .addCommand(statusCommand())
+    .addCommand(spacesCommand())
+    .addCommand(putCommand())
+    .addCommand(importing)
+    .addCommand(recallCommand())
+    .hook('preAction', (_, command) => {
+      if (stoppable.includes(command)) onStoppable();
+    })
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ engram up                                a cluster on this machine, with demo data
+  $ engram recall words --id coffee          what is near to a word
+  $ engram import notes notes.ndjson --create
+  $ engram status
+  $ engram COMMAND --help                    more about a command`,
+    );
+  settle(program);
+  return program;
+}
+
+/** Settings that commander hands down only to commands that it makes itself. */
+function settle(command: Command): void {
+  command.exitOverride().showHelpAfterError('(--help shows how it is used)');
+  for (const each of command.commands) settle(each);
+}

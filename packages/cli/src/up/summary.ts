@@ -1,0 +1,62 @@
+import { relative, resolve } from 'node:path';
+import type { LocalCluster } from '@engram/local-cluster';
+import colors from 'picocolors';
+import { invocation } from '../format.ts';
+
+/** What `up` tells about a cluster that is ready; with `--json` it is the output. */
+export interface UpSummary {
+  readonly url: string;
+  readonly docs: string;
+  readonly metrics: string;
+  readonly cluster: string;
+  readonly nats: string;
+  readonly redis: string;
+  readonly gateways: readonly string[];
+  readonly shards: readonly string[];
+  readonly dataDir: string;
+  readonly supervisor: number;
+}
+
+export function summaryOf(cluster: LocalCluster): UpSummary {
+  const { url } = cluster;
+  return {
+    url,
+    docs: `${url}/docs`,
+    metrics: `${url}/metrics`,
+    cluster: `${url}/v1/cluster`,
+    nats: cluster.nats.url,
+    redis: cluster.redis.url,
+    gateways: cluster.gateways.map((gateway) => gateway.url),
+    shards: cluster.shards.map((shard) => shard.url),
+    dataDir: cluster.dataDir,
+    supervisor: process.pid,
+  };
+}
+
+/** Where everything is and what to try next. */
+export function summaryText(
+  summary: UpSummary,
+  options: { readonly isDetached: boolean; readonly hasDemo: boolean },
+): string {
+  const { url, docs, metrics, cluster, dataDir } = summary;
+  const program = invocation();
+  const data = relative(process.cwd(), dataDir);
+  const inDefault = dataDir === resolve('.engram') ? '' : ` --data ${data}`;
+  const at = url.endsWith(':7700') ? '' : ` --url ${url}`;
+  const tries = [
+    ...(options.hasDemo ? [`${program} recall words --id coffee${at}`] : []),
+    `${program} status${inDefault}`,
+    `curl ${url}/v1/spaces`,
+  ];
+  const stop = options.isDetached ? `${program} down${inDefault}` : 'Ctrl-C';
+  return `
+  API      ${colors.cyan(docs)}
+  metrics  ${colors.cyan(metrics)}
+  cluster  ${colors.cyan(cluster)}
+
+Try next:
+${tries.map((line) => `  ${line}`).join('\n')}
+
+This cluster is for this machine only: all of it listens on 127.0.0.1, without passwords.
+Its data is in ${data === '' ? '.' : data}. Stop it with: ${stop}`;
+}

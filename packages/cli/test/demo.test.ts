@@ -1,0 +1,42 @@
+import { Command } from 'commander';
+import { describe, expect, test } from 'vitest';
+import { runDemo } from '../src/demo.ts';
+import { fakeCluster } from './fake-cluster.ts';
+import { runCommand } from './run-command.ts';
+
+const demo = (url: string, options: { json: boolean; words?: number; signal?: AbortSignal }) =>
+  runCommand(
+    new Command('demo').action(() => runDemo(url, options)),
+    [],
+  );
+
+describe('the demo', () => {
+  test('loads the words once and shows what is near to three of them', async () => {
+    await using cluster = await fakeCluster();
+    const words = 4_200;
+    const first = await demo(cluster.url, { json: false, words });
+    expect(first.out).toContain('4,200 words are searchable in the space words');
+    expect(first.out).toMatch(/nearest to coffee +tea 0\.77 .* 1\.3 ms/);
+    expect(first.out).toMatch(/nearest to guitar +\w+ \d\.\d\d/);
+    expect(first.out).toMatch(/nearest to tuesday +wednesday 1\.00/);
+    expect(cluster.spaces.get('words')?.rows.size).toBe(words);
+    const tea = cluster.spaces.get('words')?.rows.get('tea');
+    expect(tea?.metadata).toEqual({ rank: expect.any(Number) as number, length: 3 });
+
+    const writes = cluster.batches.length;
+    const second = await demo(cluster.url, { json: true, words });
+    expect(cluster.batches).toHaveLength(writes);
+    expect(JSON.parse(second.out)).toMatchObject({
+      demo: { space: 'words', words, loaded: false, recalls: [{ word: 'coffee' }, {}, {}] },
+    });
+  });
+
+  test('is one sentence when it cannot work, and silent when it is stopped', async () => {
+    await using cluster = await fakeCluster({ onBatch: () => Promise.resolve(500) });
+    const failed = await demo(cluster.url, { json: false, words: 600 });
+    expect(failed).toMatchObject({ code: 0, out: '' });
+    expect(failed.err).toBe('The demo did not work: refused with INTERNAL (INTERNAL)\n');
+    const stopped = await demo(cluster.url, { json: false, signal: AbortSignal.abort() });
+    expect(stopped).toEqual({ code: 0, out: '', err: '' });
+  });
+});
