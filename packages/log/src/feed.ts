@@ -132,7 +132,9 @@ export class LogFeed implements AsyncDisposable {
     const info = await jsm.consumers.info(this.#options.stream, consumer.name);
     if (consumer !== this.#consumer) return undefined;
     // The head was read first: what it counts and the consumer no longer has pending was delivered.
-    const isDelivered = info.num_pending === 0 && info.delivered.stream_seq <= this.#lastSequence;
+    // Counted in deliveries, since the consumer's stream sequence also passes what does not match.
+    const isDelivered =
+      info.num_pending === 0 && info.delivered.consumer_seq === consumer.nextDelivery - 1;
     return {
       completeTo: isDelivered ? Math.max(state.last_seq, this.#lastSequence) : this.#lastSequence,
       pending: info.num_pending,

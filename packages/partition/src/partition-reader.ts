@@ -230,7 +230,7 @@ export class PartitionReader implements AsyncDisposable {
           const held = this.#held.get(message.partition);
           // A partition that was let go and taken again has another replay, which begins anew.
           if (held !== undefined && held === partitions.get(message.partition))
-            this.#receive(message, held, this.#replayLoad, feed);
+            this.#receive(message, held, this.#replayLoad);
         },
       });
       this.#replays.push({ stripe, partitions, feed, until });
@@ -292,7 +292,7 @@ export class PartitionReader implements AsyncDisposable {
                 const held = this.#held.get(message.partition);
                 // What a replay has not reached yet must not be overtaken by the live feeds (P1).
                 if (held !== undefined && held.phase.kind !== 'replaying')
-                  this.#receive(message, held, load, feed);
+                  this.#receive(message, held, load);
               },
             });
             return { stripe, lane, feed, pending: 0 };
@@ -302,7 +302,7 @@ export class PartitionReader implements AsyncDisposable {
     this.#settle();
   }
 
-  #receive(message: LogMessage, held: Held, load: Load, feed: Feed): void {
+  #receive(message: LogMessage, held: Held, load: Load): void {
     const finish = held.lanes[message.lane].receive(message.sequence);
     if (finish === undefined) return; // P1: seen before
     const { length } = message.bytes;
@@ -320,8 +320,14 @@ export class PartitionReader implements AsyncDisposable {
         finish();
         this.#wake(message.partition);
         if (held.phase.kind === 'settling') this.#settle();
-        feed.pump();
+        this.#pump(load);
       });
+  }
+
+  /** Feeds share their room: each must hear that there is some, not only the one that gave it back. */
+  #pump(load: Load): void {
+    if (load === this.#replayLoad) for (const { feed } of this.#replays) feed.pump();
+    else for (const { feed, lane } of this.#live) if (load === this.#laneLoad[lane]) feed.pump();
   }
 
   #room({ messages, bytes }: Load): Room {

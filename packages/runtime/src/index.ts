@@ -6,5 +6,6 @@ export type { Logger, LogLevel } from './logger.ts';
 export { Repeater } from './repeater.ts';
 export { Scope } from './scope.ts';
 export { aborted, loadOrExit, runService } from './service-run.ts';
-export { integer, loadSettings, memberSettings } from './settings.ts';
+export { loadSettings } from './settings.ts';
+export type { Settings } from './settings.ts';
 export type { ReadyMessage } from './service-run.ts';

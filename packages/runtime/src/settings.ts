@@ -1,4 +1,4 @@
-import { hostname } from 'node:os';
+import { availableParallelism, hostname } from 'node:os';
 import { DEFAULT_PARTITION_COUNT, isToken } from '@engram/model';
 import { z } from 'zod';
 import { LOG_LEVELS } from './logger.ts';
@@ -8,11 +8,17 @@ const MIB = 1024 * 1024;
 const token = () => z.string().refine(isToken, 'must have 1 to 64 of A-Z a-z 0-9 _ -');
 
 /** A whole number in a range, written in digits. */
-export const integer = (min: number, max: number = Number.MAX_SAFE_INTEGER) =>
+const integer = (min: number, max: number = Number.MAX_SAFE_INTEGER) =>
   z.coerce.number().int().min(min).max(max);
 
-/** The settings that every service of a cluster has; the defaults of all of them stand here. */
-export function memberSettings(role: string) {
+/** Where gateways are looked for unless they are told another port; a shard takes a free one. */
+const HTTP_PORT = { gateway: 7_700, shard: 0 } as const;
+
+/**
+ * Every setting of every service with its default. All services know all of them, so that the
+ * members of a cluster can share one environment.
+ */
+function settingsOf(role: keyof typeof HTTP_PORT) {
   // A name that differs between the processes of one host, and between hosts.
   const fallbackId = `${role}-${hostname()
     .replace(/[^A-Za-z0-9_-]/g, '-')
@@ -32,39 +38,47 @@ export function memberSettings(role: string) {
     ENGRAM_LEASE_TTL_MS: integer(200).default(3_000),
     ENGRAM_CONNECT_TIMEOUT_MS: integer(100).default(30_000),
     ENGRAM_DRAIN_TIMEOUT_MS: integer(0).default(20_000),
+    ENGRAM_HTTP_PORT: integer(0, 65_535).default(HTTP_PORT[role]),
+    // Gateways
+    ENGRAM_BODY_BYTES_MAX: integer(1_024, 256 * MIB).default(16 * MIB),
+    ENGRAM_PUBLISH_TIMEOUT_MS: integer(100).default(10_000),
+    ENGRAM_PUBLISHES_MAX: integer(1).default(256),
+    ENGRAM_RECALL_TIMEOUT_MS: integer(10).default(5_000),
+    // Shards
+    ENGRAM_WORKERS: integer(1, 64).default(availableParallelism()),
+    ENGRAM_LANE_MESSAGES_MAX: integer(1).default(512),
+    ENGRAM_LANE_BYTES_MAX: integer(2 * MIB).default(32 * MIB),
   };
 }
 
-interface MemberTimes {
-  readonly ENGRAM_HEARTBEAT_MS: number;
-  readonly ENGRAM_LEASE_TTL_MS: number;
-}
+export type Settings = Readonly<z.output<z.ZodObject<ReturnType<typeof settingsOf>>>>;
 
 /**
- * Reads the `ENGRAM_` variables by a schema.
+ * Reads the `ENGRAM_` variables.
  * @throws Error that names every unknown and every wrong setting at once
  */
-export function loadSettings<T extends z.ZodRawShape & ReturnType<typeof memberSettings>>(
-  shape: T,
+export function loadSettings(
+  role: keyof typeof HTTP_PORT,
   environment: Readonly<Record<string, string | undefined>>,
-): Readonly<z.output<z.ZodObject<T>>> {
+): Settings {
+  const shape = settingsOf(role);
   const given = Object.fromEntries(
     Object.entries(environment).filter(([name]) => name.startsWith('ENGRAM_')),
   );
   const problems = Object.keys(given)
     .filter((name) => !Object.hasOwn(shape, name))
     .map((name) => `${name}: there is no such setting`);
-  const parsed = z.object(shape).safeParse(given);
+  const parsed = z
+    .object(shape)
+    .refine((all) => all.ENGRAM_LEASE_TTL_MS > 3 * all.ENGRAM_HEARTBEAT_MS, {
+      path: ['ENGRAM_LEASE_TTL_MS'],
+      // Or one lost packet moves partitions.
+      message: 'must be more than three times ENGRAM_HEARTBEAT_MS',
+    })
+    .safeParse(given);
   if (!parsed.success)
-    problems.push(
-      ...parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`),
-    );
-  else {
-    const times = parsed.data as unknown as MemberTimes;
-    // One lost packet must not move partitions.
-    if (times.ENGRAM_LEASE_TTL_MS <= 3 * times.ENGRAM_HEARTBEAT_MS)
-      problems.push('ENGRAM_LEASE_TTL_MS: must be more than three times ENGRAM_HEARTBEAT_MS');
-    if (problems.length === 0) return Object.freeze(parsed.data);
-  }
-  throw new Error(`wrong settings\n  ${problems.join('\n  ')}`);
+    problems.push(...parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`));
+  if (problems.length > 0 || !parsed.success)
+    throw new Error(`wrong settings\n  ${problems.join('\n  ')}`);
+  return Object.freeze(parsed.data);
 }

@@ -45,10 +45,10 @@ export function observeGateway(
   registry.gauge('ring_epoch', 'Epoch of the view that this member acts on', [], (set) =>
     set(membership.view.epoch),
   );
-  registry.gauge('members', 'Members of the cluster', ['role'], (set) => {
+  registry.gauge('members', 'Members of the cluster by role', ['kind'], (set) => {
     const members = [...membership.view.members.values()];
-    for (const role of ['gateway', 'shard'])
-      set(members.filter((member) => member.role === role).length, { role });
+    for (const kind of ['gateway', 'shard'])
+      set(members.filter((member) => member.role === kind).length, { kind });
   });
   registry.gauge('membership_age_seconds', 'Since the registry last answered', [], (set) =>
     set(membership.ageMs / 1000),

@@ -110,10 +110,18 @@ export const DeleteQuery = Type.Object(
   strict,
 );
 
+const queryId = Type.String({
+  minLength: 1,
+  description: 'The id; for ids that cannot stand in a path, as . and .. cannot',
+});
+
 export const GetQuery = Type.Object(
   { minPosition: Type.Optional(Position), waitMs: Type.Optional(wait) },
   strict,
 );
+
+export const GetByQuery = Type.Object({ id: queryId, ...GetQuery.properties }, strict);
+export const DeleteByQuery = Type.Object({ id: queryId, ...DeleteQuery.properties }, strict);
 
 const ItemErrors = Type.Array(
   Type.Object({

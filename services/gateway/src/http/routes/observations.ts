@@ -10,7 +10,9 @@ import { LISTED_ERRORS_MAX, sendRefusedBatch } from '../problem.ts';
 import {
   answers,
   Deleted,
+  DeleteByQuery,
   DeleteQuery,
+  GetByQuery,
   GetQuery,
   Ingested,
   IngestQuery,
@@ -37,7 +39,7 @@ export function observationRoutes(app: GatewayApp, gateway: Gateway): void {
       const config = await findSpace(directory, request.params.space);
       const kind = kindOf(request.headers['content-type']);
       const body = request.body as Buffer | null;
-      if (body === null || body === undefined)
+      if (body === null || body === undefined || body.length === 0)
         throw new ClusterError('EMPTY_BATCH', 'the request has no body');
       const { lane, atomic, ack, timeoutMs } = request.query;
       const key = keyOf(request.headers['idempotency-key']);
@@ -66,6 +68,27 @@ export function observationRoutes(app: GatewayApp, gateway: Gateway): void {
     },
   });
 
+  const read = async (name: string, given: string, query: Static<typeof GetQuery>) => {
+    const config = await findSpace(directory, name);
+    const { minPosition, waitMs = 1_000 } = query;
+    const found = await recall.get(config, idOf(given), minPosition, waitMs);
+    return {
+      id: found.id,
+      embedding: numbersOf(found.embedding ?? new Uint8Array(0)),
+      ...(found.metadata === undefined ? {} : { metadata: JSON.parse(found.metadata) as unknown }),
+      ...(found.timestamp === undefined ? {} : { timestamp: found.timestamp }),
+      watermark: found.watermark,
+    };
+  };
+
+  const remove = async (name: string, given: string, query: Static<typeof DeleteQuery>) => {
+    const config = await findSpace(directory, name);
+    const { ack: level, timeoutMs } = query;
+    const deleted = await ingest.delete(config, idOf(given), { level, timeoutMs });
+    const status = level !== 'logged' && deleted.ack === level ? 200 : 202;
+    return { status, deleted } as const;
+  };
+
   app.get('/v1/spaces/:space/observations/:id', {
     schema: {
       tags,
@@ -74,21 +97,18 @@ export function observationRoutes(app: GatewayApp, gateway: Gateway): void {
       querystring: GetQuery,
       response: answers({ 200: ObservationAnswer }),
     },
-    handler: async (request) => {
-      const config = await findSpace(directory, request.params.space);
-      const id = idOf(request.params.id);
-      const { minPosition, waitMs = 1_000 } = request.query;
-      const found = await recall.get(config, id, minPosition, waitMs);
-      return {
-        id: found.id,
-        embedding: numbersOf(found.embedding ?? new Uint8Array(0)),
-        ...(found.metadata === undefined
-          ? {}
-          : { metadata: JSON.parse(found.metadata) as unknown }),
-        ...(found.timestamp === undefined ? {} : { timestamp: found.timestamp }),
-        watermark: found.watermark,
-      };
+    handler: ({ params, query }) => read(params.space, params.id, query),
+  });
+
+  app.get('/v1/spaces/:space/observations', {
+    schema: {
+      tags,
+      summary: 'Read one observation by an id in the query',
+      params: SpaceParams,
+      querystring: GetByQuery,
+      response: answers({ 200: ObservationAnswer }),
     },
+    handler: ({ params, query }) => read(params.space, query.id, query),
   });
 
   app.delete('/v1/spaces/:space/observations/:id', {
@@ -99,13 +119,23 @@ export function observationRoutes(app: GatewayApp, gateway: Gateway): void {
       querystring: DeleteQuery,
       response: answers({ 200: Deleted, 202: Deleted }),
     },
-    handler: async (request, reply) => {
-      const config = await findSpace(directory, request.params.space);
-      const id = idOf(request.params.id);
-      const { ack: level, timeoutMs } = request.query;
-      const deleted = await ingest.delete(config, id, { level, timeoutMs });
-      const isReached = level !== 'logged' && deleted.ack === level;
-      return reply.code(isReached ? 200 : 202).send(deleted);
+    handler: async ({ params, query }, reply) => {
+      const { status, deleted } = await remove(params.space, params.id, query);
+      return reply.code(status).send(deleted);
+    },
+  });
+
+  app.delete('/v1/spaces/:space/observations', {
+    schema: {
+      tags,
+      summary: 'Delete one observation by an id in the query',
+      params: SpaceParams,
+      querystring: DeleteByQuery,
+      response: answers({ 200: Deleted, 202: Deleted }),
+    },
+    handler: async ({ params, query }, reply) => {
+      const { status, deleted } = await remove(params.space, query.id, query);
+      return reply.code(status).send(deleted);
     },
   });
 }
