@@ -21,17 +21,48 @@ afterAll(async () => {
   await running[Symbol.asyncDispose]();
 });
 
+/** Whatever the routes answer: a test reads the members that its answer has. */
+interface Body {
+  readonly code: string;
+  readonly status: number;
+  readonly retryable: boolean;
+  readonly detail: string;
+  readonly details: { readonly near: string[] };
+  readonly errors: readonly { index: number; line: number; code: string; pointer: string }[];
+  readonly accepted: number;
+  readonly rejected: number;
+  readonly position: string;
+  readonly ack: string;
+  readonly dimension: number;
+  readonly metric: string;
+  readonly spaces: readonly { space: string }[];
+  readonly nextCursor: string | undefined;
+  readonly embedding: readonly number[];
+  readonly results: readonly {
+    readonly space: string;
+    readonly id: string;
+    readonly score: number;
+    readonly metadata: unknown;
+    readonly timestamp: number;
+  }[];
+  readonly degraded: boolean;
+  readonly shards: { readonly answered: number };
+  readonly openapi: string;
+  readonly paths: Readonly<Record<string, unknown>>;
+  readonly members: readonly unknown[];
+  readonly partitions: readonly unknown[];
+}
+
 interface Answer {
   readonly status: number;
   readonly headers: Headers;
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- the tests look into every member
-  readonly body: any;
+  readonly body: Body;
 }
 
 async function send(
   method: string,
   path: string,
-  body?: BodyInit,
+  body?: string | Uint8Array,
   headers: Record<string, string> = {},
 ): Promise<Answer> {
   const response = await fetch(url + path, {
@@ -43,7 +74,7 @@ async function send(
   return {
     status: response.status,
     headers: response.headers,
-    body: text === '' ? undefined : JSON.parse(text),
+    body: (text === '' ? undefined : JSON.parse(text)) as Body,
   };
 }
 
@@ -66,7 +97,7 @@ describe('spaces', () => {
     const again = await put('/v1/spaces/made', { dimension: 4, metric: 'l2' });
     expect([again.status, again.body.dimension, again.body.metric]).toEqual([200, 4, 'l2']);
     const other = await put('/v1/spaces/made', { dimension: 5, metric: 'l2' });
-    expect([other.status, other.body.code, other.body.errors[0].pointer]).toEqual([
+    expect([other.status, other.body.code, other.body.errors[0]?.pointer]).toEqual([
       409,
       'SPACE_DIFFERS',
       '/dimension',
@@ -80,8 +111,8 @@ describe('spaces', () => {
     for (let cursor: string | undefined = ''; cursor !== undefined;) {
       const { body } = await get(`/v1/spaces?limit=2${cursor === '' ? '' : `&cursor=${cursor}`}`);
       expect(body.spaces.length).toBeLessThanOrEqual(2);
-      names.push(...body.spaces.map((each: { space: string }) => each.space));
-      cursor = body.nextCursor as string | undefined;
+      names.push(...body.spaces.map(({ space }) => space));
+      cursor = body.nextCursor;
     }
     expect(names).toEqual([...names].sort());
     expect(names).toEqual(expect.arrayContaining(['page-a', 'page-b', 'page-c']));
@@ -103,7 +134,7 @@ describe('spaces', () => {
     const next = { observations: [{ id: 'new', embedding: [0, 1] }] };
     expect((await post('/v1/spaces/again/observations?ack=searchable', next)).status).toBe(200);
     const { body } = await post('/v1/spaces/again/recall', { embedding: [1, 0], k: 10 });
-    expect(body.results.map((each: { id: string }) => each.id)).toEqual(['new']);
+    expect(body.results.map(({ id }) => id)).toEqual(['new']);
   });
 
   test.each([
@@ -121,7 +152,7 @@ describe('spaces', () => {
     const { status, body, headers } = await put('/v1/spaces/refused', options);
     expect(status).toBe(400);
     expect(headers.get('content-type')).toContain('application/problem+json');
-    expect(body.errors[0].pointer).toBe(pointer);
+    expect(body.errors[0]?.pointer).toBe(pointer);
   });
 
   test.each([
@@ -177,7 +208,7 @@ describe('writing and reading', () => {
 
   test('a position that is not reached in time is an error that says how far it is', async () => {
     const { body } = await write([{ id: 'far', embedding: [1, 1, 1] }]);
-    const far = (body.position as string).replace(/\.(\d+)\.(\d+)$/, '.999999999.$2');
+    const far = body.position.replace(/\.(\d+)\.(\d+)$/, '.999999999.$2');
     const answer = await post('/v1/spaces/docs/recall', {
       embedding: [1, 1, 1],
       k: 1,
@@ -201,7 +232,7 @@ describe('writing and reading', () => {
     expect([gone.status, gone.body.ack]).toEqual([200, 'searchable']);
     expect((await get('/v1/spaces/docs/observations/lww')).body.code).toBe('OBSERVATION_NOT_FOUND');
     const { body } = await post('/v1/spaces/docs/recall', { embedding: [0, 1, 0], k: 1000 });
-    expect(body.results.map((each: { id: string }) => each.id)).not.toContain('lww');
+    expect(body.results.map(({ id }) => id)).not.toContain('lww');
     expect((await send('DELETE', '/v1/spaces/docs/observations/never-there')).status).toBe(202);
   });
 
@@ -264,9 +295,7 @@ describe('writing and reading', () => {
     expect(status).toBe(207);
     expect([headers.get('engram-accepted'), headers.get('engram-rejected')]).toEqual(['2', '10']);
     expect([body.accepted, body.rejected]).toEqual([2, 10]);
-    expect(
-      body.errors.map(({ index, code }: { index: number; code: string }) => [index, code]),
-    ).toEqual([
+    expect(body.errors.map(({ index, code }) => [index, code])).toEqual([
       [1, 'DIMENSION_MISMATCH'],
       [2, 'INVALID_EMBEDDING'],
       [3, 'DUPLICATE_ID'],
@@ -278,7 +307,7 @@ describe('writing and reading', () => {
       [9, 'ZERO_EMBEDDING'],
       [11, 'INVALID_BODY'],
     ]);
-    expect(body.errors[0].pointer).toBe('/observations/1/embedding');
+    expect(body.errors[0]?.pointer).toBe('/observations/1/embedding');
     expect((await get('/v1/spaces/docs/observations/good-1')).body.embedding).toEqual([1, 2, 3]);
     expect((await get('/v1/spaces/docs/observations/good-2')).status).toBe(200);
     expect((await get('/v1/spaces/docs/observations/zero')).status).toBe(404);
@@ -345,13 +374,13 @@ describe('recall', () => {
 
   const recall = (body: object) =>
     post('/v1/spaces/compass/recall', { embedding: [2, 0.1], k: 4, ...body });
-  const ids = ({ body }: Answer) => body.results.map((each: { id: string }) => each.id);
+  const ids = ({ body }: Answer) => body.results.map(({ id }) => id);
 
   test('the nearest come first, with their cosine', async () => {
     const answer = await recall({});
     expect(ids(answer)).toEqual(['east', 'north', 'south', 'west']);
-    expect(answer.body.results[0].score).toBeCloseTo(2 / Math.hypot(2, 0.1), 5);
-    expect(answer.body.results[0].metadata).toEqual({ axis: 'x', turn: 0 });
+    expect(answer.body.results[0]?.score).toBeCloseTo(2 / Math.hypot(2, 0.1), 5);
+    expect(answer.body.results[0]?.metadata).toEqual({ axis: 'x', turn: 0 });
   });
 
   test.each([
@@ -371,7 +400,7 @@ describe('recall', () => {
       score: expect.any(Number) as number,
       embedding: [1, 0],
     });
-    expect(body.results[2].timestamp).toBe(5);
+    expect(body.results[2]?.timestamp).toBe(5);
   });
 
   test('several spaces are merged', async () => {
@@ -380,9 +409,10 @@ describe('recall', () => {
       embedding: [1, 1],
       k: 2,
     });
-    expect(
-      answer.body.results.map(({ space, id }: { space: string; id: string }) => `${space}/${id}`),
-    ).toEqual(['compass-2/north-east', 'compass/east']);
+    expect(answer.body.results.map(({ space, id }) => `${space}/${id}`)).toEqual([
+      'compass-2/north-east',
+      'compass/east',
+    ]);
     expect(answer.body.shards.answered).toBe(2);
     const mixed = await post('/v1/recall', {
       spaces: ['compass', 'docs'],
@@ -433,7 +463,7 @@ describe('bodies that are refused as a whole', () => {
     Buffer.from([0xff, 0xfe]),
     Buffer.from('","embedding":[1,2,3]}'),
   ]);
-  test.each<[string, BodyInit, Record<string, string>, number, string]>([
+  test.each<[string, string | Uint8Array, Record<string, string>, number, string]>([
     ['an open brace', '{', JSON_TYPE, 400, 'INVALID_JSON'],
     ['a trailing comma', '{"id":"a",}', JSON_TYPE, 400, 'INVALID_JSON'],
     ['NaN', '{"id":"a","embedding":[NaN,1,2]}', JSON_TYPE, 400, 'INVALID_JSON'],
@@ -517,7 +547,7 @@ describe('bodies that are refused as a whole', () => {
     const { status, body } = await send('POST', `${path}?ack=searchable`, lines, {
       'content-type': 'application/x-ndjson',
     });
-    expect([status, body.accepted, body.errors[0].line, body.errors[0].code]).toEqual([
+    expect([status, body.accepted, body.errors[0]?.line, body.errors[0]?.code]).toEqual([
       207,
       2,
       2,
@@ -541,7 +571,6 @@ describe('bodies that are refused as a whole', () => {
   test.each(['', 'a b', 'ü', 'x'.repeat(256)])(
     'the Idempotency-Key "%s" is refused',
     async (key) => {
-      if (/[^\u0000-\u00ff]/.test(key)) return;
       const { status, body } = await post(
         path,
         { id: 'a', embedding: [1, 2, 3] },
@@ -567,7 +596,7 @@ describe('the HTTP surface', () => {
   test('OpenAPI 3.1 describes every route, and the page shows it', async () => {
     const { body } = await get('/openapi.json');
     expect(body.openapi).toBe('3.1.0');
-    expect(Object.keys(body.paths as object)).toEqual(
+    expect(Object.keys(body.paths)).toEqual(
       expect.arrayContaining([
         '/v1/spaces',
         '/v1/spaces/{space}',

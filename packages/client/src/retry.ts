@@ -30,8 +30,7 @@ export async function withRetries(
     signal?.throwIfAborted();
     const outcome = await attempt().catch(keepConnectionError);
     const retryAfterMs = outcome instanceof ConnectionError ? 0 : (outcome.retryAfterMs ?? 0);
-    const again =
-      failures < retries && retryAfterMs <= RETRY_AFTER_MAX_MS && isPassing(outcome, failures);
+    const again = failures < retries && retryAfterMs <= RETRY_AFTER_MAX_MS && isPassing(outcome);
     if (again) await pause(retryAfterMs + jitterMs(failures, random), signal);
     else if (outcome instanceof ConnectionError) throw outcome;
     else return outcome;
@@ -48,12 +47,10 @@ function keepConnectionError(error: unknown): ConnectionError {
   throw error;
 }
 
-function isPassing(outcome: TransportResponse | ConnectionError, failures: number): boolean {
+function isPassing(outcome: TransportResponse | ConnectionError): boolean {
   if (outcome instanceof ConnectionError) return true;
   const { status } = outcome;
-  if (status === 429 || status === 503) return problemOf(outcome.body).retryable !== false;
-  // The first try of this very call may still be at work after its connection was lost.
-  return failures > 0 && problemOf(outcome.body).code === 'IDEMPOTENCY_IN_PROGRESS';
+  return (status === 429 || status === 503) && problemOf(outcome.body).retryable !== false;
 }
 
 async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {

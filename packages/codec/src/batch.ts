@@ -12,7 +12,7 @@ import {
   type Metric,
 } from '@engram/model';
 import { embeddingFault, writeEmbedding } from './embedding.ts';
-import { encodeFrame } from './frame.ts';
+import { encodeFrame, FRAME_HEADER_BYTES } from './frame.ts';
 import { encodeMetadata } from './metadata.ts';
 
 /**
@@ -176,7 +176,8 @@ class LaneWriter {
     if (
       this.#ids.length > 0 &&
       (this.#ids.length === this.#rowsMax ||
-        (this.#ids.length + 1) * rowBytes + this.#textBytes + textBytes > frameBytesMax)
+        FRAME_HEADER_BYTES + (this.#ids.length + 1) * rowBytes + this.#textBytes + textBytes >
+          frameBytesMax)
     )
       this.#cut();
     const offset = this.#ids.length * dimension;

@@ -1,6 +1,6 @@
 // The bodies in which observations arrive, over HTTP or straight from NATS, become a list of items.
 
-import { ClusterError, LIMITS } from '@engram/model';
+import { ClusterError, LIMITS, pointerStep } from '@engram/model';
 import { Unpackr } from 'msgpackr';
 import type { BatchItem } from './batch.ts';
 import { decodeFrame, looksLikeFrame, type Frame } from './frame.ts';
@@ -68,7 +68,7 @@ function itemsOfObject(body: unknown): BatchItem[] {
   const { observations, ...rest } = body;
   if (Object.keys(rest).length > 0)
     throw new ClusterError('INVALID_BODY', 'the body has another field beside observations', {
-      pointer: `/${(Object.keys(rest)[0] ?? '').slice(0, 64)}`,
+      pointer: pointerStep(Object.keys(rest)[0] ?? ''),
     });
   if (!Array.isArray(observations))
     throw new ClusterError('INVALID_BODY', 'observations must be an array', {

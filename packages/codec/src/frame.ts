@@ -30,7 +30,7 @@ export interface Frame {
 }
 
 /** Byte offsets of the columns for given counts. */
-export function frameLayout(putCount: number, deleteCount: number, dimension: number) {
+function frameLayout(putCount: number, deleteCount: number, dimension: number) {
   const timestamps = FRAME_HEADER_BYTES;
   const embeddings = timestamps + putCount * 8;
   const idEnds = embeddings + putCount * dimension * 4;

@@ -6,8 +6,13 @@ import secureJson from 'secure-json-parse';
  * Parses JSON from bytes. Keys that would reach an object's prototype are refused.
  * @throws ClusterError INVALID_UTF8 or INVALID_JSON, with the byte where it broke
  */
-export function parseJson(bytes: Uint8Array, line?: number): unknown {
-  return parseJsonText(decodeUtf8(bytes), line);
+export function parseJson(bytes: Uint8Array): unknown {
+  return parseJsonText(decodeUtf8(bytes), undefined, hasByteOrderMark(bytes) ? 3 : 0);
+}
+
+/** The decoder takes the mark away, and offsets count from the first byte. */
+function hasByteOrderMark(bytes: Uint8Array): boolean {
+  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
 }
 
 /** @throws ClusterError INVALID_UTF8 */
@@ -23,7 +28,7 @@ export function decodeUtf8(bytes: Uint8Array): string {
 }
 
 /** @throws ClusterError INVALID_JSON */
-export function parseJsonText(text: string, line?: number): unknown {
+export function parseJsonText(text: string, line?: number, bytesBefore = 0): unknown {
   try {
     return secureJson.parse(text, undefined, { protoAction: 'error', constructorAction: 'error' });
   } catch (cause) {
@@ -37,7 +42,7 @@ export function parseJsonText(text: string, line?: number): unknown {
         `a key is not allowed${where}: __proto__ or constructor.prototype`,
         { cause },
       );
-    const byte = Buffer.byteLength(text.slice(0, offset));
+    const byte = bytesBefore + Buffer.byteLength(text.slice(0, offset));
     const problem = offset >= text.length ? 'unexpected end' : 'unexpected character';
     throw new ClusterError('INVALID_JSON', `not JSON${where}: ${problem} at byte ${byte}`, {
       cause,

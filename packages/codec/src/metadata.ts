@@ -4,16 +4,23 @@ import { LIMITS } from '@engram/model';
 export function encodeMetadata(
   value: unknown,
 ): { readonly text: string } | { readonly fault: string } {
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    return { fault: 'it must be an object' };
-  if (isDeeperThan(value, LIMITS.metadataDepthMax))
-    return { fault: `it must not nest deeper than ${LIMITS.metadataDepthMax} levels` };
-  const text = JSON.stringify(value, jsonOnly);
-  if (!text.isWellFormed()) return { fault: 'it must be well-formed Unicode' };
+  const fault = objectFault(value);
+  if (fault !== undefined) return { fault };
+  const text = JSON.stringify(value, jsonOnly) as string | undefined;
+  // A date or bytes from MessagePack are objects here, but not as JSON.
+  if (!text?.startsWith('{')) return { fault: 'it must be an object' };
   const bytes = Buffer.byteLength(text);
   if (bytes > LIMITS.metadataBytesMax)
     return { fault: `it has ${bytes} bytes as JSON, ${LIMITS.metadataBytesMax} are allowed` };
   return { text };
+}
+
+function objectFault(value: unknown): string | undefined {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    return 'it must be an object';
+  if (isDeeperThan(value, LIMITS.metadataDepthMax))
+    return `it must not nest deeper than ${LIMITS.metadataDepthMax} levels`;
+  return undefined;
 }
 
 /** MessagePack can carry what JSON cannot; those become text rather than a thrown TypeError. */
@@ -36,8 +43,7 @@ export function metadataTextFault(text: string): string | undefined {
     return `it has more than ${LIMITS.metadataBytesMax} bytes`;
   try {
     const value: unknown = JSON.parse(text);
-    const encoded = encodeMetadata(value);
-    return 'fault' in encoded ? encoded.fault : undefined;
+    return objectFault(value);
   } catch (error) {
     if (error instanceof SyntaxError) return 'it is not JSON';
     throw error;

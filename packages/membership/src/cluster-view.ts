@@ -65,6 +65,7 @@ function activeShards(members: ReadonlyMap<MemberId, Member>): MemberId[] {
 function isSame(left: Member, right: Member): boolean {
   return (
     left.incarnation === right.incarnation &&
+    left.role === right.role &&
     left.state === right.state &&
     left.url === right.url &&
     left.ready.size === right.ready.size &&

@@ -28,8 +28,11 @@ export function encodeMember({ id: _id, ready, ...rest }: Member): string {
 export function decodeMember({ id, record }: RegistryEntry): Member | undefined {
   if (!isToken(id)) return undefined;
   try {
-    const value = JSON.parse(record) as Readonly<Record<string, unknown>>;
-    const { role, incarnation, state, url, startedAt, ready } = value;
+    const value: unknown = JSON.parse(record);
+    if (typeof value !== 'object' || value === null) return undefined;
+    const { role, incarnation, state, url, startedAt, ready } = value as Readonly<
+      Record<string, unknown>
+    >;
     if (role !== 'gateway' && role !== 'shard') return undefined;
     if (state !== 'active' && state !== 'leaving') return undefined;
     if (typeof ready !== 'string' || !/^[0-9a-f]{1,16384}$/.test(ready)) return undefined;

@@ -40,11 +40,6 @@ export const ERRORS = {
   SPACE_NOT_FOUND: { status: 404, retry: 'never', title: 'There is no such space' },
   OBSERVATION_NOT_FOUND: { status: 404, retry: 'never', title: 'There is no such observation' },
   SPACE_DIFFERS: { status: 409, retry: 'never', title: 'The space exists with other options' },
-  IDEMPOTENCY_IN_PROGRESS: {
-    status: 409,
-    retry: 'same-owner',
-    title: 'The same request is running',
-  },
   IDEMPOTENCY_KEY_REUSED: {
     status: 422,
     retry: 'never',
@@ -142,6 +137,11 @@ export class ClusterError extends Error {
     if (value instanceof ClusterError) return value;
     return new ClusterError('INTERNAL', 'unexpected failure', { cause: value });
   }
+}
+
+/** One step of a JSON pointer (RFC 6901), from a name that a client chose: escaped, and cut short. */
+export function pointerStep(name: string): string {
+  return `/${name.slice(0, 64).replaceAll('~', '~0').replaceAll('/', '~1')}`;
 }
 
 /** Why one observation of a batch was refused, while the rest of the batch went on. */

@@ -2,7 +2,7 @@
 //   {"lang": "en", "rank": {"$gte": 10, "$lt": 20}, "$or": [{"a": {"$exists": true}}, {"$not": …}]}
 // Clauses side by side must all hold. A dot in a field name reaches into nested objects.
 
-import { ClusterError } from './errors.ts';
+import { ClusterError, pointerStep } from './errors.ts';
 import { LIMITS, type Metadata } from './observation.ts';
 
 export type Predicate = (metadata: Metadata | undefined) => boolean;
@@ -28,8 +28,13 @@ function compileObject(filter: unknown, pointer: string, depth: number, budget: 
   if (typeof filter !== 'object' || filter === null || Array.isArray(filter))
     throw invalid('a filter must be an object', pointer);
   if (depth === 0) throw invalid(`it nests deeper than ${LIMITS.filterDepthMax} levels`, pointer);
-  const all = Object.entries(filter).map(([key, clause]: [string, unknown]) => {
-    const at = `${pointer}/${key.slice(0, 64)}`;
+  const entries: [string, unknown][] = Object.entries(filter);
+  // An empty filter costs as much to ask as a clause: a list of many must not come for free.
+  if (entries.length === 0) budget.clauses--;
+  if (budget.clauses < 0)
+    throw invalid(`it has more than ${LIMITS.filterClausesMax} clauses`, pointer);
+  const all = entries.map(([key, clause]: [string, unknown]) => {
+    const at = pointer + pointerStep(key);
     if (--budget.clauses < 0)
       throw invalid(`it has more than ${LIMITS.filterClausesMax} clauses`, pointer);
     if (key === '$and' || key === '$or') {
@@ -60,7 +65,7 @@ function compileTest(clause: unknown, pointer: string, budget: Budget): Test {
   const entries = Object.entries(clause) as [string, unknown][];
   if (entries.length === 0) throw invalid('a clause must name an operator', pointer);
   const tests = entries.map(([operator, operand]) =>
-    compileOperator(operator, operand, `${pointer}/${operator.slice(0, 64)}`, budget),
+    compileOperator(operator, operand, pointer + pointerStep(operator), budget),
   );
   return (value) => tests.every((test) => test(value));
 }

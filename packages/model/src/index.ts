@@ -1,4 +1,4 @@
-export { ClusterError, ERRORS } from './errors.ts';
+export { ClusterError, ERRORS, pointerStep } from './errors.ts';
 export type { ErrorCode, ErrorDetails, ItemError, Retry, WireError } from './errors.ts';
 export {
   isToken,

@@ -1,4 +1,4 @@
-import { ClusterError } from './errors.ts';
+import { ClusterError, pointerStep } from './errors.ts';
 import type { SpaceId } from './ids.ts';
 
 export const METRICS = ['cosine', 'l2', 'ip'] as const;
@@ -55,7 +55,7 @@ export function parseSpaceOptions(value: unknown): SpaceOptions {
   const unknown = Object.keys(given).find((key) => !KNOWN.includes(key));
   if (unknown !== undefined)
     throw new ClusterError('INVALID_SPACE_CONFIG', 'the space options have an unknown field', {
-      pointer: `/${unknown.slice(0, 64)}`,
+      pointer: pointerStep(unknown),
       hint: `the fields are ${KNOWN.join(', ')}`,
     });
   return {

@@ -3,8 +3,8 @@
 //   P1. Every entry of a held partition is handed over once, in ascending order within its lane.
 //   P2. `ready` names a partition only after everything that stood in its log when the shard took it
 //       has been applied.
-//   P3. What is under way is bounded in messages and in bytes for each lane: overload waits in the
-//       log, not here.
+//   P3. What is under way is bounded in messages and in bytes for each lane (all replays count as one
+//       more): overload waits in the log, not here. Feeds that share a room may each pull it once.
 //
 // A partition is first replayed from the start of the log by a feed of its own, all lanes in one;
 // once it has caught up it joins the live feeds, one for each lane, which are opened again with the
@@ -19,43 +19,11 @@ import {
   type Position,
 } from '@engram/model';
 import type { LogMessage, Room } from '@engram/log';
-import { Repeater, type Clock, type Logger } from '@engram/runtime';
+import { Repeater } from '@engram/runtime';
 import { partitionSubjects, streamName, stripeOf } from '@engram/log';
 import { LaneProgress } from './lane-progress.ts';
-
-/** What the reader needs of a log feed; `LogFeed` is one. */
-export interface Feed {
-  readonly lastSequence: number;
-  progress(): Promise<{ completeTo: number; pending: number } | undefined>;
-  pump(): void;
-  close(): Promise<void>;
-}
-
-export interface FeedRequest {
-  readonly stripe: number;
-  readonly stream: string;
-  readonly subjects: readonly string[];
-  readonly startSequence: number;
-  readonly room: () => Room;
-  readonly onMessage: (message: LogMessage) => void;
-}
-
-export interface ReaderOptions {
-  readonly stripeCount: number;
-  readonly openFeed: (request: FeedRequest) => Feed;
-  /** Newest sequence of a stripe. */
-  readonly head: (stripe: number) => Promise<number>;
-  /** Settles when the entry is applied or set aside for good; must not reject before `close`. */
-  readonly apply: (message: LogMessage) => Promise<void>;
-  /** The shard no longer holds these. */
-  readonly onRelease: (partitions: readonly PartitionId[]) => void;
-  readonly onReady: (ready: ReadonlySet<PartitionId>) => void;
-  /** Entries of one lane, or of all replays, that may be under way. */
-  readonly roomPerLane: Room;
-  readonly intervalMs: number;
-  readonly clock: Clock;
-  readonly logger: Logger;
-}
+import type { Feed, ReaderOptions } from './options.ts';
+import { PositionWaiters } from './position-waiters.ts';
 
 type Phase =
   | { readonly kind: 'replaying' }
@@ -83,10 +51,8 @@ interface LiveFeed {
   pending: number;
 }
 
-interface Waiter {
-  readonly position: Position;
-  readonly resolve: () => void;
-}
+/** Counting what waits costs the server some requests, so it is not done in every round. */
+const SURVEY_MS = 1_000;
 
 /** Entries and bytes handed over and not finished, for one lane or for all replays. */
 class Load {
@@ -99,15 +65,17 @@ export class PartitionReader implements AsyncDisposable {
   readonly #held = new Map<PartitionId, Held>();
   readonly #laneLoad = perLane(() => new Load());
   readonly #replayLoad = new Load();
-  readonly #waiters = new Set<Waiter>();
+  readonly #waiters: PositionWaiters;
   readonly #repeater: Repeater;
   #replays: Replay[] = [];
   #live: LiveFeed[] = [];
   #wanted: ReadonlySet<PartitionId> = new Set();
-  #isClosed = false;
+  #surveyAtMs = -Infinity;
+  #closing: Promise<void> | undefined;
 
   constructor(options: ReaderOptions) {
     this.#options = options;
+    this.#waiters = new PositionWaiters(options.clock, (position) => this.#isApplied(position));
     this.#repeater = new Repeater({
       clock: options.clock,
       intervalMs: options.intervalMs,
@@ -158,23 +126,18 @@ export class PartitionReader implements AsyncDisposable {
   }
 
   /** Resolves true once the position is applied, false when the time is over. */
-  async waitFor(position: Position, timeoutMs: number): Promise<boolean> {
-    if (this.#isApplied(position)) return true;
-    if (timeoutMs <= 0) return false;
-    const done = new AbortController();
-    const waiter: Waiter = { position, resolve: () => done.abort() };
-    this.#waiters.add(waiter);
-    await this.#options.clock.sleep(timeoutMs, done.signal);
-    this.#waiters.delete(waiter);
-    return this.#isApplied(position);
+  waitFor(position: Position, timeoutMs: number): Promise<boolean> {
+    return this.#waiters.wait(position, timeoutMs);
   }
 
-  async close(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close());
+  }
+
+  async #close(): Promise<void> {
     await this.#repeater.close();
     await Promise.all([...this.#replays, ...this.#live].map(({ feed }) => feed.close()));
-    for (const { resolve } of this.#waiters) resolve();
+    this.#waiters.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -193,8 +156,30 @@ export class PartitionReader implements AsyncDisposable {
     const gained = [...wanted].filter((partition) => !this.#held.has(partition));
     if (gained.length > 0) await this.#startReplays(gained);
     await this.#finishReplays();
-    for (const live of this.#live)
-      live.pending = (await live.feed.progress())?.pending ?? live.pending;
+    await this.#survey();
+  }
+
+  /** Asks now and then what waits in the log, and up to where the partitions are complete. */
+  async #survey(): Promise<void> {
+    const { clock, onComplete, stripeCount } = this.#options;
+    if (clock.now() < this.#surveyAtMs) return;
+    this.#surveyAtMs = clock.now() + SURVEY_MS;
+    const completeTo = new Map<number, number>();
+    for (const live of this.#live) {
+      const progress = await live.feed.progress();
+      live.pending = progress?.pending ?? live.pending;
+      const lowest = Math.min(completeTo.get(live.stripe) ?? Infinity, progress?.completeTo ?? 0);
+      completeTo.set(live.stripe, lowest);
+    }
+    const upTo = new Map<PartitionId, number>();
+    for (const [partition, { phase, lanes }] of this.#held) {
+      if (phase.kind !== 'ready') continue;
+      let sequence = completeTo.get(stripeOf(partition, stripeCount)) ?? 0;
+      for (const lane of LANES)
+        if (lanes[lane].inFlight > 0) sequence = Math.min(sequence, lanes[lane].applied);
+      upTo.set(partition, sequence);
+    }
+    onComplete(upTo);
   }
 
   async #release(partitions: readonly PartitionId[]): Promise<void> {
@@ -239,6 +224,7 @@ export class PartitionReader implements AsyncDisposable {
   }
 
   async #finishReplays(): Promise<void> {
+    await this.#endAbandoned();
     const finished: { replay: Replay; completeTo: number }[] = [];
     for (const replay of this.#replays) {
       const completeTo = (await replay.feed.progress())?.completeTo;
@@ -249,6 +235,15 @@ export class PartitionReader implements AsyncDisposable {
       const merging = finished.filter(({ replay }) => replay.stripe === stripe);
       await this.#joinLive(stripe, merging);
     }
+  }
+
+  /** Ends the replays of which the shard has let every partition go. */
+  async #endAbandoned(): Promise<void> {
+    const isAbandoned = ({ partitions }: Replay) =>
+      [...partitions].every(([partition, held]) => this.#held.get(partition) !== held);
+    const abandoned = this.#replays.filter(isAbandoned);
+    this.#replays = this.#replays.filter((replay) => !abandoned.includes(replay));
+    for (const { feed } of abandoned) await feed.close();
   }
 
   /** Closes the finished replays of a stripe and opens its live feeds with their partitions too. */
@@ -309,16 +304,16 @@ export class PartitionReader implements AsyncDisposable {
     load.messages++;
     load.bytes += length;
     void this.#options
-      .apply(message)
+      .apply(message, () => this.#held.get(message.partition) === held)
       .catch((error: unknown) => {
-        if (!this.#isClosed)
+        if (this.#closing === undefined)
           this.#options.logger.error({ err: error, sequence: message.sequence }, 'not applied');
       })
       .finally(() => {
         load.messages--;
         load.bytes -= length;
         finish();
-        this.#wake(message.partition);
+        this.#waiters.wake(message.partition);
         if (held.phase.kind === 'settling') this.#settle();
         this.#pump(load);
       });
@@ -333,12 +328,6 @@ export class PartitionReader implements AsyncDisposable {
   #room({ messages, bytes }: Load): Room {
     const { roomPerLane } = this.#options;
     return { messages: roomPerLane.messages - messages, bytes: roomPerLane.bytes - bytes }; // P3
-  }
-
-  #wake(partition: PartitionId): void {
-    for (const waiter of this.#waiters)
-      if (waiter.position.partition === partition && this.#isApplied(waiter.position))
-        waiter.resolve();
   }
 
   /** Partitions whose replayed entries are all applied become ready (P2). */

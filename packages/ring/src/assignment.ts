@@ -37,12 +37,21 @@ export function assign(
   for (let p = 0; p < partitionCount; p++) {
     const partition = p as PartitionId;
     const candidates = (ring?.range(`partition-${p}`, members.length) ?? []) as MemberId[];
+    // R2 and R3 together: a member with room for all that is left may be passed over only as long
+    // as the room of the others still gives every later partition its different owners.
+    const left = partitionCount - p;
+    const room = (member: MemberId) => cap - (owned.get(member)?.length ?? cap);
+    const isNeeded = (member: MemberId) => room(member) >= left;
+    const places = candidates.reduce((sum, member) => sum + Math.min(room(member), left), 0);
+    const spare = places - copies * left;
+    let needed = Math.max(0, candidates.filter(isNeeded).length - spare);
     const chosen: MemberId[] = [];
     for (const candidate of candidates) {
       if (chosen.length === copies) break;
-      const load = owned.get(candidate);
-      if (load === undefined || load.length >= cap) continue;
-      load.push(partition);
+      if (room(candidate) <= 0) continue;
+      if (isNeeded(candidate)) needed--;
+      else if (copies - chosen.length <= needed) continue;
+      owned.get(candidate)?.push(partition);
       chosen.push(candidate);
     }
     owners.push(chosen);

@@ -10,6 +10,10 @@ export class Scope implements AsyncDisposable {
   /** Takes a resource over once it has started; the name stands in the error of a failed close. */
   async own<T extends AsyncDisposable>(name: string, start: T | Promise<T>): Promise<T> {
     const resource = await start;
+    if (this.#closing !== undefined) {
+      await resource[Symbol.asyncDispose]();
+      throw new Error(`${name} was started while its scope closes`);
+    }
     this.onClose(name, () => resource[Symbol.asyncDispose]());
     return resource;
   }

@@ -9,7 +9,11 @@ const token = () => z.string().refine(isToken, 'must have 1 to 64 of A-Z a-z 0-9
 
 /** A whole number in a range, written in digits. */
 const integer = (min: number, max: number = Number.MAX_SAFE_INTEGER) =>
-  z.coerce.number().int().min(min).max(max);
+  z
+    .string()
+    .regex(/^\d{1,16}$/, 'must be a whole number in digits')
+    .transform(Number)
+    .pipe(z.number().int().min(min).max(max));
 
 /** Where gateways are looked for unless they are told another port; a shard takes a free one. */
 const HTTP_PORT = { gateway: 7_700, shard: 0 } as const;
@@ -77,7 +81,9 @@ export function loadSettings(
     })
     .safeParse(given);
   if (!parsed.success)
-    problems.push(...parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`));
+    problems.push(
+      ...parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`),
+    );
   if (problems.length > 0 || !parsed.success)
     throw new Error(`wrong settings\n  ${problems.join('\n  ')}`);
   return Object.freeze(parsed.data);

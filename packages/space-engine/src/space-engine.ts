@@ -68,16 +68,22 @@ export interface SpaceStats {
 
 /** Reaches recall@10 ≥ 0.95 on 100-d words with the default graph (bench/README.md). */
 const EF_DEFAULT = 128;
-/** Below this an exact scan is as fast as a graph, and exact. */
-const GRAPH_THRESHOLD = 2_000;
 /** More candidates when a filter will take some away; beyond that the exact scan decides. */
 const FILTER_EXPANSION = 4;
-/** Fewer dead rows than this are not worth a rebuild. */
-const COMPACTION_DEAD_MIN = 4_096;
+
+export interface EngineThresholds {
+  /** Below this many rows an exact scan is as fast as a graph, and exact. */
+  readonly graphRowsMin: number;
+  /** Fewer dead rows than this are not worth a rebuild. */
+  readonly compactionDeadMin: number;
+}
+
+const THRESHOLDS: EngineThresholds = { graphRowsMin: 2_000, compactionDeadMin: 4_096 };
 
 export class SpaceEngine {
   readonly config: SpaceConfig;
   readonly #makeGraph: GraphFactory;
+  readonly #thresholds: EngineThresholds;
   readonly #rowOf = new Map<string, number>();
   /** Deleted ids with the sequence of the delete, for entries that come later but are older. */
   readonly #tombstones = new Map<string, number>();
@@ -86,9 +92,10 @@ export class SpaceEngine {
   /** Rows below this are in the graph (or dead); those from here on are the fresh tier. */
   #graphedTo = 0;
 
-  constructor(config: SpaceConfig, makeGraph: GraphFactory) {
+  constructor(config: SpaceConfig, makeGraph: GraphFactory, thresholds = THRESHOLDS) {
     this.config = config;
     this.#makeGraph = makeGraph;
+    this.#thresholds = thresholds;
     this.#rows = new RowStore(config.dimension);
   }
 
@@ -175,7 +182,7 @@ export class SpaceEngine {
   }
 
   get #needsGraph(): boolean {
-    return this.#graph !== undefined || this.#rows.liveCount >= GRAPH_THRESHOLD;
+    return this.#graph !== undefined || this.#rows.liveCount >= this.#thresholds.graphRowsMin;
   }
 
   #put(frame: Frame, index: number, sequence: number): Fault | 'stale' | undefined {
@@ -248,12 +255,17 @@ export class SpaceEngine {
   #search(query: RecallQuery, queryNorm: number, count: number): Scored[] {
     const best = new TopK(count);
     const { embedding } = query;
+    let scanFrom = this.#graphedTo;
     if (this.#graph !== undefined) {
       const ef = Math.max(query.ef ?? EF_DEFAULT, count);
-      for (const row of this.#graph.search(embedding, count, ef))
-        if (this.#rows.isAlive(row)) best.offer(row, this.#rank(embedding, queryNorm, row));
+      const near = this.#graph.search(embedding, count, ef);
+      // Rows behind many equal ones can be out of the graph's reach: then the exact scan decides.
+      if (near.length < Math.min(count, this.#graph.size)) scanFrom = 0;
+      else
+        for (const row of near)
+          if (this.#rows.isAlive(row)) best.offer(row, this.#rank(embedding, queryNorm, row));
     }
-    for (let row = this.#graphedTo; row < this.#rows.count; row++)
+    for (let row = scanFrom; row < this.#rows.count; row++)
       if (this.#rows.isAlive(row)) best.offer(row, this.#rank(embedding, queryNorm, row)); // E2
     return best.drain();
   }
@@ -292,7 +304,7 @@ export class SpaceEngine {
   /** Leaves the dead behind when they outnumber the living; the graph is then built anew. */
   #compact(): void {
     const old = this.#rows;
-    if (old.deadCount < Math.max(COMPACTION_DEAD_MIN, old.liveCount)) return;
+    if (old.deadCount < Math.max(this.#thresholds.compactionDeadMin, old.liveCount)) return;
     this.#rows = new RowStore(this.config.dimension);
     for (let row = 0; row < old.count; row++) {
       if (!old.isAlive(row)) continue;

@@ -10,7 +10,7 @@ export interface GraphIndex {
   readonly size: number;
   /**
    * Inserts a row that was never in the graph. The array is read, not kept. A changed embedding gets
-   * a new row: moving one inside an HNSW graph took 15 times as long as an insert (bench/README.md).
+   * a new row: moving one inside an HNSW graph took 6 times as long as an insert (bench/README.md).
    */
   put(row: number, embedding: Float32Array): void;
   /** Takes a row out; unknown rows are ignored. */

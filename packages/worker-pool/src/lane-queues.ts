@@ -1,6 +1,6 @@
 import { LANES, perLane, type Lane } from '@engram/model';
 
-/** Every so many takes the lowest waiting lane has its turn, so that no flood starves it for ever. */
+/** Every so many takes a lower lane has its turn, so that no flood starves one for ever. */
 const LOWER_LANE_TURN = 16;
 
 /** First-in-first-out queues by priority; the bound is what the log reader lets in. */
@@ -18,13 +18,13 @@ export class LaneQueues<T> {
     this.#size++;
   }
 
-  /** The next item: of the highest lane, but now and then of the lowest one that waits. */
+  /** The next item: of the highest lane, but now and then of one of the lower that wait, in turn. */
   take(): T | undefined {
     if (this.#size === 0) return undefined;
     this.#takes++;
-    const lowestFirst = this.#takes % LOWER_LANE_TURN === 0;
-    const waiting = LANES.filter((lane) => this.#depth(lane) > 0);
-    const lane = lowestFirst ? waiting.at(-1) : waiting[0];
+    const [highest, ...lower] = LANES.filter((lane) => this.#depth(lane) > 0);
+    const turn = this.#takes / LOWER_LANE_TURN;
+    const lane = (Number.isInteger(turn) ? lower[turn % lower.length] : undefined) ?? highest;
     return lane === undefined ? undefined : this.#shift(lane);
   }
 

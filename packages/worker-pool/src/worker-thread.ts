@@ -28,6 +28,7 @@ export class WorkerThread implements AsyncDisposable {
   readonly #waiting = new Map<number, Waiting>();
   #nextId = 0;
   #isClosing = false;
+  #end: ClusterError | undefined;
 
   private constructor(worker: Worker, onCrash: (error: Error) => void) {
     this.#worker = worker;
@@ -38,6 +39,7 @@ export class WorkerThread implements AsyncDisposable {
       const error = new ClusterError('INTERNAL', `a worker thread ended with code ${code}`, {
         cause,
       });
+      this.#end = error;
       for (const { reject } of this.#waiting.values()) reject(error);
       this.#waiting.clear();
       if (!this.#isClosing) onCrash(error);
@@ -83,11 +85,13 @@ export class WorkerThread implements AsyncDisposable {
    * @throws ClusterError what the thread answered, or INTERNAL when it ended
    */
   request(body: unknown, transfer: readonly TransferListItem[] = []): Promise<unknown> {
+    // A message to a thread that has ended is lost without a word: nobody would ever answer.
+    if (this.#end !== undefined) return Promise.reject(this.#end);
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
       const request: ThreadRequest = { id, body };
       this.#worker.postMessage(request, transfer);
+      this.#waiting.set(id, { resolve, reject });
     });
   }
 

@@ -41,8 +41,8 @@ export class Applier {
     this.#options = options;
   }
 
-  /** Settles when the entry is applied or set aside. */
-  async apply(message: LogMessage): Promise<void> {
+  /** Settles when the entry is applied or set aside; does neither once it is not current any more. */
+  async apply(message: LogMessage, isCurrent: () => boolean): Promise<void> {
     const { metrics, clock, partitionCount, pool } = this.#options;
     const { space, lane } = message;
     if (!isToken(space)) {
@@ -60,6 +60,7 @@ export class Applier {
       return;
     }
     const config = await this.#configOf(id);
+    if (!isCurrent()) return;
     if (config === undefined) {
       await this.#setAside(
         message,

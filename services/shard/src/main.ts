@@ -121,11 +121,14 @@ async function run(
       stripeCount: layout.stripeCount,
       openFeed: (request) => LogFeed.start(connection, { ...request, clock, logger }),
       head: (stripe) => streamHead(connection, stripe),
-      apply: (message) => applier.apply(message),
+      apply: (message, isCurrent) => applier.apply(message, isCurrent),
       onRelease: (partitions) => {
         for (const thread of pool.threads) thread.post({ verb: 'drop-partitions', partitions });
       },
       onReady: (partitions) => membership.setReady(partitions),
+      onComplete: (upTo) => {
+        for (const thread of pool.threads) thread.post({ verb: 'prune', upTo });
+      },
       roomPerLane: {
         messages: config.ENGRAM_LANE_MESSAGES_MAX,
         bytes: config.ENGRAM_LANE_BYTES_MAX,

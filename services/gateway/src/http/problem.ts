@@ -1,6 +1,6 @@
 // Every failure over HTTP is RFC 9457 problem+json with the members of the error table.
 
-import { ClusterError, ERRORS, type ErrorCode, type ItemError } from '@engram/model';
+import { ClusterError, ERRORS, pointerStep, type ErrorCode, type ItemError } from '@engram/model';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 
 const PROBLEM_TYPE = 'application/problem+json';
@@ -116,7 +116,7 @@ function validationError(error: FastifyError): ClusterError {
   const isBody = error.validationContext === 'body';
   const params = fault?.params as Readonly<Record<string, unknown>> | undefined;
   const name = params?.['additionalProperty'] ?? params?.['missingProperty'];
-  const field = `${fault?.instancePath ?? ''}${typeof name === 'string' ? `/${name.slice(0, 64)}` : ''}`;
+  const field = `${fault?.instancePath ?? ''}${typeof name === 'string' ? pointerStep(name) : ''}`;
   const allowed = params?.['allowedValues'];
   const choices = Array.isArray(allowed) ? `: ${allowed.join(', ')}` : '';
   const what =

@@ -11,12 +11,12 @@ const oneOf = <const T extends readonly string[]>(values: T, options: object = {
 /** Described, not checked, where our own code checks and names the fault better. */
 const described = (schema: object) => Type.Unsafe<unknown>({ description: JSON.stringify(schema) });
 
-export const Position = Type.String({
+const Position = Type.String({
   description: 'Opaque place in the log; recalls take it as minPosition',
   examples: ['47-0.1234.0'],
 });
 
-export const Embedding = Type.Unsafe<unknown>({
+const Embedding = Type.Unsafe<unknown>({
   description:
     'Numbers, or base64 of little-endian float32 (a third of the size, 20 times as fast)',
   examples: [[0.12, -0.5, 0.33]],

@@ -37,7 +37,7 @@ export interface RecallQuery {
   readonly allowPartial: boolean;
 }
 
-export interface RecallResult {
+interface RecallResult {
   readonly space: SpaceId;
   readonly id: string;
   readonly score: number;

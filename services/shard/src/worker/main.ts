@@ -114,6 +114,9 @@ async function answer(body: unknown): Promise<ThreadAnswer> {
       const value: TotalsAnswer = spaces.totals;
       return { value };
     }
+    case 'prune':
+      spaces.prune(request.upTo);
+      return { value: undefined };
     case 'drop-space':
       spaces.drop(request.space);
       return { value: undefined };

@@ -28,6 +28,8 @@ export type WorkerRequest =
   /** Answers when everything applied before is in the graph. */
   | { readonly verb: 'indexed'; readonly config: SpaceConfig }
   | { readonly verb: 'totals' }
+  /** Nothing at or below these sequences comes any more. */
+  | { readonly verb: 'prune'; readonly upTo: ReadonlyMap<PartitionId, number> }
   | { readonly verb: 'drop-space'; readonly space: SpaceId }
   | { readonly verb: 'drop-partitions'; readonly partitions: readonly PartitionId[] };
 

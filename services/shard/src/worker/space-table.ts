@@ -78,6 +78,14 @@ export class SpaceTable {
     for (const [space, { partition }] of this.#engines) if (gone.has(partition)) this.drop(space);
   }
 
+  /** Lets the spaces forget deletes that nothing older can come after. */
+  prune(upTo: ReadonlyMap<PartitionId, number>): void {
+    for (const { engine, partition } of this.#engines.values()) {
+      const sequence = upTo.get(partition);
+      if (sequence !== undefined) engine.pruneTombstones(sequence);
+    }
+  }
+
   get totals(): { spaces: number; observations: number } {
     let observations = 0;
     for (const { engine } of this.#engines.values()) observations += engine.stats.count;

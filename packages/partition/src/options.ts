@@ -1,0 +1,43 @@
+import type { PartitionId } from '@engram/model';
+import type { LogMessage, Room } from '@engram/log';
+import type { Clock, Logger } from '@engram/runtime';
+
+/** What the reader needs of a log feed; `LogFeed` is one. */
+export interface Feed {
+  readonly lastSequence: number;
+  progress(): Promise<{ completeTo: number; pending: number } | undefined>;
+  pump(): void;
+  close(): Promise<void>;
+}
+
+export interface FeedRequest {
+  readonly stripe: number;
+  readonly stream: string;
+  readonly subjects: readonly string[];
+  readonly startSequence: number;
+  readonly room: () => Room;
+  readonly onMessage: (message: LogMessage) => void;
+}
+
+export interface ReaderOptions {
+  readonly stripeCount: number;
+  readonly openFeed: (request: FeedRequest) => Feed;
+  /** Newest sequence of a stripe. */
+  readonly head: (stripe: number) => Promise<number>;
+  /**
+   * Settles when the entry is applied or set aside for good; must not reject before `close`. Once
+   * `isCurrent` is false the partition was let go, and what is not applied yet must not be: if the
+   * shard takes it again, its replay brings the entry again.
+   */
+  readonly apply: (message: LogMessage, isCurrent: () => boolean) => Promise<void>;
+  /** The shard no longer holds these. */
+  readonly onRelease: (partitions: readonly PartitionId[]) => void;
+  readonly onReady: (ready: ReadonlySet<PartitionId>) => void;
+  /** Everything up to these sequences is applied, and nothing older can come any more. */
+  readonly onComplete: (upTo: ReadonlyMap<PartitionId, number>) => void;
+  /** Entries of one lane, or of all replays, that may be under way. */
+  readonly roomPerLane: Room;
+  readonly intervalMs: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}

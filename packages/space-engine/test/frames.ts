@@ -1,0 +1,65 @@
+import { decodeFrame, encodeFrame, type Frame } from '@engram/codec';
+import type { SpaceConfig, SpaceId, SpaceOptions } from '@engram/model';
+
+export interface Put {
+  readonly id: string;
+  readonly embedding: readonly number[] | Float32Array;
+  readonly metadata?: unknown;
+  readonly timestamp?: number;
+}
+
+/** A frame as the log would carry it. */
+export function frameOf(puts: readonly Put[], deletes: readonly string[] = []): Frame {
+  const dimension = puts[0]?.embedding.length ?? 0;
+  const slab = new Float32Array(puts.length * dimension);
+  puts.forEach(({ embedding }, i) => slab.set(embedding, i * dimension));
+  return decodeFrame(
+    encodeFrame({
+      dimension,
+      ids: puts.map(({ id }) => id),
+      deletes,
+      embeddings: slab,
+      timestamps: puts.map(({ timestamp }) => timestamp ?? NaN),
+      metadata: puts.map(({ metadata }) =>
+        metadata === undefined ? undefined : JSON.stringify(metadata),
+      ),
+    }),
+  );
+}
+
+export function configOf(options: Partial<SpaceOptions> & { dimension: number }): SpaceConfig {
+  return {
+    metric: 'cosine',
+    engine: 'hnswlib',
+    m: 16,
+    efConstruction: 128,
+    ...options,
+    space: 'test' as SpaceId,
+    afterSequence: 0,
+    createdAt: '2026-01-01T00:00:00.000Z',
+  };
+}
+
+/** Numbers from 0 to 1 that a seed determines (mulberry32). */
+function seededRandom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
+
+/** Vectors in clusters, as embeddings of real things are. */
+export function clustered(count: number, dimension: number, seed: number): Float32Array[] {
+  const random = seededRandom(seed);
+  const noise = () => random() + random() + random() - 1.5;
+  const centres = Array.from({ length: 32 }, () =>
+    Float32Array.from({ length: dimension }, () => 2 * noise()),
+  );
+  return Array.from({ length: count }, () => {
+    const centre = centres[Math.floor(random() * centres.length)]!;
+    return centre.map((value) => value + 0.6 * noise());
+  });
+}

@@ -1,0 +1,107 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import { WorkerPool } from '../src/worker-pool.ts';
+import { WorkerThread } from '../src/worker-thread.ts';
+
+const entry = (name: string) => new URL(`./fixtures/${name}.mjs`, import.meta.url);
+const open: AsyncDisposable[] = [];
+afterEach(async () => {
+  for (const each of open.splice(0)) await each[Symbol.asyncDispose]();
+});
+
+async function start(onCrash: (error: Error) => void = () => undefined): Promise<WorkerThread> {
+  const options = { entry: entry('answering'), readyTimeoutMs: 20_000 };
+  const thread = await WorkerThread.start(options, onCrash);
+  open.push(thread);
+  return thread;
+}
+
+describe('a worker thread', () => {
+  test('answers each request with its own answer', async () => {
+    const thread = await start();
+    const values = Array.from({ length: 50 }, (_, n) => n);
+    const answers = values.map((value) => thread.request({ verb: 'echo', value }));
+    expect(thread.pending).toBe(50);
+    expect(await Promise.all(answers)).toEqual(values);
+    expect(thread.pending).toBe(0);
+  });
+
+  test('answers with the error it met, and hides one that it does not know', async () => {
+    const thread = await start();
+    await expect(thread.request({ verb: 'refuse' })).rejects.toMatchObject({
+      code: 'SPACE_NOT_FOUND',
+      pointer: '#space',
+      details: { n: 1 },
+    });
+    await expect(thread.request({ verb: 'break' })).rejects.toMatchObject({
+      code: 'INTERNAL',
+      message: 'unexpected failure',
+    });
+  });
+
+  test('takes buffers over and gives them back', async () => {
+    const thread = await start();
+    const bytes = Uint8Array.of(1, 2, 3);
+    const answer = thread.request({ verb: 'transfer', bytes }, [bytes.buffer]);
+    expect(bytes.length).toBe(0);
+    expect(await answer).toEqual(Uint8Array.of(1, 2, 3));
+  });
+
+  test('that crashes rejects what waits and says so once', async () => {
+    const crashes: Error[] = [];
+    const thread = await start((error) => crashes.push(error));
+    const waiting = thread.request({ verb: 'silent' });
+    const crashing = thread.request({ verb: 'crash' });
+    await expect(waiting).rejects.toMatchObject({ code: 'INTERNAL' });
+    await expect(crashing).rejects.toThrow(/ended with code 3/);
+    expect(crashes).toHaveLength(1);
+  });
+
+  test('symptom: a request to a thread that had ended was never answered', async () => {
+    const thread = await start();
+    await thread.close();
+    await expect(thread.request({ verb: 'echo' })).rejects.toMatchObject({ code: 'INTERNAL' });
+  });
+
+  test('that is closed rejects what waits and is no crash', async () => {
+    const crashes: Error[] = [];
+    const thread = await start((error) => crashes.push(error));
+    const waiting = expect(thread.request({ verb: 'silent' })).rejects.toMatchObject({
+      code: 'INTERNAL',
+    });
+    await thread.close();
+    await waiting;
+    expect(crashes).toEqual([]);
+  });
+
+  test('does not wait for the answer to what cannot be sent', async () => {
+    const thread = await start();
+    await expect(thread.request({ verb: 'echo', value: () => 1 })).rejects.toThrow();
+    expect(thread.pending).toBe(0);
+  });
+});
+
+describe('a pool of threads', () => {
+  test.each(['missing', 'ending', 'mute'])(
+    'does not start with an entry that is %s',
+    async (name) => {
+      const readyTimeoutMs = name === 'mute' ? 300 : 20_000;
+      await expect(
+        WorkerPool.start({
+          entry: entry(name),
+          count: 2,
+          readyTimeoutMs,
+          onCrash: () => undefined,
+        }),
+      ).rejects.toThrow();
+    },
+  );
+
+  test('gives the work of one key to one thread and uses them all', async () => {
+    const options = { entry: entry('answering'), readyTimeoutMs: 20_000, onCrash: () => undefined };
+    const pool = await WorkerPool.start({ ...options, count: 2 });
+    open.push(pool);
+    const used = new Set(Array.from({ length: 40 }, (_, n) => pool.threadFor(`space-${n}`)));
+    expect(used.size).toBe(2);
+    for (const key of ['a', 'b', 'acme']) expect(pool.threadFor(key)).toBe(pool.threadFor(key));
+  });
+});
