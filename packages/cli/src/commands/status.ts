@@ -58,7 +58,14 @@ Examples:
   $ engram status
   $ engram status --url http://127.0.0.1:8000 --json`,
     )
-    .action(reporting(showStatus));
+    .action(
+      reporting((options: Options, command: Command) => {
+        // A folder that was typed means more than a URL that the environment happens to hold.
+        const isTyped = (name: string) => command.getOptionValueSource(name) === 'cli';
+        const { url: _environment, ...rest } = options;
+        return showStatus(isTyped('data') && !isTyped('url') ? rest : options);
+      }),
+    );
 }
 
 /** Prints the status and sets the exit code that goes with it. */
