@@ -113,6 +113,34 @@ test('while a shard is dead and not replaced, its spaces say that they are degra
   expect([healed.degraded, healed.results.length]).toEqual([false, 5]);
 });
 
+test('a shard that was paused beyond its lease answers nothing stale afterwards', async () => {
+  const { cluster, client } = running;
+  const space = SPACES[3]!;
+  const { owners } = (await client.space(space)) as { owners: readonly string[] };
+  const paused = cluster.shards.find(({ id }) => id === owners[0])!;
+  paused.signal('SIGSTOP');
+  try {
+    await until('another has taken over', async () => {
+      const { owners: next } = (await client.space(space)) as { owners: readonly string[] };
+      return next[0] !== paused.id;
+    });
+    const embedding = set.queries[1]!;
+    await client.put(space, [{ id: 'while-paused', embedding }], { ack: 'searchable' });
+  } finally {
+    paused.signal('SIGCONT');
+  }
+  await until('it has joined again', async () => {
+    const { owners: next } = (await client.space(space)) as { owners: readonly string[] };
+    return next[0] === paused.id;
+  });
+  for (let i = 0; i < 50; i++) {
+    const { id } = await client.get(space, 'while-paused');
+    expect(id).toBe('while-paused');
+  }
+  await running.whenSettled();
+  expect((await client.get(space, 'while-paused')).id).toBe('while-paused');
+});
+
 test('a shard that joins again and one that drains move partitions without a gap in the answers', async () => {
   const { cluster } = running;
   const client = new EngramClient({ url: cluster.url, retries: 0 });

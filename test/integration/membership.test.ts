@@ -113,6 +113,19 @@ test('an emptied registry takes nobody out of the ring, and the epoch never fall
   );
 });
 
+test('a member that was silent while others went on learns that it was expelled', async () => {
+  await using first = await join('expelled', 'shard-1');
+  await using second = await join('expelled', 'shard-2');
+  await until('both are in', () => second.view.shards.length === 2);
+  let expelled = 0;
+  first.onExpelled(() => expelled++);
+  // As if its lease had run out while it was paused.
+  await command('ZADD engram:{expelled}:leases 1 shard-1');
+  await until('it is told', () => expelled === 1);
+  await until('it is in again', () => second.view.shards.length === 2);
+  expect(expelled).toBe(1);
+});
+
 // Last, because it takes the server away from all the others.
 test('while Redis is away the view stands, and afterwards life goes on', async () => {
   await using first = await join('away', 'shard-1');
@@ -122,11 +135,16 @@ test('while Redis is away the view stands, and afterwards life goes on', async (
   redis.signal('SIGKILL');
   await redis.exited;
   await until('the outage is noticed', () => !first.isCurrent && !second.isCurrent);
+  const seen = new Set<number>();
+  for (const each of [first, second]) each.onView(({ shards }) => seen.add(shards.length));
+  let expelled = 0;
+  for (const each of [first, second]) each.onExpelled(() => expelled++);
   await until('the lease would have run out', () => first.ageMs > 2 * LEASE_TTL_MS);
   expect(first.view.shards).toEqual(['shard-1', 'shard-2']);
   redis = await startRedisServer({ dataDir: folder.path, port });
   await until('both are current again', () => first.isCurrent && second.isCurrent);
   expect(first.view.shards).toEqual(['shard-1', 'shard-2']);
+  expect([[...seen], expelled]).toEqual([[2], 0]);
   await using third = await join('away', 'shard-3');
   await until('newcomers are seen', () => first.view.shards.length === 3);
   expect(third.view.shards).toHaveLength(3);

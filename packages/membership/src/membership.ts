@@ -2,6 +2,8 @@
 //
 //   M1. While Redis is away the last view stands: nobody joins, nobody leaves, all work goes on.
 //   M2. A heartbeat is never repeated late: one that was not answered in time is forgotten.
+//   M3. A member whose lease ran out while the others went on, because it was paused or cut off, learns
+//       that it was expelled: what it holds may be stale, and others have taken it over.
 
 import { ClusterError, type PartitionId } from '@engram/model';
 import { backoffMs, Deadline, Repeater, type Clock, type Logger } from '@engram/runtime';
@@ -25,6 +27,7 @@ export class Membership implements AsyncDisposable {
   readonly #options: MembershipOptions;
   readonly #registry: Registry;
   readonly #listeners = new Set<(view: ClusterView) => void>();
+  readonly #onExpelled = new Set<() => void>();
   #self: Member;
   #state: ViewState = EMPTY_VIEW;
   #repeater: Repeater | undefined;
@@ -102,6 +105,12 @@ export class Membership implements AsyncDisposable {
     return () => this.#listeners.delete(listener);
   }
 
+  /** Calls back when this member had been taken for dead (M3). */
+  onExpelled(listener: () => void): () => void {
+    this.#onExpelled.add(listener);
+    return () => this.#onExpelled.delete(listener);
+  }
+
   /** Tells everybody for which partitions this shard may be asked. */
   setReady(ready: ReadonlySet<PartitionId>): void {
     this.#self = { ...this.#self, ready: new Set(ready) };
@@ -149,6 +158,11 @@ export class Membership implements AsyncDisposable {
     const { clock, leaseTtlMs, logger } = this.#options;
     this.#lastBeatMs = clock.now();
     const before = this.#state.view;
+    const isKnownRegistry = this.#state.registryId === answer.registryId;
+    if (answer.isNew && isKnownRegistry) {
+      logger.warn('the lease had run out; others have taken over');
+      for (const listener of this.#onExpelled) listener();
+    }
     this.#state = nextView(this.#state, answer, clock.now(), 2 * leaseTtlMs);
     const { view } = this.#state;
     if (view === before) return;

@@ -23,17 +23,22 @@ export interface RegistryState {
   /** Rises when a member comes or goes. */
   readonly epoch: number;
   readonly entries: readonly RegistryEntry[];
+  /** The one who asked was not there before: it is its first time, or its lease had run out. */
+  readonly isNew: boolean;
 }
 
 type Answer = [status: string, registryId: string, epoch: string, ...entries: string[]];
 
 /**
  * KEYS  1 records: hash member → record    2 leases: zset member → expiry, server milliseconds
- *       3 meta: hash {registryId, epoch}
+ *       3 meta: hash {registryId, epoch, beatAt}
  * ARGV  1 verb (beat | leave)  2 member  3 incarnation  4 record  5 lease in ms
  *       6 lowest epoch that may be answered  7 fresh registry id  8 channel
- * Returns [status, registryId, epoch, member, record, member, record, …]; status is ok or taken.
- * The server's clock decides on leases, so that members' clocks do not matter.
+ * Returns [status, registryId, epoch, member, record, member, record, …]; status is ok, taken, or new
+ * when the member was not there.
+ * The server's clock decides on leases, so that members' clocks do not matter. When nobody at all was
+ * heard for a lease, Redis was away or its clock jumped: then every lease begins anew, because silence
+ * says nothing about any one member. A lease that ends too late was made before the clock went back.
  */
 const SCRIPT = `
 local time = redis.call('TIME')
@@ -42,6 +47,14 @@ local member, incarnation, record = ARGV[2], ARGV[3], ARGV[4]
 if redis.call('HSETNX', KEYS[3], 'registryId', ARGV[7]) == 1 then
   redis.call('HSET', KEYS[3], 'epoch', ARGV[6])
 end
+local ttl = tonumber(ARGV[5])
+local beatAt = tonumber(redis.call('HGET', KEYS[3], 'beatAt') or now)
+local from = '(' .. (now + 2 * ttl)
+if math.abs(now - beatAt) > ttl then from = '-inf' end
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], from, '+inf')) do
+  redis.call('ZADD', KEYS[2], now + ttl, member)
+end
+redis.call('HSET', KEYS[3], 'beatAt', now)
 local changed, said = false, false
 for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now)) do
   redis.call('ZREM', KEYS[2], gone)
@@ -54,12 +67,15 @@ local status = 'ok'
 if holder and holder ~= incarnation then
   status = 'taken'
 elseif ARGV[1] == 'beat' then
-  redis.call('ZADD', KEYS[2], now + tonumber(ARGV[5]), member)
+  redis.call('ZADD', KEYS[2], now + ttl, member)
   if before ~= record then
     redis.call('HSET', KEYS[1], member, record)
     said = true
   end
-  if not before then changed = true end
+  if not before then
+    changed = true
+    status = 'new'
+  end
 elseif before then
   redis.call('ZREM', KEYS[2], member)
   redis.call('HDEL', KEYS[1], member)
@@ -173,6 +189,6 @@ export class Registry implements AsyncDisposable {
     const entries: RegistryEntry[] = [];
     for (let i = 0; i + 1 < flat.length; i += 2)
       entries.push({ id: flat[i] as MemberId, record: flat[i + 1]! });
-    return { registryId, epoch: Number(epoch), entries };
+    return { registryId, epoch: Number(epoch), entries, isNew: status === 'new' };
   }
 }

@@ -70,6 +70,7 @@ export class PartitionReader implements AsyncDisposable {
   #replays: Replay[] = [];
   #live: LiveFeed[] = [];
   #wanted: ReadonlySet<PartitionId> = new Set();
+  #isFenced = false;
   #surveyAtMs = -Infinity;
   #closing: Promise<void> | undefined;
 
@@ -87,6 +88,12 @@ export class PartitionReader implements AsyncDisposable {
   /** Sets what the shard is to hold; the change happens in the background. */
   hold(partitions: ReadonlySet<PartitionId>): void {
     this.#wanted = partitions;
+    this.#repeater.trigger();
+  }
+
+  /** What is held may be stale: all of it is let go, and what the shard is to hold is replayed. */
+  fence(): void {
+    this.#isFenced = true;
     this.#repeater.trigger();
   }
 
@@ -151,6 +158,10 @@ export class PartitionReader implements AsyncDisposable {
 
   /** One round: let go, take, see who has caught up. Never runs twice at one time. */
   async #reconcile(): Promise<void> {
+    if (this.#isFenced) {
+      this.#isFenced = false;
+      await this.#release(this.held);
+    }
     const wanted = this.#wanted;
     await this.#release(this.held.filter((partition) => !wanted.has(partition)));
     const gained = [...wanted].filter((partition) => !this.#held.has(partition));

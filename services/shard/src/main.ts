@@ -160,6 +160,12 @@ async function run(
   const unfollow = membership.onView(follow);
   scope.onClose('view', () => void unfollow());
 
+  const unexpelled = membership.onExpelled(() => {
+    reader.fence();
+    follow(membership.view);
+  });
+  scope.onClose('expulsion', () => void unexpelled());
+
   isStarted = true;
   ready(health.url);
   await Promise.race([aborted(stop), aborted(crash.signal)]);
