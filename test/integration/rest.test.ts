@@ -610,6 +610,15 @@ describe('the HTTP surface', () => {
         '/metrics',
       ]),
     );
+    const { post: writes } = body.paths['/v1/spaces/{space}/observations'] as {
+      readonly post: { readonly requestBody: { readonly content: object } };
+    };
+    expect(Object.keys(writes.requestBody.content)).toEqual([
+      'application/json',
+      'application/x-ndjson',
+      'application/msgpack',
+      'application/vnd.engram.frame',
+    ]);
     const page = await fetch(`${url}/docs/static/index.html`);
     expect(page.status).toBe(200);
   });

@@ -1,6 +1,7 @@
 // The shapes of requests and answers: they validate what comes in and describe the API in OpenAPI.
 
 import { ACK_LEVELS, ENGINES, LANES, LIMITS, METRICS, SPACE_LIMITS } from '@engram/model';
+import { CONTENT_TYPES } from '@engram/codec';
 import { Type, type TSchema } from 'typebox';
 
 const strict = { additionalProperties: false } as const;
@@ -94,6 +95,36 @@ const ack = oneOf(ACK_LEVELS, {
   description:
     'logged: in the log; searchable: a recall sees it; indexed: in the graph. A wait that times out answers 202: the data is in.',
 });
+
+const Observation = Type.Object(
+  {
+    id: Type.String({ description: '1 to 256 UTF-8 bytes without control characters' }),
+    embedding: Embedding,
+    metadata: Type.Optional(
+      Type.Unsafe<unknown>({ type: 'object', description: 'At most 16 KiB as JSON' }),
+    ),
+    timestamp: Type.Optional(Type.Integer({ description: 'Milliseconds since 1970' })),
+    lane: Type.Optional(oneOf(LANES, { default: 'normal' })),
+  },
+  strict,
+);
+const Batch = Type.Object({
+  observations: Type.Array(Observation, { minItems: 1, maxItems: LIMITS.batchCountMax }),
+});
+const binary = (description: string) =>
+  Type.Unsafe<unknown>({ type: 'string', format: 'binary', description });
+
+/** For the document only: bodies with observations are read by our own code. */
+export const IngestBody = {
+  content: {
+    [CONTENT_TYPES.json]: { schema: Type.Union([Batch, Observation]) },
+    [CONTENT_TYPES.ndjson]: { schema: binary('One observation as JSON in each line') },
+    [CONTENT_TYPES.msgpack]: {
+      schema: binary('The same as JSON, with embeddings as binary of little-endian float32'),
+    },
+    [CONTENT_TYPES.frame]: { schema: binary('A batch frame: packages/codec/FRAME.md') },
+  },
+};
 
 export const IngestQuery = Type.Object(
   {

@@ -11,6 +11,7 @@ import { Ajv } from 'ajv';
 import Fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
+  type FastifySchemaCompiler,
   type RawReplyDefaultExpression,
   type RawRequestDefaultExpression,
   type RawServerDefault,
@@ -108,6 +109,9 @@ async function buildApp(gateway: Gateway): Promise<GatewayApp> {
   app.setValidatorCompiler(({ schema, httpPart }) =>
     (httpPart === 'body' ? strict : lenient).compile(schema as object),
   );
+  // A body of bytes is checked by the codec, which names the item; its schema documents it.
+  const bytesValidator: FastifySchemaCompiler<unknown> = ({ schema, httpPart }) =>
+    httpPart === 'body' ? () => true : lenient.compile(schema as object);
   // The answers are ours: the schemas of responses only document them.
   app.setSerializerCompiler(() => (value) => JSON.stringify(value));
   app.setErrorHandler(handleError);
@@ -160,6 +164,7 @@ async function buildApp(gateway: Gateway): Promise<GatewayApp> {
   });
   await app.register((scope: FastifyInstance, _options, done) => {
     takeBytes(scope, bytesMax);
+    scope.setValidatorCompiler(bytesValidator);
     observationRoutes(scope.withTypeProvider<TypeBoxTypeProvider>(), gateway);
     done();
   });

@@ -15,6 +15,7 @@ import {
   GetByQuery,
   GetQuery,
   Ingested,
+  IngestBody,
   IngestQuery,
   ObservationAnswer,
   ObservationParams,
@@ -33,6 +34,7 @@ export function observationRoutes(app: GatewayApp, gateway: Gateway): void {
       description: `Takes ${Object.values(CONTENT_TYPES).join(', ')}, each also with content-encoding gzip. One bad observation never takes a good one with it, unless atomic=true. An Idempotency-Key header makes a repeated request count once for 24 hours.`,
       params: SpaceParams,
       querystring: IngestQuery,
+      body: IngestBody,
       response: answers({ 200: Ingested, 202: Ingested, 207: Ingested }),
     },
     handler: async (request, reply) => {
