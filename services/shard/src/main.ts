@@ -121,7 +121,12 @@ async function run(
       stripeCount: layout.stripeCount,
       openFeed: (request) => LogFeed.start(connection, { ...request, clock, logger }),
       head: (stripe) => streamHead(connection, stripe),
-      apply: (message, isCurrent) => applier.apply(message, isCurrent),
+      apply: (message, isCurrent) =>
+        applier.apply(message, isCurrent).catch((error: unknown) => {
+          // Nothing may be called applied that is not: the process ends, and the log has the entry.
+          crash.abort(error);
+          return new Promise<never>(() => undefined);
+        }),
       onRelease: (partitions) => {
         for (const thread of pool.threads) thread.post({ verb: 'drop-partitions', partitions });
       },

@@ -49,8 +49,9 @@ export class SpaceTable {
       }
     } catch (error) {
       const { code, message } = ClusterError.from(error);
-      if (code === 'INTERNAL') throw error;
-      errors.push({ index: 0, code, detail: message });
+      // Whatever an entry does to us, it is set aside: a shard that ends on it would meet it again.
+      const detail = code === 'INTERNAL' ? String(error) : message;
+      errors.push({ index: 0, code, detail });
     }
     if (!engine.isIndexed) this.#building.add(engine);
     return { applied, stale, errors, ...(errors.length === 0 ? {} : { bytes }) };
