@@ -37,7 +37,7 @@ type Answer = [status: string, registryId: string, epoch: string, ...entries: st
  * Returns [status, registryId, epoch, member, record, member, record, …]; status is ok, taken, or new
  * when the member was not there.
  * The server's clock decides on leases, so that members' clocks do not matter. When nobody at all was
- * heard for a lease, Redis was away or its clock jumped: then every lease begins anew, because silence
+ * heard for half a lease, Redis was away or its clock jumped: then every lease begins anew, because silence
  * says nothing about any one member. A lease that ends too late was made before the clock went back.
  */
 const SCRIPT = `
@@ -50,7 +50,7 @@ end
 local ttl = tonumber(ARGV[5])
 local beatAt = tonumber(redis.call('HGET', KEYS[3], 'beatAt') or now)
 local from = '(' .. (now + 2 * ttl)
-if math.abs(now - beatAt) > ttl then from = '-inf' end
+if math.abs(now - beatAt) > ttl / 2 then from = '-inf' end
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], from, '+inf')) do
   redis.call('ZADD', KEYS[2], now + ttl, member)
 end

@@ -1,3 +1,4 @@
+export { advertisedUrl } from './advertised-url.ts';
 export { systemClock } from './clock.ts';
 export type { Clock } from './clock.ts';
 export { backoffMs, Deadline } from './deadline.ts';

@@ -10,6 +10,7 @@ import { Membership } from '@engram/membership';
 import { parseMemberId } from '@engram/model';
 import {
   aborted,
+  advertisedUrl,
   createLogger,
   loadOrExit,
   runService,
@@ -75,7 +76,7 @@ async function run(
         clock,
         logger,
       },
-      `http://${config.ENGRAM_HTTP_HOST}:${config.ENGRAM_HTTP_PORT}`,
+      advertisedUrl(config.ENGRAM_HTTP_HOST, config.ENGRAM_HTTP_PORT),
     ),
   );
   const router = new Router({ connection, membership, partitionCount, clock });

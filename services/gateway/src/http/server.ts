@@ -3,7 +3,7 @@ import { STATUS_CODES } from 'node:http';
 import type { IdempotencyStore, LogConnection, SpaceDirectory } from '@engram/log';
 import type { Membership } from '@engram/membership';
 import { ClusterError, ERRORS, type ErrorCode } from '@engram/model';
-import type { Logger } from '@engram/runtime';
+import { advertisedUrl, type Logger } from '@engram/runtime';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
@@ -73,7 +73,7 @@ export class HttpServer implements AsyncDisposable {
     const { ENGRAM_HTTP_HOST: host, ENGRAM_HTTP_PORT: port } = config;
     await app.listen({ host, port });
     const address = app.server.address() as AddressInfo;
-    return new HttpServer(app, `http://${host.includes(':') ? `[${host}]` : host}:${address.port}`);
+    return new HttpServer(app, advertisedUrl(host, address.port));
   }
 
   /** Refuses new requests and finishes those that run. */

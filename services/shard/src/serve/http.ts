@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { MetricsRegistry } from '@engram/metrics';
+import { advertisedUrl } from '@engram/runtime';
 
 export interface HealthOptions {
   readonly host: string;
@@ -18,7 +19,7 @@ export class HealthServer implements AsyncDisposable {
 
   private constructor(server: Server, host: string) {
     this.#server = server;
-    this.url = `http://${host}:${(server.address() as AddressInfo).port}`;
+    this.url = advertisedUrl(host, (server.address() as AddressInfo).port);
   }
 
   static async start({ host, port, metrics, fault }: HealthOptions): Promise<HealthServer> {
