@@ -136,14 +136,16 @@ test('a feed delivers every entry once and in order, within the room it is given
   const bytes = new Uint8Array(300_000);
   const count = 60;
   for (let i = 0; i < count; i++)
-    await log.publish({
-      space: target,
-      partition,
-      lane: LANES[i % 3] as Lane,
-      bytes,
-      contentType: 'application/octet-stream',
-      messageId: `bounded:${i}`,
-    });
+    await log.publish([
+      {
+        space: target,
+        partition,
+        lane: LANES[i % 3] as Lane,
+        bytes,
+        contentType: 'application/octet-stream',
+        messageId: `bounded:${i}`,
+      },
+    ]);
   const roomMax = 4 * 1024 * 1024;
   const held: LogMessage[] = [];
   const sequences: number[] = [];
@@ -188,14 +190,16 @@ test('a feed goes on without a gap when its consumer is deleted under it', async
   const log = publisher();
   const target = space('deleted-consumer');
   const send = (i: number) =>
-    log.publish({
-      space: target,
-      partition: partitionOf(target, PARTITIONS),
-      lane: 'normal',
-      bytes: new Uint8Array(10),
-      contentType: 'x',
-      messageId: `deleted:${i}`,
-    });
+    log.publish([
+      {
+        space: target,
+        partition: partitionOf(target, PARTITIONS),
+        lane: 'normal',
+        bytes: new Uint8Array(10),
+        contentType: 'x',
+        messageId: `deleted:${i}`,
+      },
+    ]);
   try {
     for (let i = 0; i < 20; i++) await send(i);
     await until('the first half came', () => sequences.length === 20);
@@ -284,14 +288,16 @@ test('after a killed server everything acknowledged is read, and the feed goes o
   const writing = (async () => {
     for (let i = 0; !isStopped; i++) {
       try {
-        const { sequence } = await log.publish({
-          space: target,
-          partition: partitionOf(target, PARTITIONS),
-          lane: 'normal',
-          bytes: batch.frames[0]!.bytes,
-          contentType: 'application/vnd.engram.frame',
-          messageId: `killed:${i}`,
-        });
+        const [{ sequence } = { sequence: 0 }] = await log.publish([
+          {
+            space: target,
+            partition: partitionOf(target, PARTITIONS),
+            lane: 'normal',
+            bytes: batch.frames[0]!.bytes,
+            contentType: 'application/vnd.engram.frame',
+            messageId: `killed:${i}`,
+          },
+        ]);
         acknowledged.push(sequence);
       } catch {
         await clock.sleep(20); // refused while the server is away: nothing was promised

@@ -11,6 +11,7 @@ import { until } from '../support/until.ts';
 const logger = createLogger('test', 'test', 'silent');
 const LEASE_TTL_MS = 1_000;
 
+const replaced: string[] = [];
 let folder: Awaited<ReturnType<typeof tempDir>>;
 let redis: ServerProcess;
 
@@ -33,6 +34,7 @@ function join(cluster: string, id: string, role: Role = 'shard'): Promise<Member
       heartbeatMs: 100,
       leaseTtlMs: LEASE_TTL_MS,
       connectTimeoutMs: 5_000,
+      onReplaced: ({ code }) => replaced.push(code),
       clock: systemClock,
       logger,
     },
@@ -124,6 +126,13 @@ test('a member that was silent while others went on learns that it was expelled'
   await until('it is told', () => expelled === 1);
   await until('it is in again', () => second.view.shards.length === 2);
   expect(expelled).toBe(1);
+});
+
+test('a member whose id another process has taken over is told to end', async () => {
+  await using first = await join('replaced', 'shard-1');
+  expect(first.view.shards).toEqual(['shard-1']);
+  await command('HSET engram:{replaced}:records shard-1 "{\\"incarnation\\":\\"other\\"}"');
+  await until('it is told', () => replaced.includes('MEMBER_ID_TAKEN'));
 });
 
 // Last, because it takes the server away from all the others.

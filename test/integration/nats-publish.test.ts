@@ -154,6 +154,53 @@ test.each(REFUSED)(
   },
 );
 
+test('a message too large for its dead letter is refused by the log, one just below becomes one', async () => {
+  const refused = plain
+    .jetstream()
+    .publish('observe.normal.docs', new Uint8Array(1024 * 1024 - 40));
+  await expect(refused).rejects.toThrow();
+  const sequence = await publish('observe.normal.docs', 'x'.repeat(1024 * 1024 - 17 * 1024));
+  expect((await deadLetter(sequence)).header.get('Engram-Reason')).toBe('INVALID_JSON');
+});
+
+/** Arrays of ten that each hold the one below ten times, by references of msgpackr's own. */
+function sharedReferences(depth: number): Uint8Array {
+  const array = (level: number): number[] => {
+    const mark = [0xd6, 0x69, 0, 0, 0, level];
+    if (level === 0) return [...mark, 0x9a, ...Array.from({ length: 10 }, () => 1)];
+    const again = [0xd6, 0x70, 0, 0, 0, level - 1];
+    return [...mark, 0x9a, ...array(level - 1), ...Array.from({ length: 9 }, () => again).flat()];
+  };
+  const text = (value: string) => [0xa0 + value.length, ...Buffer.from(value)];
+  return Uint8Array.from([
+    0x83,
+    ...text('id'),
+    ...text('a'),
+    ...text('embedding'),
+    0x93,
+    1,
+    2,
+    3,
+    ...text('metadata'),
+    0x81,
+    ...text('x'),
+    ...array(depth),
+  ]);
+}
+
+test('MessagePack with shared references hangs neither gateway nor worker', async () => {
+  const bytes = sharedReferences(13);
+  const answer = await fetch(`${running.cluster.url}/v1/spaces/docs/observations`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/msgpack' },
+    body: bytes,
+  });
+  expect(answer.status).toBeLessThan(500);
+  expect(answer.status).toBeGreaterThanOrEqual(400);
+  const sequence = await publish('observe.normal.docs', bytes, 'application/msgpack');
+  await deadLetter(sequence);
+});
+
 test('an entry under the wrong partition becomes a dead letter', async () => {
   const wrong = (partitionOf(parseSpaceId('docs'), 64) + 1) % 64;
   const sequence = await publish(`obs.${wrong}.normal.docs`, '{"id":"a","embedding":[1,2,3]}');

@@ -355,6 +355,69 @@ describe('writing and reading', () => {
   });
 });
 
+describe('what a tester broke once', () => {
+  test('a key used before a space was deleted is new in the space made again', async () => {
+    const body = { id: 'again', embedding: [1, 2] };
+    const path = '/v1/spaces/reborn/observations?ack=searchable';
+    const headers = { 'idempotency-key': 'import-1' };
+    await put('/v1/spaces/reborn', { dimension: 2 });
+    expect((await post(path, body, headers)).status).toBe(200);
+    await send('DELETE', '/v1/spaces/reborn');
+    await put('/v1/spaces/reborn', { dimension: 2 });
+    const second = await post(path, body, headers);
+    expect([second.status, second.headers.get('idempotency-replayed')]).toEqual([200, null]);
+    expect((await get('/v1/spaces/reborn/observations/again')).status).toBe(200);
+  });
+
+  test('an answer that does not fit into a message is an error that says so', async () => {
+    await put('/v1/spaces/heavy', { dimension: 2 });
+    const metadata = { text: 'x'.repeat(15_000) };
+    for (let i = 0; i < 2; i++) {
+      const observations = Array.from({ length: 50 }, (_, j) => ({
+        id: `${i}-${j}`,
+        embedding: [1, i * 50 + j],
+        metadata,
+      }));
+      expect(
+        (await post('/v1/spaces/heavy/observations?ack=searchable', { observations })).status,
+      ).toBe(200);
+    }
+    const all = { embedding: [1, 1], k: 100 };
+    const large = await post('/v1/spaces/heavy/recall', all);
+    expect([large.status, large.body.code]).toEqual([400, 'ANSWER_TOO_LARGE']);
+    const small = await post('/v1/spaces/heavy/recall', { ...all, include: [] });
+    expect([small.status, small.body.results.length]).toEqual([200, 100]);
+  });
+
+  test('a filter of megabytes, a path of kilobytes and a million bad lines are refused', async () => {
+    const filter = {
+      text: { $in: Array.from({ length: 200 }, (_, i) => String(i).padEnd(1_000)) },
+    };
+    const recalled = await post('/v1/spaces/docs/recall', { embedding: [1, 2, 3], k: 1, filter });
+    expect([recalled.status, recalled.body.code]).toEqual([400, 'INVALID_FILTER']);
+    expect((await get(`/v1/spaces/${'x'.repeat(2_000)}`)).status).toBe(400);
+    const lines = gzipSync('x\n'.repeat(400_000));
+    const headers = { 'content-type': 'application/x-ndjson', 'content-encoding': 'gzip' };
+    const answer = await send('POST', '/v1/spaces/docs/observations', lines, headers);
+    expect([answer.status, answer.body.code]).toEqual([413, 'BATCH_TOO_LARGE']);
+  });
+
+  test('an atomic batch of more frames than may be under way is stored whole', async () => {
+    await put('/v1/spaces/frames', { dimension: 1 });
+    // Each text may have three bytes a character, so a frame takes some dozen of them.
+    const metadata = { t: 'x'.repeat(700) };
+    const observations = Array.from({ length: 1_000 }, (_, i) => ({
+      id: `${i}`,
+      embedding: [1],
+      metadata,
+    }));
+    const answer = await post('/v1/spaces/frames/observations?atomic=true&ack=searchable', {
+      observations,
+    });
+    expect([answer.status, answer.body.accepted]).toEqual([200, 1_000]);
+  });
+});
+
 describe('recall', () => {
   beforeAll(async () => {
     await put('/v1/spaces/compass', { dimension: 2 });

@@ -138,7 +138,8 @@ function encodeItem(
   );
 }
 
-function isTimestamp(value: unknown): value is number {
+/** Whole milliseconds in the range of a date. */
+export function isTimestamp(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && Math.abs(value) <= 8.64e15;
 }
 

@@ -1,7 +1,7 @@
 // The bodies in which observations arrive, over HTTP or straight from NATS, become a list of items.
 
 import { ClusterError, LIMITS, pointerStep } from '@engram/model';
-import { Unpackr } from 'msgpackr';
+import { decode as unpackStrict } from '@msgpack/msgpack';
 import type { BatchItem } from './batch.ts';
 import { decodeFrame, looksLikeFrame, type Frame } from './frame.ts';
 import { decodeUtf8, parseJson, parseJsonText } from './json.ts';
@@ -23,9 +23,6 @@ export function bodyKind(contentType: string): BodyKind | undefined {
   return (Object.keys(CONTENT_TYPES) as BodyKind[]).find((kind) => CONTENT_TYPES[kind] === type);
 }
 
-/** `useRecords: false`: plain MessagePack maps as every other language writes them. */
-const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true, int64AsType: 'number' });
-
 /**
  * The items of a body.
  * @throws ClusterError INVALID_*, EMPTY_BATCH, BATCH_TOO_LARGE when the body as a whole is refused
@@ -36,13 +33,16 @@ export function readItems(kind: BodyKind, bytes: Uint8Array): BatchItem[] {
     throw new ClusterError('EMPTY_BATCH', 'the body has no observation', {
       pointer: kind === 'json' || kind === 'msgpack' ? '/observations' : '',
     });
-  if (items.length > LIMITS.batchCountMax)
-    throw new ClusterError(
-      'BATCH_TOO_LARGE',
-      `the batch has ${items.length} observations, ${LIMITS.batchCountMax} are allowed`,
-      { hint: `split it into batches of at most ${LIMITS.batchCountMax}` },
-    );
+  if (items.length > LIMITS.batchCountMax) throw tooMany(String(items.length));
   return items;
+}
+
+function tooMany(count: string): ClusterError {
+  return new ClusterError(
+    'BATCH_TOO_LARGE',
+    `the batch has ${count} observations, ${LIMITS.batchCountMax} are allowed`,
+    { hint: `split it into batches of at most ${LIMITS.batchCountMax}` },
+  );
 }
 
 function itemsOf(kind: BodyKind, bytes: Uint8Array): BatchItem[] {
@@ -85,6 +85,8 @@ function itemsOfLines(text: string): BatchItem[] {
   text.split('\n').forEach((raw, index) => {
     if (raw.trim() === '') return;
     const line = index + 1;
+    // Each bad line costs an error object, so they are not all read before they are counted.
+    if (items.length >= LIMITS.batchCountMax) throw tooMany(`more than ${LIMITS.batchCountMax}`);
     try {
       items.push({ value: parseJsonText(raw, line), pointer: '', line });
     } catch (error) {
@@ -129,7 +131,9 @@ function itemsOfFrame(frame: Frame): BatchItem[] {
 function unpack(bytes: Uint8Array): unknown {
   if (bytes.length === 0) throw new ClusterError('INVALID_MSGPACK', 'the body is empty');
   try {
-    return unpackr.unpack(bytes);
+    // Not msgpackr, which reads extensions of its own: shared references among them, by which some
+    // hundred bytes become a tree of 10^13 nodes.
+    return unpackStrict(bytes, { useBigInt64: false });
   } catch (cause) {
     throw new ClusterError('INVALID_MSGPACK', 'the body is not MessagePack', { cause });
   }

@@ -1,4 +1,4 @@
-export { encodeBatch, encodeDeletes, FRAME_BYTES_MAX } from './batch.ts';
+export { encodeBatch, encodeDeletes, FRAME_BYTES_MAX, isTimestamp } from './batch.ts';
 export type { BatchItem, BatchOptions, EncodedBatch, EncodedFrame } from './batch.ts';
 export { bodyKind, CONTENT_TYPES, readItems, sniffBodyKind } from './body.ts';
 export type { BodyKind } from './body.ts';

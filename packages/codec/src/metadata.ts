@@ -18,9 +18,11 @@ export function encodeMetadata(
 function objectFault(value: unknown): string | undefined {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     return 'it must be an object';
-  if (isDeeperThan(value, LIMITS.metadataDepthMax))
+  // A node has at least two bytes of JSON: the walk ends with the bytes that would be allowed.
+  const budget = { nodes: LIMITS.metadataBytesMax };
+  if (isDeeperThan(value, LIMITS.metadataDepthMax, budget))
     return `it must not nest deeper than ${LIMITS.metadataDepthMax} levels`;
-  return undefined;
+  return budget.nodes < 0 ? `it has more than ${LIMITS.metadataBytesMax} bytes` : undefined;
 }
 
 /** MessagePack can carry what JSON cannot; those become text rather than a thrown TypeError. */
@@ -30,10 +32,13 @@ function jsonOnly(_key: string, value: unknown): unknown {
   return value;
 }
 
-function isDeeperThan(value: unknown, levels: number): boolean {
-  if (typeof value !== 'object' || value === null) return false;
+function isDeeperThan(value: unknown, levels: number, budget: { nodes: number }): boolean {
+  if (--budget.nodes < 0 || typeof value !== 'object' || value === null) return false;
   if (levels === 0) return true;
-  for (const child of Object.values(value)) if (isDeeperThan(child, levels - 1)) return true;
+  for (const child of Object.values(value)) {
+    if (isDeeperThan(child, levels - 1, budget)) return true;
+    if (budget.nodes < 0) return false;
+  }
   return false;
 }
 
@@ -42,8 +47,7 @@ export function metadataTextFault(text: string): string | undefined {
   if (Buffer.byteLength(text) > LIMITS.metadataBytesMax)
     return `it has more than ${LIMITS.metadataBytesMax} bytes`;
   try {
-    const value: unknown = JSON.parse(text);
-    return objectFault(value);
+    return objectFault(JSON.parse(text));
   } catch (error) {
     if (error instanceof SyntaxError) return 'it is not JSON';
     throw error;

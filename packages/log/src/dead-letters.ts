@@ -5,6 +5,8 @@ import type { LogMessage } from './feed.ts';
 import { DEAD_LETTER_STREAM } from './streams.ts';
 
 const ERRORS_MAX = 100;
+/** What the headers below can take at most. */
+const HEADER_BYTES_MAX = 8 * 1024;
 const WRONG_LAST_SEQUENCE = 10_071;
 
 /** A header's value may have no line break; what a publisher sent may have. */
@@ -35,8 +37,12 @@ export async function writeDeadLetter(
   );
   head.set('Engram-Error-Count', String(errors.length));
   if (message.contentType !== undefined) head.set('Content-Type', headerText(message.contentType));
+  // An entry from before the limit of the streams may leave no room for the headers.
+  const bytesMax = (connection.nc.info?.max_payload ?? 1024 * 1024) - HEADER_BYTES_MAX;
+  if (bytes.length > bytesMax) head.set('Engram-Cut-To', String(bytesMax));
+  const subject = `dlq.${message.stripe}.${message.sequence}`;
   try {
-    await connection.nc.jetstream().publish(`dlq.${message.stripe}.${message.sequence}`, bytes, {
+    await connection.nc.jetstream().publish(subject, bytes.subarray(0, bytesMax), {
       headers: head,
       expect: { streamName: DEAD_LETTER_STREAM, lastSubjectSequence: 0 },
       timeout: 5_000,

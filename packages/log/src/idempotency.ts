@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { ClusterError, type SpaceId } from '@engram/model';
+import { gunzipSync, gzipSync } from 'node:zlib';
+import { ClusterError, type SpaceConfig } from '@engram/model';
 import type { KV } from 'nats';
 import type { LogConnection } from './connection.ts';
 import { toLogError } from './errors.ts';
@@ -11,7 +12,7 @@ const BYTES_MAX = 256 * 1024 * 1024;
 interface Remembered {
   readonly fingerprint: string;
   /** Absent while the first request still runs. */
-  readonly answer?: StoredAnswer;
+  readonly answer?: { readonly status: StoredAnswer['status']; readonly packed: string };
 }
 
 export interface StoredAnswer {
@@ -39,8 +40,12 @@ export class IdempotencyStore {
   }
 
   /** @throws ClusterError IDEMPOTENCY_KEY_REUSED, LOG_UNAVAILABLE */
-  async claim(space: SpaceId, clientKey: string, body: Uint8Array): Promise<Claim> {
-    const key = createHash('sha256').update(`${space}\0${clientKey}`).digest('hex');
+  async claim(config: SpaceConfig, clientKey: string, body: Uint8Array): Promise<Claim> {
+    // A space that was deleted and made again has forgotten what it was sent before.
+    const { space, afterSequence, createdAt } = config;
+    const key = createHash('sha256')
+      .update([space, afterSequence, createdAt, clientKey].join('\0'))
+      .digest('hex');
     const fingerprint = createHash('sha256').update(body).digest('hex');
     try {
       const revision = await this.#kv.create(key, JSON.stringify({ fingerprint }));
@@ -49,7 +54,7 @@ export class IdempotencyStore {
       const entry = await this.#kv.get(key).catch((cause: unknown) => {
         throw toLogError(cause);
       });
-      if (entry === null) throw toLogError(error);
+      if (entry === null) throw storeError(error);
       const record: Remembered = entry.json();
       if (record.fingerprint !== fingerprint)
         throw new ClusterError(
@@ -57,7 +62,11 @@ export class IdempotencyStore {
           'the Idempotency-Key was used for another body in this space',
           { pointer: '#Idempotency-Key', hint: 'use a new key for each request' },
         );
-      if (record.answer !== undefined) return { kind: 'answered', answer: record.answer };
+      if (record.answer !== undefined) {
+        const { status, packed } = record.answer;
+        const body = gunzipSync(Buffer.from(packed, 'base64')).toString();
+        return { kind: 'answered', answer: { status, body } };
+      }
       return { kind: 'unfinished', key, revision: entry.revision };
     }
   }
@@ -68,7 +77,18 @@ export class IdempotencyStore {
     answer: StoredAnswer,
   ): Promise<void> {
     const fingerprint = createHash('sha256').update(body).digest('hex');
-    const record: Remembered = { fingerprint, answer };
+    // A list of refused items packs to a tenth.
+    const packed = gzipSync(answer.body).toString('base64');
+    const record: Remembered = { fingerprint, answer: { status: answer.status, packed } };
     await this.#kv.put(claim.key, JSON.stringify(record));
   }
+}
+
+function storeError(error: unknown): ClusterError {
+  const known = toLogError(error);
+  if (known.code !== 'LOG_FULL') return known;
+  return new ClusterError('LOG_FULL', 'the store of Idempotency-Keys is full', {
+    cause: error,
+    hint: 'send the request without a key, or wait: keys are forgotten after 24 hours',
+  });
 }

@@ -7,7 +7,7 @@ import { observationSubject, streamName, stripeOf } from './subjects.ts';
 
 export interface PublisherOptions {
   readonly stripeCount: number;
-  /** Frames that wait for their acknowledgement at one time; more are refused, not buffered. */
+  /** From so many frames without acknowledgement on, further requests are refused, not buffered. */
   readonly inFlightMax: number;
   /** Until when a frame must be acknowledged, retries included. */
   readonly timeoutMs: number;
@@ -31,6 +31,8 @@ export interface Stored {
 }
 
 const ATTEMPT_TIMEOUT_MS = 2_000;
+/** Entries of one request under way at one time: enough to hide the way to the log and back. */
+const REQUEST_WIDTH = 16;
 
 /** Puts entries into the log. An entry is accepted when its promise resolves. */
 export class LogPublisher {
@@ -50,20 +52,37 @@ export class LogPublisher {
   }
 
   /**
-   * A timed-out attempt may have been stored, so it is repeated under the same message id.
-   * @throws ClusterError LOG_UNAVAILABLE, LOG_FULL, BACKPRESSURE
+   * Stores the entries of one request, some at a time. Whether there is room is asked once, before the
+   * first of them, so that a request is never refused half-way. A timed-out attempt may have been
+   * stored, so it is repeated under the same message id.
+   * @throws ClusterError LOG_UNAVAILABLE, LOG_FULL, BACKPRESSURE; some entries may be stored then
    */
-  async publish(entry: LogEntry): Promise<Stored> {
+  async publish(entries: readonly LogEntry[]): Promise<Stored[]> {
     if (this.#inFlight >= this.#options.inFlightMax)
       throw new ClusterError('BACKPRESSURE', 'too many writes wait for the log', {
         details: { inFlight: this.#inFlight },
       });
-    this.#inFlight++;
-    try {
-      return await this.#publish(entry);
-    } finally {
-      this.#inFlight--;
-    }
+    const stored: Stored[] = [];
+    let next = 0;
+    let hasFailed = false;
+    const one = async () => {
+      while (next < entries.length && !hasFailed) {
+        const index = next++;
+        this.#inFlight++;
+        try {
+          stored[index] = await this.#publish(entries[index]!);
+        } catch (error) {
+          hasFailed = true;
+          throw error;
+        } finally {
+          this.#inFlight--;
+        }
+      }
+    };
+    const width = Math.min(entries.length, REQUEST_WIDTH);
+    const outcomes = await Promise.allSettled(Array.from({ length: width }, one));
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+    return stored;
   }
 
   async #publish(entry: LogEntry): Promise<Stored> {

@@ -24,6 +24,7 @@ export class RpcServer implements AsyncDisposable {
     logger: Logger,
   ) {
     const prefix = subjectOf(member, '');
+    const bytesMax = connection.nc.info?.max_payload ?? 1024 * 1024;
     this.#subscription = connection.nc.subscribe(`${prefix}*`, {
       callback: (error, msg) => {
         if (error !== null) {
@@ -31,7 +32,7 @@ export class RpcServer implements AsyncDisposable {
           return;
         }
         const run = answer(methods[msg.subject.slice(prefix.length)], msg.data, logger)
-          .then((reply) => void msg.respond(encodeWire(reply)))
+          .then((reply) => void msg.respond(encodeReply(reply, bytesMax)))
           .catch((cause: unknown) => logger.warn({ err: cause }, 'an answer was not sent'))
           .finally(() => this.#running.delete(run));
         this.#running.add(run);
@@ -48,6 +49,18 @@ export class RpcServer implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+}
+
+/** One message has a limit; an answer beyond it is an error at once, rather than no answer at all. */
+function encodeReply(reply: Reply, bytesMax: number): Uint8Array {
+  const bytes = encodeWire(reply);
+  if (bytes.length <= bytesMax) return bytes;
+  const error = new ClusterError(
+    'ANSWER_TOO_LARGE',
+    `the answer has ${bytes.length} bytes, ${bytesMax} are allowed`,
+    { hint: 'ask for a smaller k, or include less: metadata and embeddings weigh the most' },
+  );
+  return encodeWire({ error: error.toJSON() } satisfies Reply);
 }
 
 async function answer(

@@ -123,12 +123,16 @@ export class SpaceDirectory implements AsyncDisposable {
   /** Removes the space and its entries from the log; false when there was none. */
   async delete(space: SpaceId, partition: PartitionId): Promise<boolean> {
     if ((await this.find(space)) === undefined) return false;
+    const stripe = stripeOf(partition, this.#options.stripeCount);
+    // Read first: what comes after belongs to a space that is made again under the same name.
+    const head = await streamHead(this.#connection, stripe);
     try {
       await this.#kv.delete(space);
       this.#remove(space, Number.MAX_SAFE_INTEGER);
       const jsm = await this.#connection.nc.jetstreamManager({ checkAPI: false });
-      await jsm.streams.purge(streamName(stripeOf(partition, this.#options.stripeCount)), {
+      await jsm.streams.purge(streamName(stripe), {
         filter: spaceSubject(partition, space),
+        seq: head + 1,
       });
     } catch (error) {
       throw toLogError(error);

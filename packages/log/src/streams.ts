@@ -28,7 +28,8 @@ export interface LogLimits {
 export const DEAD_LETTER_STREAM = 'DLQ';
 /** Time within which a publish with the same message id is stored once. */
 export const DEDUPE_WINDOW_MS = 120_000;
-const MESSAGE_BYTES_MAX = 1024 * 1024;
+/** Below the server's limit of 1 MiB by what a dead letter adds in headers: it must fit too. */
+const MESSAGE_BYTES_MAX = 1024 * 1024 - 16 * 1024;
 const STREAM_NOT_FOUND = 10_059;
 const NO_STORAGE = 10_047;
 
@@ -83,8 +84,10 @@ async function ensureStream(
         `stream ${config.name} was made for other partitions`,
         { hint: 'start with the partition and stripe counts that the cluster was made with' },
       );
-    if (current.max_bytes !== config.max_bytes || current.num_replicas !== config.num_replicas)
-      await jsm.streams.update(config.name, { ...current, ...config });
+    const isSame = (['max_bytes', 'max_msg_size', 'num_replicas'] as const).every(
+      (key) => config[key] === undefined || current[key] === config[key],
+    );
+    if (!isSame) await jsm.streams.update(config.name, { ...current, ...config });
   } catch (error) {
     if (!(error instanceof NatsError)) throw error;
     if (error.api_error?.err_code !== STREAM_NOT_FOUND) throw storageError(error);

@@ -32,7 +32,7 @@ export const EMPTY_VIEW: ViewState = {
 /** The next state; the same `view` object when nothing in it changed. */
 export function nextView(
   state: ViewState,
-  answer: Omit<RegistryState, 'isNew'>,
+  answer: Omit<RegistryState, 'isExpelled'>,
   nowMs: number,
   graceMs: number,
 ): ViewState {

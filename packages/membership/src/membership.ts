@@ -19,6 +19,8 @@ export interface MembershipOptions {
   /** More than three heartbeats, so that one lost packet moves no partition. */
   readonly leaseTtlMs: number;
   readonly connectTimeoutMs: number;
+  /** Another process has this member's id and place: this one must end. */
+  readonly onReplaced: (error: ClusterError) => void;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -138,10 +140,19 @@ export class Membership implements AsyncDisposable {
     return this.close();
   }
 
-  #beat(): Promise<RegistryState> {
+  async #beat(): Promise<RegistryState> {
+    const answer = await this.#send(this.#state.registryId);
+    if (!answer.isExpelled) return answer;
+    this.#options.logger.warn('the lease had run out; others have taken over');
+    this.#self = { ...this.#self, ready: new Set() };
+    for (const listener of this.#onExpelled) listener();
+    return this.#send(undefined);
+  }
+
+  #send(knownRegistryId: string | undefined): Promise<RegistryState> {
     const { id, incarnation } = this.#self;
     const entry = { id, record: encodeMember(this.#self) };
-    return this.#registry.beat(entry, incarnation, this.view.epoch);
+    return this.#registry.beat(entry, incarnation, this.view.epoch, knownRegistryId);
   }
 
   async #round(): Promise<void> {
@@ -158,11 +169,6 @@ export class Membership implements AsyncDisposable {
     const { clock, leaseTtlMs, logger } = this.#options;
     this.#lastBeatMs = clock.now();
     const before = this.#state.view;
-    const isKnownRegistry = this.#state.registryId === answer.registryId;
-    if (answer.isNew && isKnownRegistry) {
-      logger.warn('the lease had run out; others have taken over');
-      for (const listener of this.#onExpelled) listener();
-    }
     this.#state = nextView(this.#state, answer, clock.now(), 2 * leaseTtlMs);
     const { view } = this.#state;
     if (view === before) return;
@@ -173,6 +179,10 @@ export class Membership implements AsyncDisposable {
 
   #onFailure(error: unknown): void {
     const { clock, logger } = this.#options;
+    if (error instanceof ClusterError && error.code === 'MEMBER_ID_TAKEN') {
+      this.#options.onReplaced(error);
+      return;
+    }
     if (this.#failingSinceMs !== undefined) return;
     this.#failingSinceMs = clock.now();
     logger.warn({ err: error }, 'redis does not answer; the last view stands');

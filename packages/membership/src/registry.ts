@@ -23,8 +23,8 @@ export interface RegistryState {
   /** Rises when a member comes or goes. */
   readonly epoch: number;
   readonly entries: readonly RegistryEntry[];
-  /** The one who asked was not there before: it is its first time, or its lease had run out. */
-  readonly isNew: boolean;
+  /** The lease of the one who asked had run out; it is not a member now. */
+  readonly isExpelled: boolean;
 }
 
 type Answer = [status: string, registryId: string, epoch: string, ...entries: string[]];
@@ -33,9 +33,10 @@ type Answer = [status: string, registryId: string, epoch: string, ...entries: st
  * KEYS  1 records: hash member → record    2 leases: zset member → expiry, server milliseconds
  *       3 meta: hash {registryId, epoch, beatAt}
  * ARGV  1 verb (beat | leave)  2 member  3 incarnation  4 record  5 lease in ms
- *       6 lowest epoch that may be answered  7 fresh registry id  8 channel
- * Returns [status, registryId, epoch, member, record, member, record, …]; status is ok, taken, or new
- * when the member was not there.
+ *       6 lowest epoch that may be answered  7 fresh registry id  8 channel  9 known registry id, or ''
+ * Returns [status, registryId, epoch, member, record, member, record, …]; status is ok, taken, or
+ * expelled: its lease had run out in this very registry. An expelled member is not written in again
+ * by that beat, because its record still says what it was ready for.
  * The server's clock decides on leases, so that members' clocks do not matter. When nobody at all was
  * heard for half a lease, Redis was away or its clock jumped: then every lease begins anew, because silence
  * says nothing about any one member. A lease that ends too late was made before the clock went back.
@@ -66,16 +67,15 @@ local holder = before and cjson.decode(before).incarnation
 local status = 'ok'
 if holder and holder ~= incarnation then
   status = 'taken'
+elseif ARGV[1] == 'beat' and not before and ARGV[9] == redis.call('HGET', KEYS[3], 'registryId') then
+  status = 'expelled'
 elseif ARGV[1] == 'beat' then
   redis.call('ZADD', KEYS[2], now + ttl, member)
   if before ~= record then
     redis.call('HSET', KEYS[1], member, record)
     said = true
   end
-  if not before then
-    changed = true
-    status = 'new'
-  end
+  if not before then changed = true end
 elseif before then
   redis.call('ZREM', KEYS[2], member)
   redis.call('HDEL', KEYS[1], member)
@@ -143,9 +143,14 @@ export class Registry implements AsyncDisposable {
     await this.#subscriber.subscribe(this.#channel);
   }
 
-  /** Renews the member's lease and answers everything. */
-  beat(entry: RegistryEntry, incarnation: string, epochFloor: number): Promise<RegistryState> {
-    return this.#run('beat', entry, incarnation, epochFloor);
+  /** Renews the member's lease, or joins when no registry is known yet, and answers everything. */
+  beat(
+    entry: RegistryEntry,
+    incarnation: string,
+    epochFloor: number,
+    knownRegistryId: string | undefined,
+  ): Promise<RegistryState> {
+    return this.#run('beat', entry, incarnation, epochFloor, knownRegistryId);
   }
 
   leave(id: MemberId, incarnation: string): Promise<RegistryState> {
@@ -167,6 +172,7 @@ export class Registry implements AsyncDisposable {
     { id, record }: RegistryEntry,
     incarnation: string,
     epochFloor: number,
+    knownRegistryId = '',
   ): Promise<RegistryState> {
     const answer = (await this.#redis.eval(
       SCRIPT,
@@ -180,6 +186,7 @@ export class Registry implements AsyncDisposable {
       epochFloor,
       crypto.randomUUID(),
       this.#channel,
+      knownRegistryId,
     )) as Answer;
     const [status, registryId, epoch, ...flat] = answer;
     if (status === 'taken')
@@ -189,6 +196,6 @@ export class Registry implements AsyncDisposable {
     const entries: RegistryEntry[] = [];
     for (let i = 0; i + 1 < flat.length; i += 2)
       entries.push({ id: flat[i] as MemberId, record: flat[i + 1]! });
-    return { registryId, epoch: Number(epoch), entries, isNew: status === 'new' };
+    return { registryId, epoch: Number(epoch), entries, isExpelled: status === 'expelled' };
   }
 }

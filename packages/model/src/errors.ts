@@ -61,6 +61,7 @@ export const ERRORS = {
   },
   SHUTTING_DOWN: { status: 503, retry: 'after-reroute', title: 'The process is draining' },
   REQUEST_TIMEOUT: { status: 408, retry: 'same-owner', title: 'The request came too slowly' },
+  ANSWER_TOO_LARGE: { status: 400, retry: 'never', title: 'The answer would be too large' },
   LOG_FULL: { status: 507, retry: 'same-owner', title: 'The log has no room' },
   MEMBER_ID_TAKEN: { status: 409, retry: 'never', title: 'Another process has this member id' },
   CLUSTER_DIFFERS: {

@@ -28,6 +28,7 @@ export const LIMITS = {
   /** Clauses in one filter. */
   filterClausesMax: 256,
   filterDepthMax: 8,
+  filterBytesMax: 64 * 1024,
   /** Spaces of one recall. */
   recallSpacesMax: 64,
   waitMsMax: 60_000,

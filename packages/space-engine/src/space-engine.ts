@@ -6,7 +6,7 @@
 //       tier) are scanned exactly.
 //   E3. One bad observation is refused with its reason and takes nothing else with it.
 
-import { embeddingFault, metadataTextFault, type Frame } from '@engram/codec';
+import { embeddingFault, isTimestamp, metadataTextFault, type Frame } from '@engram/codec';
 import {
   observationIdFault,
   type ErrorCode,
@@ -196,6 +196,9 @@ export class SpaceEngine {
     const metadata = frame.metadata(index);
     const metadataFault = metadata === undefined ? undefined : metadataTextFault(metadata);
     if (metadataFault !== undefined) return { code: 'INVALID_METADATA', detail: metadataFault };
+    const timestamp = frame.timestamps[index]!;
+    if (!Number.isNaN(timestamp) && !isTimestamp(timestamp))
+      return { code: 'INVALID_TIMESTAMP', detail: 'it must be an integer of milliseconds' };
     const before = this.#rowOf.get(id);
     if (before !== undefined) {
       const current = this.#rows.sequence(before);
@@ -213,7 +216,7 @@ export class SpaceEngine {
       offset,
       norm: norm(frame.embeddings, offset, dimension),
       sequence,
-      timestamp: frame.timestamps[index]!,
+      timestamp,
       metadata,
     });
     this.#rowOf.set(id, row);

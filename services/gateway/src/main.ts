@@ -38,6 +38,7 @@ async function run(
   const replicas = config.ENGRAM_LOG_REPLICAS;
   const connectTimeoutMs = config.ENGRAM_CONNECT_TIMEOUT_MS;
   const metrics = gatewayMetrics(self);
+  const crash = new AbortController();
   await using scope = new Scope();
 
   const connection = await scope.own(
@@ -73,6 +74,7 @@ async function run(
         heartbeatMs: config.ENGRAM_HEARTBEAT_MS,
         leaseTtlMs: config.ENGRAM_LEASE_TTL_MS,
         connectTimeoutMs,
+        onReplaced: (error) => crash.abort(error),
         clock,
         logger,
       },
@@ -101,7 +103,8 @@ async function run(
     }),
   );
   ready(http.url);
-  await aborted(stop);
+  await Promise.race([aborted(stop), aborted(crash.signal)]);
+  if (crash.signal.aborted) throw crash.signal.reason;
 }
 
 const config = loadOrExit('gateway', loadConfig);

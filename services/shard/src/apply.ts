@@ -9,6 +9,7 @@ import {
   partitionOf,
   type ErrorCode,
   type ItemError,
+  type PartitionId,
   type SpaceConfig,
   type SpaceId,
 } from '@engram/model';
@@ -28,6 +29,7 @@ export interface ApplierOptions {
   readonly directory: SpaceDirectory;
   readonly pool: WorkerPool;
   readonly partitionCount: number;
+  readonly isReady: (partition: PartitionId) => boolean;
   readonly metrics: ShardMetrics;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -92,7 +94,9 @@ export class Applier {
     metrics.applied[lane].inc(answer.applied);
     metrics.stale.inc(answer.stale);
     const freshness = Math.max(0, clock.wallNow() - message.storedAtMs) / 1000;
-    if (answer.applied > 0) metrics.freshness[lane].observe(freshness);
+    // A replay applies what is old by nature; only what arrived to a ready shard tells of freshness.
+    if (answer.applied > 0 && this.#options.isReady(partition))
+      metrics.freshness[lane].observe(freshness);
     if (answer.bytes !== undefined) await this.#setAside(message, answer.bytes, answer.errors);
   }
 

@@ -99,6 +99,7 @@ async function run(
         heartbeatMs: config.ENGRAM_HEARTBEAT_MS,
         leaseTtlMs: config.ENGRAM_LEASE_TTL_MS,
         connectTimeoutMs,
+        onReplaced: (error) => crash.abort(error),
         clock,
         logger,
       },
@@ -110,12 +111,13 @@ async function run(
     directory,
     pool,
     partitionCount: layout.partitionCount,
+    isReady: (partition): boolean => reader.isReady(partition),
     metrics,
     clock,
     logger,
     stop,
   });
-  const reader = await scope.own(
+  const reader: PartitionReader = await scope.own(
     'partitions',
     new PartitionReader({
       stripeCount: layout.stripeCount,

@@ -2,7 +2,7 @@
 
 import type { ShardMethod } from '@engram/codec';
 import { request, type LogConnection } from '@engram/log';
-import type { Membership } from '@engram/membership';
+import type { ClusterView, Membership } from '@engram/membership';
 import {
   ClusterError,
   partitionOf,
@@ -29,7 +29,7 @@ export interface Answered<T> {
 export class Router {
   readonly partitionCount: number;
   readonly #options: RouterOptions;
-  #assignment: { readonly epoch: number; readonly assignment: Assignment } | undefined;
+  #assignment: { readonly view: ClusterView; readonly assignment: Assignment } | undefined;
 
   constructor(options: RouterOptions) {
     this.#options = options;
@@ -39,9 +39,10 @@ export class Router {
   /** Who owns what in the present view. */
   get assignment(): Assignment {
     const { view } = this.#options.membership;
-    if (this.#assignment?.epoch !== view.epoch)
+    // By the view itself: a shard that begins to leave changes the ring, but not yet the epoch.
+    if (this.#assignment?.view !== view)
       this.#assignment = {
-        epoch: view.epoch,
+        view,
         assignment: assign(view.shards, this.partitionCount),
       };
     return this.#assignment.assignment;

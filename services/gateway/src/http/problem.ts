@@ -57,7 +57,9 @@ export function sendRefusedBatch(
     hint:
       code === 'DIMENSION_MISMATCH'
         ? 'embed with the model of this space, or create a space for this one: PUT /v1/spaces/{space} {"dimension": N}'
-        : undefined,
+        : errors.length < total
+          ? 'atomic=true: one refused observation refuses all of them'
+          : undefined,
     members: {
       accepted: 0,
       rejected: errors.length,
@@ -102,6 +104,7 @@ function toClusterError(error: FastifyError | ClusterError, request: FastifyRequ
       return new ClusterError('INVALID_BODY', 'the body is not as long as content-length says', {
         cause: error,
       });
+    case 'FST_ERR_MAX_PARAM_LENGTH':
     case 'FST_ERR_BAD_URL':
       return new ClusterError('INVALID_PARAMETER', 'the URL is not well-formed', { cause: error });
     case 'FST_ERR_VALIDATION':

@@ -4,13 +4,13 @@ import { ACK_LEVELS, ENGINES, LANES, LIMITS, METRICS, SPACE_LIMITS } from '@engr
 import { CONTENT_TYPES } from '@engram/codec';
 import { Type, type TSchema } from 'typebox';
 
+/** More positions than partitions never help; the latest of each is enough. */
+export const MIN_POSITIONS_MAX = 1_000;
+
 const strict = { additionalProperties: false } as const;
 
 const oneOf = <const T extends readonly string[]>(values: T, options: object = {}) =>
   Type.Unsafe<T[number]>({ type: 'string', enum: [...values], ...options });
-
-/** Described, not checked, where our own code checks and names the fault better. */
-const described = (schema: object) => Type.Unsafe<unknown>({ description: JSON.stringify(schema) });
 
 const Position = Type.String({
   description: 'Opaque place in the log; recalls take it as minPosition',
@@ -79,6 +79,14 @@ export const SpaceDetails = Type.Object({
 export const SpaceList = Type.Object({
   spaces: Type.Array(Space),
   nextCursor: Type.Optional(Type.String()),
+});
+
+export const IdempotencyHeaders = Type.Object({
+  'idempotency-key': Type.Optional(
+    Type.String({
+      description: '1 to 255 visible ASCII characters: a repeated request counts once for 24 hours',
+    }),
+  ),
 });
 
 export const ListQuery = Type.Object(
@@ -188,11 +196,17 @@ const query = {
   embedding: Embedding,
   k: Type.Integer({ minimum: 1, maximum: LIMITS.kMax, default: 10 }),
   ef: Type.Optional(Type.Integer({ minimum: 1, maximum: LIMITS.efMax })),
-  filter: Type.Optional(described({ lang: 'en', rank: { $gte: 1, $lt: 100 } })),
+  filter: Type.Optional(
+    Type.Unsafe<unknown>({
+      description:
+        'Condition on the metadata: {"field": value} or {"field": {operator: operand}} with $eq $ne $in $nin $gt $gte $lt $lte $exists, joined by $and $or $not; a dot reaches into nested objects. Text and numbers compare with their own kind only.',
+      examples: [{ lang: 'en', rank: { $gte: 1, $lt: 100 } }],
+    }),
+  ),
   minPosition: Type.Optional(
-    Type.Unsafe<string | readonly string[]>({
-      anyOf: [{ type: 'string' }, { type: 'array', items: { type: 'string' }, maxItems: 64 }],
-      description: 'Positions that writes answered: their data is in the result',
+    Type.Unsafe<unknown>({
+      description: `A position that a write answered, or a list of at most ${MIN_POSITIONS_MAX}: their data is in the result`,
+      examples: ['47-0.1234.0'],
     }),
   ),
   waitMs: Type.Integer({
@@ -262,5 +276,23 @@ const Problem = Type.Object(
 
 /** The answers of a route with the problem document for everything else; handlers send the former. */
 export function answers<T extends Readonly<Record<number, TSchema>>>(good: T): T {
-  return { ...good, '4xx': Problem, '5xx': Problem };
+  const problem = {
+    description: 'RFC 9457 problem document; GET /problems/{code} tells what its code means',
+    content: { 'application/problem+json': { schema: Problem } },
+  };
+  return { ...good, '4xx': problem, '5xx': problem };
+}
+
+/** What a client must send: what has a default may be left out, though our code always gets it. */
+export function withoutDefaultsRequired(schema: unknown): unknown {
+  if (typeof schema !== 'object' || schema === null || Array.isArray(schema)) return schema;
+  const { required, properties } = schema as {
+    readonly required?: unknown;
+    readonly properties?: Readonly<Record<string, { readonly default?: unknown }>>;
+  };
+  if (!Array.isArray(required) || properties === undefined) return schema;
+  return {
+    ...schema,
+    required: required.filter((name: string) => properties[name]?.default === undefined),
+  };
 }

@@ -9,6 +9,7 @@ import swaggerUi from '@fastify/swagger-ui';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { Ajv } from 'ajv';
 import Fastify, {
+  LogController,
   type FastifyBaseLogger,
   type FastifyInstance,
   type FastifySchemaCompiler,
@@ -27,6 +28,7 @@ import { clusterRoutes } from './routes/cluster.ts';
 import { observationRoutes } from './routes/observations.ts';
 import { recallRoutes } from './routes/recall.ts';
 import { spaceRoutes } from './routes/spaces.ts';
+import { withoutDefaultsRequired } from './schemas.ts';
 
 /** What the routes work with. */
 export interface Gateway {
@@ -93,7 +95,7 @@ async function buildApp(gateway: Gateway): Promise<GatewayApp> {
   const loggerInstance: FastifyBaseLogger = gateway.logger;
   const app = Fastify({
     loggerInstance,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: bytesMax,
     requestTimeout: REQUEST_TIMEOUT_MS,
     routerOptions: { maxParamLength: PARAM_LENGTH_MAX },
@@ -151,8 +153,10 @@ async function buildApp(gateway: Gateway): Promise<GatewayApp> {
         description: 'Sharded ingestion and recall of vector observations',
       },
     },
+    transform: ({ schema, url }) => ({ schema: documented(schema), url }),
   });
   await app.register(swaggerUi, { routePrefix: '/docs' });
+  app.get('/', { schema: { hide: true }, handler: (_request, reply) => reply.redirect('/docs') });
   app.get('/openapi.json', { schema: { hide: true }, handler: () => app.swagger() });
   await app.register((scope: FastifyInstance, _options, done) => {
     takeJson(scope, bytesMax);
@@ -169,6 +173,19 @@ async function buildApp(gateway: Gateway): Promise<GatewayApp> {
     done();
   });
   return app;
+}
+
+/** A route's schema as clients should read it. */
+function documented<T extends { readonly body?: unknown; readonly querystring?: unknown }>(
+  schema: T,
+): T {
+  return {
+    ...schema,
+    ...(schema.body === undefined ? {} : { body: withoutDefaultsRequired(schema.body) }),
+    ...(schema.querystring === undefined
+      ? {}
+      : { querystring: withoutDefaultsRequired(schema.querystring) }),
+  };
 }
 
 /** What the HTTP parser itself refuses never becomes a request; it still gets our dialect. */
@@ -195,6 +212,7 @@ function answerClientError(
     status,
     detail,
     code,
+    retryable: ERRORS[code].retry !== 'never',
   });
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\ncontent-type: application/problem+json\r\n` +

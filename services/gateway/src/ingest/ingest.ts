@@ -11,7 +11,7 @@ import {
   type EncodedFrame,
 } from '@engram/codec';
 import { CONTENT_TYPES } from '@engram/codec';
-import type { LogPublisher, Stored } from '@engram/log';
+import type { LogPublisher } from '@engram/log';
 import {
   formatPosition,
   partitionOf,
@@ -122,7 +122,7 @@ export class Ingest {
     return { position: formatPosition(position), ack: await this.#reach(config, position, ack) };
   }
 
-  /** All frames of a request at once; the publisher bounds what is under way. */
+  /** Sent again after a failure, the batch is stored once more under the same ids: nothing doubles. */
   async #publish(
     config: SpaceConfig,
     frames: readonly EncodedFrame[],
@@ -131,24 +131,19 @@ export class Ingest {
     const { publisher, router } = this.#options;
     const { space } = config;
     const partition = partitionOf(space, router.partitionCount);
-    const outcomes = await Promise.allSettled(
-      frames.map(({ lane, bytes }, index): Promise<Stored> =>
-        publisher.publish({
-          space,
-          partition,
-          lane,
-          bytes,
-          contentType: CONTENT_TYPES.frame,
-          // Ids are shared by a whole stream: the space keeps tenants out of each other's way.
-          messageId: `${space}:${key}:${index}`,
-        }),
-      ),
+    const stored = await publisher.publish(
+      frames.map(({ lane, bytes }, index) => ({
+        space,
+        partition,
+        lane,
+        bytes,
+        contentType: CONTENT_TYPES.frame,
+        // Ids are shared by a whole stream: the space keeps tenants out of each other's way, and its
+        // birth keeps it apart from a deleted one of the same name.
+        messageId: `${space}:${config.afterSequence}:${key}:${index}`,
+      })),
     );
-    const entries = outcomes.map((outcome, index) => {
-      // Sent again, the batch is stored once more under the same ids: nothing is lost or doubled.
-      if (outcome.status === 'rejected') throw outcome.reason;
-      return { lane: frames[index]!.lane, sequence: outcome.value.sequence };
-    });
+    const entries = stored.map(({ sequence }, index) => ({ lane: frames[index]!.lane, sequence }));
     return positionOf(partition, entries);
   }
 

@@ -9,9 +9,12 @@ import {
 } from '@engram/codec';
 import {
   ClusterError,
+  formatPosition,
   parsePosition,
   partitionOf,
+  perLane,
   type MemberId,
+  type Position,
   type SpaceConfig,
   type SpaceId,
 } from '@engram/model';
@@ -83,7 +86,7 @@ export class Recall {
           ...(query.ef === undefined ? {} : { ef: query.ef }),
           ...(query.filter === undefined ? {} : { filter: query.filter }),
           include: query.include,
-          ...(minPosition === undefined ? {} : { minPosition }),
+          ...(minPosition === undefined ? {} : { minPosition: formatPosition(minPosition) }),
           waitMs: query.waitMs,
         };
         return router.ask<RecallReply>(config, 'recall', body, timeoutMs + query.waitMs);
@@ -105,7 +108,11 @@ export class Recall {
       const { shard, reply } = outcome.value;
       ids.add(shard);
       watermarks[space] = reply.watermark;
-      if (!reply.isReady) reasons.push(`${space}: ${shard} is still reading the log`);
+      if (!reply.isReady) {
+        const reason = `${space}: ${shard} is still reading the log`;
+        if (!query.allowPartial) throw new ClusterError('PARTITION_UNAVAILABLE', reason);
+        reasons.push(reason);
+      }
       for (const hit of reply.hits) results.push(toResult(space, hit));
     }
     sortNearestFirst(results, configs);
@@ -165,22 +172,30 @@ export class Recall {
   #tokensByPartition(
     configs: readonly SpaceConfig[],
     tokens: readonly string[],
-  ): ReadonlyMap<number, string> {
+  ): ReadonlyMap<number, Position> {
     const { router } = this.#options;
     const partitions = new Set(
       configs.map(({ space }) => partitionOf(space, router.partitionCount)),
     );
-    const byPartition = new Map<number, string>();
+    const byPartition = new Map<number, Position>();
     for (const token of tokens) {
-      const { partition } = parsePosition(token, '/minPosition');
+      const position = parsePosition(token, '/minPosition');
+      const { partition } = position;
       if (!partitions.has(partition))
         throw new ClusterError('INVALID_POSITION', 'the position belongs to another space', {
           pointer: '/minPosition',
         });
-      byPartition.set(partition, token);
+      const before = byPartition.get(partition);
+      byPartition.set(partition, before === undefined ? position : later(before, position));
     }
     return byPartition;
   }
+}
+
+/** Where both writes are seen. */
+function later(left: Position, right: Position): Position {
+  const sequences = perLane((lane) => Math.max(left.sequences[lane], right.sequences[lane]));
+  return { partition: left.partition, sequences };
 }
 
 function toResult(space: SpaceId, hit: RecallReply['hits'][number]): RecallResult {

@@ -4,6 +4,13 @@ import { ERRORS, type ErrorCode, type MemberId, type PartitionId } from '@engram
 import type { Member } from '@engram/membership';
 import type { GatewayApp, Gateway } from '../server.ts';
 
+/** What a reader of an error can do, by the class of its code. */
+const ADVICE = {
+  never: 'The same request is refused again: change what detail, errors and hint name.',
+  'same-owner': 'Wait as long as Retry-After says, then send the same request again.',
+  'after-reroute': 'A shard is changing: send the same request again in a few seconds.',
+} as const;
+
 const STATUS_TIMEOUT_MS = 1_000;
 
 export function clusterRoutes(app: GatewayApp, gateway: Gateway): void {
@@ -34,7 +41,10 @@ export function clusterRoutes(app: GatewayApp, gateway: Gateway): void {
         cluster: config.ENGRAM_CLUSTER,
         epoch: view.epoch,
         partitionCount: router.partitionCount,
-        degraded: !membership.isCurrent || partitions.some(({ ready }) => !ready),
+        degraded:
+          !connection.isConnected ||
+          !membership.isCurrent ||
+          partitions.some(({ ready }) => !ready),
         membershipAgeMs: Math.round(membership.ageMs),
         members: [...view.members.values()]
           .sort((left, right) => (left.id < right.id ? -1 : 1))
@@ -85,7 +95,7 @@ export function clusterRoutes(app: GatewayApp, gateway: Gateway): void {
       const { code } = request.params;
       if (!Object.hasOwn(ERRORS, code)) return reply.callNotFound();
       const { title, status, retry } = ERRORS[code as ErrorCode];
-      return { code, title, status, retryable: retry !== 'never' };
+      return { code, title, status, retryable: retry !== 'never', advice: ADVICE[retry] };
     },
   });
 }

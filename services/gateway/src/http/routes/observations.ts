@@ -15,6 +15,7 @@ import {
   GetByQuery,
   GetQuery,
   Ingested,
+  IdempotencyHeaders,
   IngestBody,
   IngestQuery,
   ObservationAnswer,
@@ -35,6 +36,7 @@ export function observationRoutes(app: GatewayApp, gateway: Gateway): void {
       params: SpaceParams,
       querystring: IngestQuery,
       body: IngestBody,
+      headers: IdempotencyHeaders,
       response: answers({ 200: Ingested, 202: Ingested, 207: Ingested }),
     },
     handler: async (request, reply) => {
@@ -48,12 +50,14 @@ export function observationRoutes(app: GatewayApp, gateway: Gateway): void {
       // What is not part of the body but of the request's meaning is part of its fingerprint.
       const fingerprint = Buffer.concat([Buffer.from(`${kind} ${lane ?? ''} ${atomic}\n`), body]);
       const claim =
-        key === undefined ? undefined : await idempotency.claim(config.space, key, fingerprint);
-      if (claim?.kind === 'answered')
+        key === undefined ? undefined : await idempotency.claim(config, key, fingerprint);
+      if (claim?.kind === 'answered') {
+        const again = JSON.parse(claim.answer.body) as Static<typeof Ingested>;
         return reply
           .code(claim.answer.status)
-          .header('idempotency-replayed', 'true')
-          .send(JSON.parse(claim.answer.body) as Static<typeof Ingested>);
+          .headers({ 'idempotency-replayed': 'true', ...countHeaders(again) })
+          .send(again);
+      }
       const result = await ingest.put({
         config,
         kind,
@@ -64,8 +68,12 @@ export function observationRoutes(app: GatewayApp, gateway: Gateway): void {
         ack: { level: ack, timeoutMs },
       });
       return answer(reply, config, result, async (status, text) => {
-        if (claim !== undefined)
-          await idempotency.finish(claim, fingerprint, { status, body: text });
+        if (claim === undefined) return;
+        // The write is stored: that its answer is not remembered makes no failure of it. Repeated, it
+        // goes to the log again under the same ids.
+        await idempotency
+          .finish(claim, fingerprint, { status, body: text })
+          .catch((error: unknown) => request.log.warn({ err: error }, 'answer not remembered'));
       });
     },
   });
@@ -149,9 +157,7 @@ async function answer(
   remember: (status: StoredAnswer['status'], body: string) => Promise<void>,
 ): Promise<FastifyReply> {
   const { accepted, rejected, errors, position, ack } = result;
-  void reply
-    .header('engram-accepted', String(accepted))
-    .header('engram-rejected', String(rejected));
+  void reply.headers(countHeaders(result));
   // A refused batch is not remembered: sent again it is refused again, or good by then.
   if (position === undefined) return sendRefusedBatch(reply, config.space, errors, result.total);
   const body = {
@@ -169,6 +175,11 @@ async function answer(
   const status = rejected > 0 ? 207 : ack === 'logged' ? 202 : 200;
   await remember(status, JSON.stringify(body));
   return reply.code(status).send(body);
+}
+
+/** The counts for proxies and clients that do not read bodies. */
+function countHeaders({ accepted, rejected }: Pick<IngestResult, 'accepted' | 'rejected'>) {
+  return { 'engram-accepted': String(accepted), 'engram-rejected': String(rejected) };
 }
 
 /** @throws ClusterError UNSUPPORTED_MEDIA_TYPE */

@@ -1,9 +1,23 @@
 import { embeddingFault, writeEmbedding } from '@engram/codec';
-import { ClusterError, compileFilter, type SpaceConfig } from '@engram/model';
+import {
+  ClusterError,
+  compileFilter,
+  formatPosition,
+  LIMITS,
+  parsePosition,
+  type SpaceConfig,
+} from '@engram/model';
 import type { Static } from 'typebox';
 import type { RecallQuery } from '../../recall/recall.ts';
 import { findSpace } from '../find-space.ts';
-import { answers, RecallBody, Recalled, RecallSpacesBody, SpaceParams } from '../schemas.ts';
+import {
+  answers,
+  MIN_POSITIONS_MAX,
+  RecallBody,
+  Recalled,
+  RecallSpacesBody,
+  SpaceParams,
+} from '../schemas.ts';
 import type { GatewayApp, Gateway } from '../server.ts';
 
 export function recallRoutes(app: GatewayApp, gateway: Gateway): void {
@@ -83,20 +97,42 @@ function toQuery(body: Static<typeof RecallBody>, config: SpaceConfig): RecallQu
     throw new ClusterError('INVALID_PARAMETER', `ef must be at least k: it is ${ef}, k is ${k}`, {
       pointer: '/ef',
     });
-  if (filter !== undefined) compileFilter(filter);
+  if (filter !== undefined) {
+    compileFilter(filter);
+    // It travels to the shard in one message beside the embedding.
+    const bytes = Buffer.byteLength(JSON.stringify(filter));
+    if (bytes > LIMITS.filterBytesMax)
+      throw new ClusterError(
+        'INVALID_FILTER',
+        `the filter has ${bytes} bytes, ${LIMITS.filterBytesMax} are allowed`,
+        {
+          pointer: '/filter',
+        },
+      );
+  }
   return {
     embedding,
     k,
     ...(ef === undefined ? {} : { ef }),
     ...(filter === undefined ? {} : { filter }),
     include,
-    minPositions:
-      minPosition === undefined
-        ? []
-        : typeof minPosition === 'string'
-          ? [minPosition]
-          : minPosition,
+    minPositions: toPositions(minPosition),
     waitMs,
     allowPartial,
   };
+}
+
+/** @throws ClusterError INVALID_POSITION */
+function toPositions(given: unknown): string[] {
+  if (given === undefined) return [];
+  const positions: unknown[] = Array.isArray(given) ? given : [given];
+  if (positions.length > MIN_POSITIONS_MAX)
+    throw new ClusterError(
+      'INVALID_POSITION',
+      `at most ${MIN_POSITIONS_MAX} positions are allowed`,
+      {
+        pointer: '/minPosition',
+      },
+    );
+  return positions.map((each) => formatPosition(parsePosition(each, '/minPosition')));
 }
