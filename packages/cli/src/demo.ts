@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { EngramClient } from '@engram/client';
 import { readWords, WORD_DIMENSION } from '@engram/demo';
 import { ClusterError, type Observation } from '@engram/model';
@@ -17,6 +18,10 @@ const RETRIES = 10;
 /** How long the demo waits for the words to be searchable. */
 const SEARCHABLE_WAIT_MS = 30_000;
 
+/** How long the demo waits for the space to be served before it counts the words. */
+const SERVED_WAIT_MS = 60_000;
+const POLL_MS = 200;
+
 /** All of them are among the first 4,000 words; the words of the data are in lower case. */
 const QUERIES = ['coffee', 'guitar', 'tuesday'];
 const SHOWN = 5;
@@ -25,6 +30,15 @@ interface DemoOptions {
   readonly json: boolean;
   readonly words?: number;
   readonly signal?: AbortSignal;
+}
+
+/** What the demo did; part of what `up --json` prints. */
+export interface DemoResult {
+  readonly space: string;
+  readonly words: number;
+  /** False when the words were there already. */
+  readonly loaded: boolean;
+  readonly recalls: readonly Nearest[];
 }
 
 interface Nearest {
@@ -36,9 +50,9 @@ interface Nearest {
 /**
  * Loads English words into the space `words`, unless they are there, and shows what is near to
  * some of them. A failure is told in one sentence and never thrown: the cluster is what matters.
- * With `json`, standard output gets one line.
+ * @returns undefined when it did not work; with `json`, nothing is printed on standard output
  */
-export async function runDemo(url: string, options: DemoOptions): Promise<void> {
+export async function runDemo(url: string, options: DemoOptions): Promise<DemoResult | undefined> {
   const { json, words = WORDS, signal = new AbortController().signal } = options;
   try {
     const client = clientFor(url, RETRIES);
@@ -60,16 +74,24 @@ export async function runDemo(url: string, options: DemoOptions): Promise<void> 
       recalls.push(nearest);
       if (!json) console.log(textOf(nearest));
     }
-    if (json)
-      console.log(JSON.stringify({ demo: { space: SPACE, words, loaded: !isThere, recalls } }));
+    return { space: SPACE, words, loaded: !isThere, recalls };
   } catch (error) {
     if (!signal.aborted) printNote(`The demo did not work: ${sentence(error)}`);
+    return undefined;
   }
 }
 
+/** A space whose shard still reads the log has not all of its words yet. */
 async function countOf(client: EngramClient, signal: AbortSignal): Promise<number> {
   await client.createSpace(SPACE, { dimension: WORD_DIMENSION, metric: 'cosine' }, { signal });
-  return (await client.space(SPACE, { signal })).count;
+  const end = performance.now() + SERVED_WAIT_MS;
+  for (;;) {
+    const { count, degraded } = await client.space(SPACE, { signal });
+    if (!degraded) return count;
+    if (performance.now() > end)
+      throw new ClusterError('PARTITION_UNAVAILABLE', `no shard serves the space ${SPACE} yet`);
+    await pause(POLL_MS, undefined, { signal });
+  }
 }
 
 /**

@@ -5,6 +5,7 @@ import { ConnectionError, EngramClient, PartialFailure } from '@engram/client';
 import { ClusterError } from '@engram/model';
 import { InvalidArgumentError, Option } from 'commander';
 import { failureLine, invocation } from './format.ts';
+import { localUrl } from './local-url.ts';
 
 export const EXIT = { ok: 0, failure: 1, usage: 2, partial: 3 } as const;
 
@@ -19,19 +20,30 @@ export class UsageError extends Error {
 }
 
 export function urlOption(): Option {
-  return new Option('--url <url>', 'a gateway of the cluster')
-    .env('ENGRAM_URL')
-    .default(DEFAULT_URL);
+  return new Option(
+    '--url <url>',
+    `a gateway; default: of the cluster that runs on .engram here, else ${DEFAULT_URL}`,
+  ).env('ENGRAM_URL');
 }
 
 export function jsonOption(): Option {
   return new Option('--json', 'print the result as JSON');
 }
 
-/** @throws UsageError when the text is no URL */
-export function clientFor(url: string, retries = INTERACTIVE_RETRIES): EngramClient {
-  if (!URL.canParse(url)) throw new UsageError(`${url} is not a URL, as ${DEFAULT_URL} is`);
-  return new EngramClient({ url, retries });
+/**
+ * Without a URL, a client of the cluster of the current folder or of the usual port.
+ * @throws UsageError when the text is no URL
+ */
+export function clientFor(url: string | undefined, retries = INTERACTIVE_RETRIES): EngramClient {
+  const used = url ?? localUrl() ?? DEFAULT_URL;
+  checkUrl(used);
+  return new EngramClient({ url: used, retries });
+}
+
+/** @throws UsageError when the text is no URL of HTTP; `localhost:7700` would be one of `localhost:` */
+export function checkUrl(url: string): void {
+  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
+    throw new UsageError(`${url} is not a URL, as ${DEFAULT_URL} is`);
 }
 
 export function printJson(value: unknown): void {

@@ -1,14 +1,19 @@
 import { Command } from 'commander';
 import { describe, expect, test } from 'vitest';
-import { runDemo } from '../src/demo.ts';
+import { runDemo, type DemoResult } from '../src/demo.ts';
 import { fakeCluster } from './fake-cluster.ts';
-import { runCommand } from './run-command.ts';
+import { runCommand, type Ran } from './run-command.ts';
 
-const demo = (url: string, options: { json: boolean; words?: number; signal?: AbortSignal }) =>
-  runCommand(
-    new Command('demo').action(() => runDemo(url, options)),
-    [],
-  );
+async function demo(
+  url: string,
+  options: { json: boolean; words?: number; signal?: AbortSignal },
+): Promise<Ran & { result: DemoResult | undefined }> {
+  let result: DemoResult | undefined;
+  const command = new Command('demo').action(async () => {
+    result = await runDemo(url, options);
+  });
+  return { ...(await runCommand(command, [])), result };
+}
 
 describe('the demo', () => {
   test('loads the words once and shows what is near to three of them', async () => {
@@ -26,9 +31,19 @@ describe('the demo', () => {
     const writes = cluster.batches.length;
     const second = await demo(cluster.url, { json: true, words });
     expect(cluster.batches).toHaveLength(writes);
-    expect(JSON.parse(second.out)).toMatchObject({
-      demo: { space: 'words', words, loaded: false, recalls: [{ word: 'coffee' }, {}, {}] },
+    expect(second).toMatchObject({
+      out: '',
+      result: { space: 'words', words, loaded: false, recalls: [{ word: 'coffee' }, {}, {}] },
     });
+  });
+
+  test('counts the words only when the space is served, and so loads them once', async () => {
+    await using cluster = await fakeCluster({ degraded: 2 });
+    const words = 600;
+    const first = await demo(cluster.url, { json: true, words });
+    expect(first.result?.loaded).toBe(true);
+    const second = await demo(cluster.url, { json: true, words });
+    expect(second.result?.loaded).toBe(false);
   });
 
   test('is one sentence when it cannot work, and silent when it is stopped', async () => {
@@ -37,6 +52,6 @@ describe('the demo', () => {
     expect(failed).toMatchObject({ code: 0, out: '' });
     expect(failed.err).toBe('The demo did not work: refused with INTERNAL (INTERNAL)\n');
     const stopped = await demo(cluster.url, { json: false, signal: AbortSignal.abort() });
-    expect(stopped).toEqual({ code: 0, out: '', err: '' });
+    expect(stopped).toEqual({ code: 0, out: '', err: '', result: undefined });
   });
 });

@@ -28,6 +28,8 @@ export interface FakeCluster extends AsyncDisposable {
 interface FakeOptions {
   /** Refusals that one answer lists at most. */
   readonly listed?: number;
+  /** Answers about a space that are degraded before the first whole one. */
+  readonly degraded?: number;
   /** Called before a batch is stored; its answer is sent instead of the usual one. */
   readonly onBatch?: (ids: string[], nth: number) => Promise<number | undefined>;
 }
@@ -35,6 +37,7 @@ interface FakeOptions {
 export async function fakeCluster(options: FakeOptions = {}): Promise<FakeCluster> {
   const spaces: FakeCluster['spaces'] = new Map();
   const batches: { count: number; query: string }[] = [];
+  let degraded = options.degraded ?? 0;
 
   async function answer(
     method: string,
@@ -54,8 +57,11 @@ export async function fakeCluster(options: FakeOptions = {}): Promise<FakeCluste
     }
     if (space === undefined) return [404, fault('SPACE_NOT_FOUND')];
     if (kind === undefined && method === 'DELETE') return [spaces.delete(name) ? 204 : 404, null];
-    if (kind === undefined)
-      return [200, { ...summary(name), count: space.rows.size, owners: ['s'] }];
+    if (kind === undefined) {
+      const told = { ...summary(name), owners: ['s'] };
+      if (degraded-- > 0) return [200, { ...told, degraded: true }];
+      return [200, { ...told, count: space.rows.size, degraded: false }];
+    }
     if (kind === 'recall') return [200, recall(space.rows, body)];
     if (method === 'GET') {
       const row = space.rows.get(id ?? '');

@@ -70,8 +70,8 @@ describe('CSV', () => {
       idColumn: 'key',
     });
     expect(told(rows)).toEqual([
-      [2, { id: 'a', embedding: [1, 2], metadata: { year: '1999' } }],
-      [3, { id: 'b', embedding: [3, 4], metadata: { year: '2000' } }],
+      [2, { id: 'a', embedding: [1, 2], metadata: { year: 1999 } }],
+      [3, { id: 'b', embedding: [3, 4], metadata: { year: 2000 } }],
       [4, 'INVALID_EMBEDDING'],
     ]);
   });
@@ -81,9 +81,21 @@ describe('CSV', () => {
       embeddingColumns: ['e*'],
     });
     expect(told(rows)).toEqual([
-      [2, { id: 'a', embedding: [1, 2], metadata: { year: '1999', n: 1 } }],
+      [2, { id: 'a', embedding: [1, 2], metadata: { year: 1999, n: 1 } }],
       [3, 'INVALID_METADATA'],
     ]);
+  });
+
+  test('tells which columns it guessed, and makes metadata numbers when nothing is lost', async () => {
+    const guessed: (readonly string[])[] = [];
+    const onGuess = (columns: readonly string[]) => void guessed.push(columns);
+    const [, row] = await csv('id,x,a,b,c,d\nr,1,t,t,t,t\ns,2,007,1.5,true,1e400', { onGuess });
+    expect(row).toMatchObject({
+      observation: { metadata: { a: '007', b: 1.5, c: true, d: '1e400' } },
+    });
+    expect(guessed).toEqual([['x']]);
+    await csv('id,x\na,1', { onGuess, embeddingColumns: ['x'] });
+    expect(guessed).toHaveLength(1);
   });
 
   test('reads a cell with line ends, quotes and commas', async () => {

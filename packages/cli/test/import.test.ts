@@ -60,6 +60,13 @@ describe('engram import', () => {
     await expect(access(rejectedFile)).rejects.toThrow('ENOENT');
   });
 
+  test('a refused line without an id is told without one', async () => {
+    await using cluster = await fakeCluster();
+    const path = await fileOf([...observations(1), { id: '', embedding: [1, 2] }]);
+    const ran = await run(cluster, path, '--create');
+    expect(ran.err).toContain('line 2 INVALID_ID: empty');
+  });
+
   test('every refused line is found, also when the answer lists only some', async () => {
     await using cluster = await fakeCluster({ listed: 2 });
     const bad = Array.from({ length: 7 }, (_, i) => ({ id: `b${i}`, embedding: [1] }));
@@ -135,7 +142,11 @@ describe('engram import', () => {
   test('reads CSV by the name of the file', async () => {
     await using cluster = await fakeCluster();
     const path = await fileOf(['id,x,y,topic', 'a,1,2,tea', 'b,3,4,"milk, hot"'], 'corpus.CSV');
-    expect((await run(cluster, path, '--create')).code).toBe(0);
+    const ran = await run(cluster, path, '--create');
+    expect(ran.code).toBe(0);
+    expect(ran.err).toBe(
+      'The embedding is taken from 2 columns with numbers (x, y); choose others with --embedding-columns\n',
+    );
     expect(cluster.spaces.get('notes')?.rows.get('b')).toMatchObject({
       embedding: [3, 4],
       metadata: { topic: 'milk, hot' },
@@ -150,7 +161,9 @@ describe('engram import', () => {
     expect(noSpace.err).toContain('add --create to make it');
     const noFile = await run(cluster, join(folder, 'gone'), '--create');
     expect(noFile).toMatchObject({ code: 1 });
-    expect(noFile.err).toContain('no such file');
+    expect(noFile.err).toContain(`${join(folder, 'gone')} cannot be read: no such file\n`);
+    const noText = await run(cluster, folder, '--create');
+    expect(noText.err).toContain(`${folder} cannot be read: it is a folder\n`);
     const noCluster = await runCommand(importCommand(), [
       'notes',
       path,

@@ -90,6 +90,12 @@ test('the exit code of status tells a healthy cluster from a degraded and a sile
   const silent = await engram('status', '--url', 'http://127.0.0.1:1');
   expect(silent.code).toBe(1);
   expect(silent.err).toContain('cannot be reached');
+
+  for (const text of ['nonsense', 'localhost:7700']) {
+    const none = await engram('status', '--url', text);
+    expect(none.code).toBe(2);
+    expect(none.err).toContain(`${text} is not a URL, as http://127.0.0.1:7700 is`);
+  }
 });
 
 test('down ends what a killed supervisor left', async () => {
@@ -137,7 +143,8 @@ test('up runs until it is asked to stop, and a second up only tells of it', asyn
     });
   });
   await ready;
-  for (const label of ['nats', 'redis', 'shards', 'gateway']) expect(out).toContain(`✔ ${label}`);
+  for (const label of ['nats', 'redis', 'shards', 'gateway', 'log', 'ready'])
+    expect(out).toContain(`✔ ${label}`);
   const second = await engram('up', ...args);
   expect(second.code).toBe(0);
   expect(second.err).toContain(`a cluster runs on ${data} already`);

@@ -32,6 +32,8 @@ export interface SpaceStatus extends SpaceSummary {
   readonly owners: readonly string[];
   readonly watermark: string;
   readonly bytes: number;
+  /** True while no shard serves the space: the numbers above are then too small or missing. */
+  readonly degraded: boolean;
 }
 
 /** How numbers travel: base64 of float32 is a third of the decimal text and exact. */

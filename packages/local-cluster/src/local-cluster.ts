@@ -10,7 +10,13 @@ import {
   type MemberRole,
 } from './cluster-state.ts';
 import { FileLock } from './file-lock.ts';
-import { freePort, isPortFree, LOOPBACK } from './loopback-port.ts';
+import {
+  partitionCountOf,
+  readFolderRecord,
+  writeFolderRecord,
+  type FolderRecord,
+} from './folder-record.ts';
+import { freePort, freePortLike, isPortFree, LOOPBACK, portInUse } from './loopback-port.ts';
 import { startNatsServer } from './nats-server.ts';
 import { ownIdentity } from './process-identity.ts';
 import { startRedisServer } from './redis-server.ts';
@@ -32,7 +38,7 @@ export interface LocalClusterOptions {
   readonly gateways: number;
   /** Of the first gateway; the next ones follow. 0: free ones. */
   readonly port: number;
-  /** Fixed for a data folder; default 64. */
+  /** Fixed for a data folder; default what the folder has, 64 for a new one. */
   readonly partitionCount?: number;
   /** Whether a process that ends unasked is started again; default false. */
   readonly restart?: boolean;
@@ -63,26 +69,32 @@ export class LocalCluster implements AsyncDisposable {
   #shardsMade = 0;
   #closing: Promise<void> | undefined;
 
-  private constructor(options: LocalClusterOptions, lock: FileLock) {
+  private constructor(
+    options: LocalClusterOptions,
+    lock: FileLock,
+    record: FolderRecord | undefined,
+  ) {
     this.#options = options;
     this.#lock = lock;
     this.dataDir = resolve(options.dataDir);
-    const partitionCount = (this.#partitionCount = options.partitionCount ?? PARTITION_COUNT);
+    const partitionCount = (this.#partitionCount =
+      partitionCountOf(this.dataDir, record, options.partitionCount) ?? PARTITION_COUNT);
     const common = (name: string) => ({
       dataDir: join(this.dataDir, name),
       logFile: this.#log(`${name}-server`),
     });
-    // A member's port stays the same over restarts: clients reconnect to where it was.
+    // A member's port stays the same over restarts, also of the cluster when nobody else has it:
+    // clients reconnect to where it was.
     const ports = { nats: 0, redis: 0 };
     this.nats = this.#member('nats', 'nats', async (onSpawn) => {
       const binary = options.binaries?.nats ?? (await findNatsServer());
-      ports.nats ||= await freePort();
+      ports.nats ||= await freePortLike(record?.natsPort);
       const { nats: port } = ports;
       return startNatsServer({ ...common('nats'), port, partitionCount, binary, onSpawn });
     });
     this.redis = this.#member('redis', 'redis', async (onSpawn) => {
       const binary = options.binaries?.redis ?? (await findRedisServer());
-      ports.redis ||= await freePort();
+      ports.redis ||= await freePortLike(record?.redisPort);
       return startRedisServer({ ...common('redis'), port: ports.redis, binary, onSpawn });
     });
   }
@@ -95,13 +107,14 @@ export class LocalCluster implements AsyncDisposable {
   static async start(options: LocalClusterOptions): Promise<LocalCluster> {
     const dataDir = resolve(options.dataDir);
     const lock = lockFolder(dataDir); // C1
+    let cluster: LocalCluster;
     try {
       await endLeftovers(dataDir);
+      cluster = new LocalCluster(options, lock, readFolderRecord(dataDir));
     } catch (error) {
       lock.release();
       throw error;
     }
-    const cluster = new LocalCluster(options, lock);
     options.onCreate?.(cluster);
     const abort = (): void => void cluster.close();
     options.signal?.addEventListener('abort', abort);
@@ -137,6 +150,12 @@ export class LocalCluster implements AsyncDisposable {
     const ports = await gatewayPorts(this.#options.port, this.#options.gateways);
     this.#save();
     await allStarted([this.nats, this.redis]);
+    // The services make the log with this number of partitions, and it can never have another.
+    writeFolderRecord(this.dataDir, {
+      partitionCount: this.#partitionCount,
+      natsPort: this.nats.port,
+      redisPort: this.redis.port,
+    });
     this.#gateways = ports.map((port, index) => this.#service('gateway', index + 1, port));
     this.#shards = Array.from({ length: this.#options.shards }, () => this.#nextShard());
     await allStarted([...this.#gateways, ...this.#shards]);
@@ -272,10 +291,7 @@ async function gatewayPorts(first: number, count: number): Promise<number[]> {
   const ports: number[] = [];
   for (let index = 0; index < count; index++) {
     const port = first === 0 ? await freePort() : first + index;
-    if (!(await isPortFree(port)))
-      throw new SetupError('PORT_IN_USE', `port ${port} is in use by another program`, {
-        hint: 'choose another with --port, or find the program with: ss -ltnp',
-      });
+    if (!(await isPortFree(port))) throw portInUse(port);
     ports.push(port);
   }
   return ports;

@@ -1,5 +1,5 @@
 import { createServer } from 'node:net';
-import { systemCode } from './setup-error.ts';
+import { SetupError, systemCode } from './setup-error.ts';
 
 export const LOOPBACK = '127.0.0.1';
 
@@ -24,6 +24,19 @@ export function isPortFree(port: number): Promise<boolean> {
       server.close(() => resolve(true)),
     );
   });
+}
+
+/** The failure of a start whose port another program has. */
+export function portInUse(port: number): SetupError {
+  return new SetupError('PORT_IN_USE', `port ${port} is in use by another program`, {
+    hint: 'choose another with --port, or find the program with: ss -ltnp',
+  });
+}
+
+/** The preferred port while nobody listens on it, else a free one. */
+export async function freePortLike(preferred: number | undefined): Promise<number> {
+  if (preferred !== undefined && (await isPortFree(preferred))) return preferred;
+  return freePort();
 }
 
 /** A port on which nobody listens; somebody may take it before it is used. */

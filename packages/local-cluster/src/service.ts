@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Child, endedEarly } from './child.ts';
+import { portInUse } from './loopback-port.ts';
 import type { ProcessIdentity } from './process-identity.ts';
 import { serverProcess, type ServerProcess } from './server-process.ts';
 import { SetupError } from './setup-error.ts';
@@ -29,7 +30,7 @@ const CLOSE_DEADLINE_MS = 30_000;
 /**
  * Starts a built gateway or shard of this repository and waits until it says that it is ready. The
  * service ends itself when this process dies, because the channel to it closes then.
- * @throws SetupError START_FAILED
+ * @throws SetupError START_FAILED, or PORT_IN_USE when its port was taken after the last look at it
  */
 export async function startService(options: ServiceOptions): Promise<ServerProcess> {
   const entry = options.entry ?? serviceEntry(options.kind);
@@ -46,7 +47,12 @@ export async function startService(options: ServiceOptions): Promise<ServerProce
     ...(options.logFile === undefined ? {} : { logFile: options.logFile }),
     ...(options.onSpawn === undefined ? {} : { onSpawn: options.onSpawn }),
   });
-  const url = await whenReady(child, options.deadlineMs ?? START_DEADLINE_MS);
+  const url = await whenReady(child, options.deadlineMs ?? START_DEADLINE_MS).catch(
+    (error: unknown) => {
+      const taken = Number(options.env['ENGRAM_HTTP_PORT'] ?? 0);
+      throw taken > 0 && child.tail().includes('EADDRINUSE') ? portInUse(taken) : error;
+    },
+  );
   const port = Number(url.port);
   return serverProcess(child, 'http', port, options.closeDeadlineMs ?? CLOSE_DEADLINE_MS);
 }

@@ -1,6 +1,11 @@
 /** Why a local cluster could not be had; `up` decides by it what to print and how to end. */
 export type SetupFault =
-  'BINARY_MISSING' | 'PORT_IN_USE' | 'DATA_DIR_UNUSABLE' | 'ALREADY_RUNNING' | 'START_FAILED';
+  | 'BINARY_MISSING'
+  | 'PORT_IN_USE'
+  | 'DATA_DIR_UNUSABLE'
+  | 'PARTITIONS_DIFFER'
+  | 'ALREADY_RUNNING'
+  | 'START_FAILED';
 
 /**
  * A failure of the machine or of its settings, not of the cluster: something the person at the

@@ -81,6 +81,25 @@ test('a member that died without restart can be started by hand', async () => {
   expect(shard?.running).toBe(true);
 });
 
+test('a data folder keeps its ports and its number of partitions', async () => {
+  const none = { shards: 0, gateways: 0 };
+  const first = await start({ ...none, partitionCount: 16 });
+  const { dataDir } = first;
+  const ports = [first.nats.port, first.redis.port];
+  await first.close();
+  await expect(start({ ...none, dataDir, partitionCount: 8 })).rejects.toMatchObject({
+    fault: 'PARTITIONS_DIFFER',
+    message: `the data folder ${dataDir} was made with 16 partitions, not with 8`,
+  });
+  const blocker = createServer().listen(ports[1], '127.0.0.1');
+  await once(blocker, 'listening');
+  onTestFinished(() => void blocker.close());
+  const second = await start({ ...none, dataDir });
+  expect(readClusterState(dataDir)?.partitionCount).toBe(16);
+  expect(second.nats.port).toBe(ports[0]);
+  expect(second.redis.port).not.toBe(ports[1]);
+});
+
 test('a failed start ends what had started and frees the folder', async () => {
   const dataDir = scratch();
   const entries = { gateway: SERVICE, shard: FIXTURES.failing };

@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { startService } from '../src/service.ts';
@@ -27,6 +29,17 @@ test('a service that ends early fails with the end of its output', async () => {
   const starting = startService({ kind: 'shard', env: ENV, entry: FIXTURES.failing });
   await expect(starting).rejects.toThrow(
     'shard ended with code 3 before it was ready:\nENGRAM_PARTITIONS must be a number',
+  );
+});
+
+test('a port that is taken after the last look at it is named as one that was taken before', async () => {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  const env = { ...ENV, ENGRAM_HTTP_PORT: String(port) };
+  await expect(startService({ kind: 'shard', env, entry: FIXTURES.service })).rejects.toMatchObject(
+    { fault: 'PORT_IN_USE', message: `port ${port} is in use by another program` },
   );
 });
 

@@ -1,6 +1,7 @@
 import { stopCluster } from '@engram/local-cluster';
 import { Command } from 'commander';
 import { checkedLine, counted, duration } from '../format.ts';
+import { DEFAULT_DATA } from '../local-url.ts';
 import { jsonOption, printJson, printNote, reporting } from '../output.ts';
 
 interface Options {
@@ -12,7 +13,7 @@ interface Options {
 export function downCommand(): Command {
   return new Command('down')
     .description('stop the cluster of this machine')
-    .option('--data <dir>', 'folder of its data', '.engram')
+    .option('--data <dir>', 'folder of its data', DEFAULT_DATA)
     .addOption(jsonOption())
     .addHelpText(
       'after',

@@ -9,7 +9,7 @@ import {
 } from '@engram/model';
 import { Command, Option } from 'commander';
 import colors from 'picocolors';
-import { duration, failureLine, integerIn } from '../format.ts';
+import { counted, duration, failureLine, integerIn } from '../format.ts';
 import { csvRows } from '../import/csv.ts';
 import { Importer, type ImportOutcome, type Rejection } from '../import/importer.ts';
 import { readLines } from '../import/lines.ts';
@@ -36,9 +36,11 @@ const PATIENT_RETRIES = 30;
 const CONCURRENCY_MAX = 64;
 /** Refusals that are shown when all of them go to a file. */
 const SHOWN_REJECTIONS_MAX = 10;
+/** Names of guessed columns that are shown; the last one is shown too. */
+const SHOWN_COLUMNS_MAX = 4;
 
 interface Options {
-  readonly url: string;
+  readonly url?: string;
   readonly json?: boolean;
   readonly format?: 'ndjson' | 'csv';
   readonly create?: boolean;
@@ -106,7 +108,9 @@ export function importCommand(signal: AbortSignal = new AbortController().signal
           await saved?.add(rejection);
         },
       });
-      const rows = rowsOf(source, file, options, target?.dimension);
+      const rows = rowsOf(source, file, options, target?.dimension, (columns) =>
+        progress.note(guessText(columns)),
+      );
       const make = (dimension: number) =>
         client.createSpace(space, { dimension, ...(metric === undefined ? {} : { metric }) });
       const outcome = await importer.run(target === undefined ? makingSpace(rows, make) : rows);
@@ -132,6 +136,7 @@ function rowsOf(
   file: string,
   options: Options,
   dimension: number | undefined,
+  onGuess: (columns: readonly string[]) => void,
 ): AsyncIterable<Row> {
   const format = options.format ?? (file.toLowerCase().endsWith('.csv') ? 'csv' : 'ndjson');
   const lines = readLines(source);
@@ -140,7 +145,17 @@ function rowsOf(
     idColumn: options.idColumn,
     embeddingColumns: options.embeddingColumns?.split(',').map((name) => name.trim()),
     dimension,
+    onGuess,
   });
+}
+
+function guessText(columns: readonly string[]): string {
+  const shown =
+    columns.length <= SHOWN_COLUMNS_MAX
+      ? columns
+      : [...columns.slice(0, SHOWN_COLUMNS_MAX - 1), '…', ...columns.slice(-1)];
+  const named = `${counted(columns.length, 'column')} with numbers (${shown.join(', ')})`;
+  return `The embedding is taken from ${named}; choose others with --embedding-columns`;
 }
 
 interface Told extends ImportOutcome {
@@ -163,6 +178,10 @@ function tell(told: Told, ack: AckLevel | undefined): void {
   ];
   console.log(parts.join('   '));
   if (rejectedFile !== undefined) printNote(`The rejected lines are in ${rejectedFile}`);
+  else if (rejected > 0)
+    printNote(
+      'Rejected lines of standard input are told above but not saved; import a file to have them saved.',
+    );
   if (!told.ackReached && ack !== undefined)
     printNote(`All is logged, but not everything was ${ack} when it was answered.`);
   if (stoppedAfterLine === undefined) return;
@@ -172,7 +191,7 @@ function tell(told: Told, ack: AckLevel | undefined): void {
 }
 
 function rejectionText({ line, code, detail, id }: Rejection): string {
-  const named = id === undefined ? '' : ` ${id}:`;
+  const named = id === undefined || id === '' ? ':' : ` ${id}:`;
   return failureLine(`line ${line} ${code}${named} ${detail}`);
 }
 

@@ -13,7 +13,7 @@ import {
 } from '../output.ts';
 
 interface Options {
-  readonly url: string;
+  readonly url?: string;
   readonly json?: boolean;
   readonly id?: string;
   readonly embedding?: number[];

@@ -19,7 +19,7 @@ import {
 const METADATA_CHARS_MAX = 60;
 
 interface Options {
-  readonly url: string;
+  readonly url?: string;
   readonly json?: boolean;
   readonly embedding?: number[];
   readonly id?: string;

@@ -16,7 +16,7 @@ import {
 } from '../output.ts';
 
 interface CommonOptions {
-  readonly url: string;
+  readonly url?: string;
   readonly json?: boolean;
 }
 

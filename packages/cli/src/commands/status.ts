@@ -9,7 +9,16 @@ import Table from 'cli-table3';
 import { Command, Option } from 'commander';
 import colors from 'picocolors';
 import { failureLine, invocation } from '../format.ts';
-import { EXIT, jsonOption, printJson, printNote, reporting, sentence } from '../output.ts';
+import { DEFAULT_DATA } from '../local-url.ts';
+import {
+  checkUrl,
+  EXIT,
+  jsonOption,
+  printJson,
+  printNote,
+  reporting,
+  sentence,
+} from '../output.ts';
 
 interface Options {
   readonly data: string;
@@ -46,7 +55,7 @@ const TIMEOUT_MS = 5_000;
 export function statusCommand(): Command {
   return new Command('status')
     .description('show the cluster and its members')
-    .option('--data <dir>', 'folder of the data of a cluster on this machine', '.engram')
+    .option('--data <dir>', 'folder of the data of a cluster on this machine', DEFAULT_DATA)
     .addOption(new Option('--url <url>', 'a gateway of any cluster').env('ENGRAM_URL'))
     .addOption(jsonOption())
     .addHelpText(
@@ -70,6 +79,7 @@ Examples:
 
 /** Prints the status and sets the exit code that goes with it. */
 export async function showStatus({ data, url, json }: Options): Promise<void> {
+  if (url !== undefined) checkUrl(url);
   const state = url === undefined ? readClusterState(data) : undefined;
   const own = state?.members.flatMap((each) => (each.role === 'gateway' ? (each.url ?? []) : []));
   const gateways = url === undefined ? (own ?? []) : [url];

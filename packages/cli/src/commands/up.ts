@@ -9,11 +9,22 @@ import {
   type FindOptions,
 } from '@engram/local-cluster';
 import { Command } from 'commander';
-import { runDemo } from '../demo.ts';
-import { checkedLine, counted, duration, explained, integerIn, warningLine } from '../format.ts';
+import { runDemo, type DemoResult } from '../demo.ts';
+import {
+  checkedLine,
+  counted,
+  duration,
+  explained,
+  integerIn,
+  invocation,
+  warningLine,
+} from '../format.ts';
+import { DEFAULT_DATA } from '../local-url.ts';
 import { EXIT, jsonOption, printJson, printNote, reporting, sentence } from '../output.ts';
 import { Checklist } from '../up/checklist.ts';
 import { startDetached, tellStarter } from '../up/detached.ts';
+import { whenServed } from '../up/served.ts';
+import { upSettings, type UpSettings } from '../up/settings.ts';
 import { summaryOf, summaryText, type UpSummary } from '../up/summary.ts';
 import { showStatus } from './status.ts';
 
@@ -27,6 +38,9 @@ interface Options {
   readonly json?: boolean;
 }
 
+/** After this the cluster is left to read on, and the person is told. */
+const SERVED_DEADLINE_MS = 300_000;
+
 /**
  * `engram up`: runs a cluster on this machine until the signal aborts, or, detached, in the
  * background.
@@ -37,7 +51,7 @@ export function upCommand(signal: AbortSignal = new AbortController().signal): C
     .option('--shards <n>', 'shards', integerIn(1, 64), 2)
     .option('--gateways <n>', 'gateways', integerIn(1, 16), 1)
     .option('--port <n>', 'of the first gateway; 0 is any free one', integerIn(0, 65_535), 7700)
-    .option('--data <dir>', 'folder for its data and logs', '.engram')
+    .option('--data <dir>', 'folder for its data and logs', DEFAULT_DATA)
     .option('--no-demo', 'do not load the demo words')
     .option('--detach', 'run it in the background')
     .addOption(jsonOption())
@@ -47,9 +61,10 @@ export function upCommand(signal: AbortSignal = new AbortController().signal): C
 
 async function up(options: Options, signal: AbortSignal): Promise<void> {
   try {
+    const settings = upSettings(process.env);
     if (alreadyRuns(options.data)) await showRunning(options);
     else if (options.detach === true) await upInBackground(options, signal);
-    else await upHere(options, signal);
+    else await upHere(options, settings, signal);
   } catch (error) {
     if (signal.aborted) {
       printNote('Stopped.');
@@ -61,20 +76,23 @@ async function up(options: Options, signal: AbortSignal): Promise<void> {
   }
 }
 
-async function upHere(options: Options, signal: AbortSignal): Promise<void> {
+async function upHere(options: Options, settings: UpSettings, signal: AbortSignal): Promise<void> {
   const json = options.json === true;
   const print = (line: string): void => {
     if (!json) console.log(line);
     tellStarter({ kind: 'line', text: line });
   };
   const begun = performance.now();
-  const cluster = await startCluster(options, print, signal);
+  const cluster = await startCluster(options, settings, print, signal);
   try {
     const summary = summaryOf(cluster);
-    print(checkedLine('ready', clusterText(options), performance.now() - begun));
-    if (json) printJson(summary);
+    const isServed = await serve(summary.url, print, signal);
+    if (signal.aborted) return;
+    if (isServed) print(checkedLine('ready', clusterText(options), performance.now() - begun));
     tellStarter({ kind: 'ready', summary });
-    if (options.demo) await runDemo(summary.url, { json, signal });
+    const demo =
+      options.demo && isServed ? await runDemo(summary.url, { json, signal }) : undefined;
+    if (json) printSummary(summary, demo);
     if (!json && !signal.aborted && process.send === undefined)
       console.log(summaryText(summary, { isDetached: false, hasDemo: options.demo }));
     if (!signal.aborted) await once(signal, 'abort');
@@ -87,8 +105,34 @@ async function upHere(options: Options, signal: AbortSignal): Promise<void> {
   }
 }
 
+/** Told as a warning when it takes longer: what is read already is served meanwhile. */
+async function serve(
+  url: string,
+  print: (line: string) => void,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const begun = performance.now();
+  const served = await whenServed(url, { signal, deadlineMs: SERVED_DEADLINE_MS });
+  const took = performance.now() - begun;
+  if (served === 'served') print(checkedLine('log', 'read back', took));
+  else if (served === 'late')
+    print(
+      warningLine(
+        `the shards have not read the log back in ${duration(took)}; ` +
+          `${invocation()} status shows how far they are`,
+      ),
+    );
+  return served === 'served';
+}
+
+/** One document, whatever was asked for. */
+function printSummary(summary: UpSummary, demo: DemoResult | undefined): void {
+  printJson(demo === undefined ? summary : { ...summary, demo });
+}
+
 async function startCluster(
   options: Options,
+  settings: UpSettings,
   print: (line: string) => void,
   signal: AbortSignal,
 ): Promise<LocalCluster> {
@@ -108,7 +152,8 @@ async function startCluster(
     port,
     restart: true,
     binaries,
-    env: serviceEnvironment(),
+    ...(settings.partitionCount === undefined ? {} : { partitionCount: settings.partitionCount }),
+    env: settings.services,
     onEvent: (event) => checklist.onEvent(event),
     // When this process ends at once, at a second Ctrl-C or a crash, nothing stays behind.
     onCreate: (created) => process.once('exit', () => created.kill()),
@@ -131,19 +176,9 @@ async function upInBackground(options: Options, signal: AbortSignal): Promise<vo
     },
     signal,
   });
-  if (json) printJson(summary);
-  if (options.demo) await runDemo(summary.url, { json, signal });
+  const demo = options.demo ? await runDemo(summary.url, { json, signal }) : undefined;
+  if (json) printSummary(summary, demo);
   if (!json) console.log(summaryText(summary, { isDetached: true, hasDemo: options.demo }));
-}
-
-/** Settings of gateways and shards go through; `ENGRAM_URL` is for commands. */
-function serviceEnvironment(): Record<string, string> {
-  const entries = Object.entries(process.env).flatMap(([name, value]) =>
-    name.startsWith('ENGRAM_') && name !== 'ENGRAM_URL' && value !== undefined
-      ? [[name, value] as const]
-      : [],
-  );
-  return Object.fromEntries(entries);
 }
 
 function clusterText({ shards, gateways }: Options): string {
@@ -165,7 +200,8 @@ async function showRunning({ data, json = false }: Options): Promise<void> {
 const HELP = `
 Starts nats-server and redis-server (fetched into ~/.cache/engram when this machine has none that is
 new enough), shards and gateways, all on 127.0.0.1, and starts again what dies. Ctrl-C stops it; the
-data stays. The ENGRAM_… settings of gateways and shards are taken from the environment.
+data stays. The ENGRAM_… settings of gateways and shards are taken from the environment; the number of
+partitions, ENGRAM_PARTITIONS, is fixed when the data folder is made.
 
 Exit code: 0 stopped as asked or running already, 1 failure, 2 wrong usage.
 

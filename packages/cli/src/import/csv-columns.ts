@@ -8,6 +8,8 @@ export interface CsvColumnOptions {
   readonly embeddingColumns?: readonly string[] | undefined;
   /** Of the space, when it is known: a guess at the columns that does not fit is no guess. */
   readonly dimension?: number | undefined;
+  /** Told the headers of the columns that are taken as the embedding without having been named. */
+  readonly onGuess?: (columns: readonly string[]) => void;
 }
 
 /** Columns that have a meaning of their own, by their names. */
@@ -24,12 +26,14 @@ export class CsvColumns {
   readonly #id: number;
   readonly #reserved: Readonly<Partial<Record<Reserved, number>>>;
   readonly #dimension: number | undefined;
+  readonly #onGuess: CsvColumnOptions['onGuess'];
   #embedding: readonly number[] | undefined;
 
   /** @throws ClusterError INVALID_PARAMETER that names the missing column */
   constructor(names: readonly string[], options: CsvColumnOptions) {
     const { idColumn, embeddingColumns, dimension } = options;
     this.#dimension = dimension;
+    this.#onGuess = options.onGuess;
     this.#names = names.map((name) => name.trim());
     this.#id = this.#find(idColumn);
     this.#reserved = Object.fromEntries(
@@ -81,7 +85,10 @@ export class CsvColumns {
   #numericColumns(cells: readonly string[]): number[] {
     const places = this.#others().filter((place) => numberOf(cells[place] ?? '') !== undefined);
     const wanted = this.#dimension ?? places.length;
-    if (places.length > 0 && places.length === wanted) return places;
+    if (places.length > 0 && places.length === wanted) {
+      this.#onGuess?.(places.map((place) => this.#names[place] as string));
+      return places;
+    }
     const found = `${places.length} columns of the file hold numbers`;
     const space = this.#dimension === undefined ? '' : `, the space has the dimension ${wanted}`;
     throw new ClusterError('INVALID_PARAMETER', found + space, {
@@ -95,7 +102,7 @@ export class CsvColumns {
     for (const place of this.#others()) {
       const value = cells[place] ?? '';
       if (this.#embedding?.includes(place) !== true && value !== '')
-        metadata[this.#names[place] as string] = value;
+        metadata[this.#names[place] as string] = scalarOf(value);
     }
     const own = this.#cell(cells, 'metadata');
     if (own === '') return metadata;
@@ -136,6 +143,16 @@ export class CsvColumns {
 function numberOf(text: string): number | undefined {
   const value = text.trim() === '' ? Number.NaN : Number(text);
   return Number.isFinite(value) ? value : undefined;
+}
+
+/**
+ * A number or a boolean when its text is the only way to write it, so that filters can compare it;
+ * `007` and `1.0` stay text, because turned into numbers they could not be had back.
+ */
+function scalarOf(text: string): string | number | boolean {
+  if (text === 'true' || text === 'false') return text === 'true';
+  const value = Number(text);
+  return Number.isFinite(value) && String(value) === text ? value : text;
 }
 
 /** A list in one cell: JSON, or numbers with spaces between them. */

@@ -20,8 +20,15 @@ export class Source implements AsyncIterable<Uint8Array> {
   /** A file, or standard input for `-`. An abort ends the reading with an error. */
   static async open(path: string, signal: AbortSignal): Promise<Source> {
     if (path === '-') return new Source(process.stdin, undefined, signal);
-    const file = await open(path);
-    const { size } = await file.stat();
+    const file = await open(path).catch((cause: unknown) => {
+      throw unreadable(path, cause);
+    });
+    const stat = await file.stat();
+    if (stat.isDirectory()) {
+      await file.close();
+      throw unreadable(path, 'it is a folder');
+    }
+    const { size } = stat;
     return new Source(file.createReadStream({ highWaterMark: 1 << 18 }), size, signal);
   }
 
@@ -40,4 +47,16 @@ export class Source implements AsyncIterable<Uint8Array> {
     this.#signal.removeEventListener('abort', this.#stop);
     this.#stream.destroy();
   }
+}
+
+/** Reasons for which the system only has a code and a phrase of its own. */
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'no such file',
+  ENOTDIR: 'no such file',
+  EACCES: 'permission denied',
+};
+
+function unreadable(path: string, cause: unknown): Error {
+  const { code = '', message = String(cause) } = cause as Partial<NodeJS.ErrnoException>;
+  return new Error(`${path} cannot be read: ${REASONS[code] ?? message}`, { cause });
 }

@@ -2,6 +2,7 @@ import { relative, resolve } from 'node:path';
 import type { LocalCluster } from '@engram/local-cluster';
 import colors from 'picocolors';
 import { invocation } from '../format.ts';
+import { DEFAULT_DATA } from '../local-url.ts';
 
 /** What `up` tells about a cluster that is ready; with `--json` it is the output. */
 export interface UpSummary {
@@ -41,8 +42,9 @@ export function summaryText(
   const { url, docs, metrics, cluster, dataDir } = summary;
   const program = invocation();
   const data = relative(process.cwd(), dataDir);
-  const inDefault = dataDir === resolve('.engram') ? '' : ` --data ${data}`;
-  const at = url.endsWith(':7700') ? '' : ` --url ${url}`;
+  const inDefault = dataDir === resolve(DEFAULT_DATA) ? '' : ` --data ${data}`;
+  // Commands find the cluster of the folder that they are called in.
+  const at = inDefault === '' || url.endsWith(':7700') ? '' : ` --url ${url}`;
   const tries = [
     ...(options.hasDemo ? [`${program} recall words --id coffee${at}`] : []),
     `${program} status${inDefault}`,

@@ -1,0 +1,44 @@
+import { UsageError } from '../output.ts';
+
+/** What the environment decides about the cluster that `up` starts. */
+export interface UpSettings {
+  /** Undefined: what the data folder has, or the default. */
+  readonly partitionCount: number | undefined;
+  /** Goes through to gateways and shards. */
+  readonly services: Readonly<Record<string, string>>;
+}
+
+const PARTITIONS_MAX = 4_096;
+
+/** Settings that `up` decides for each member; taken silently they would have no effect. */
+const OWN: Readonly<Record<string, string>> = {
+  ENGRAM_MEMBER_ID: 'up names its members itself, choose how many with --shards and --gateways',
+  ENGRAM_NATS_URL: 'up starts a NATS of its own, choose its folder with --data',
+  ENGRAM_REDIS_URL: 'up starts a Redis of its own, choose its folder with --data',
+  ENGRAM_HTTP_HOST: 'up listens on 127.0.0.1 only',
+  ENGRAM_HTTP_PORT: 'choose the port of the first gateway with --port',
+};
+
+/** @throws UsageError that names the setting that cannot be used */
+export function upSettings(environment: NodeJS.ProcessEnv): UpSettings {
+  const services: Record<string, string> = {};
+  for (const [name, value] of Object.entries(environment)) {
+    // ENGRAM_URL is for commands.
+    if (!name.startsWith('ENGRAM_') || name === 'ENGRAM_URL' || value === undefined) continue;
+    const instead = OWN[name];
+    if (instead !== undefined)
+      throw new UsageError(`${name} cannot be set for up: ${instead}, and unset it`);
+    if (name !== 'ENGRAM_PARTITIONS') services[name] = value;
+  }
+  return { partitionCount: partitionsOf(environment['ENGRAM_PARTITIONS']), services };
+}
+
+function partitionsOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const count = Number(text);
+  if (text.trim() !== '' && Number.isSafeInteger(count) && count >= 1 && count <= PARTITIONS_MAX)
+    return count;
+  throw new UsageError(
+    `ENGRAM_PARTITIONS must be a whole number from 1 to ${PARTITIONS_MAX}, not ${JSON.stringify(text)}`,
+  );
+}

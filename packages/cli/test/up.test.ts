@@ -1,0 +1,78 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { ownIdentity } from '../../local-cluster/src/process-identity.ts';
+import { localUrl } from '../src/local-url.ts';
+import { whenServed } from '../src/up/served.ts';
+import { upSettings } from '../src/up/settings.ts';
+
+/** A gateway whose readiness is what the function says. */
+async function gateway(status: () => number): Promise<string> {
+  const server = createServer((request, response) => {
+    response.writeHead(request.url === '/readyz' ? status() : 404).end('{}');
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void server.close());
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+const never = new AbortController().signal;
+
+test('a cluster is waited for until all of it is served, until the deadline or until a stop', async () => {
+  let asked = 0;
+  const url = await gateway(() => (++asked < 3 ? 503 : 200));
+  expect(await whenServed(url, { signal: never, deadlineMs: 10_000 })).toBe('served');
+  expect(asked).toBe(3);
+
+  const stop = new AbortController();
+  const starting = await gateway(() => {
+    stop.abort();
+    return 503;
+  });
+  expect(await whenServed(starting, { signal: never, deadlineMs: 0 })).toBe('late');
+  expect(await whenServed(starting, { signal: stop.signal, deadlineMs: 10_000 })).toBe('stopped');
+});
+
+test('up takes the number of partitions and settings of services from the environment', () => {
+  const environment = { PATH: '/bin', ENGRAM_URL: 'x', ENGRAM_EF: '9', ENGRAM_PARTITIONS: '16' };
+  expect(upSettings(environment)).toEqual({ partitionCount: 16, services: { ENGRAM_EF: '9' } });
+  expect(upSettings({})).toEqual({ partitionCount: undefined, services: {} });
+  for (const text of ['', '0', '4097', '1.5', 'many'])
+    expect(() => upSettings({ ENGRAM_PARTITIONS: text })).toThrow(
+      `ENGRAM_PARTITIONS must be a whole number from 1 to 4096, not "${text}"`,
+    );
+});
+
+test('up refuses settings that it decides itself and says what to use instead', () => {
+  for (const [name, instead] of Object.entries({
+    ENGRAM_HTTP_PORT: '--port',
+    ENGRAM_HTTP_HOST: '127.0.0.1 only',
+    ENGRAM_MEMBER_ID: '--shards',
+    ENGRAM_NATS_URL: '--data',
+    ENGRAM_REDIS_URL: '--data',
+  }))
+    expect(() => upSettings({ [name]: 'x' })).toThrow(new RegExp(`^${name} .*${instead}`));
+});
+
+test('the default gateway is the first one of a cluster that runs on the folder', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'engram-url-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  expect(localUrl(folder)).toBeUndefined();
+  const write = (supervisor: object) => {
+    const gateways = [10, 2].map((number) => ({
+      ...supervisor,
+      id: `gateway-${number}`,
+      role: 'gateway',
+      url: `http://127.0.0.1:${number}`,
+    }));
+    const state = { supervisor, since: '', partitionCount: 64, members: gateways };
+    writeFileSync(join(folder, 'cluster.json'), JSON.stringify(state));
+  };
+  write({ ...ownIdentity(), startedAt: 'another time' });
+  expect(localUrl(folder)).toBeUndefined();
+  write(ownIdentity());
+  expect(localUrl(folder)).toBe('http://127.0.0.1:2');
+});
