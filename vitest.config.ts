@@ -1,7 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
 // Unit tests read the sources of their own package and the built form of the others, because a
-// worker thread can only be started from built files; `pnpm build` therefore comes first.
+// worker thread can only be started from built files; `pnpm build` therefore comes first. Colours are
+// off, because picocolors turns them on where CI is set.
 export default defineConfig({
   test: {
     projects: [
@@ -14,6 +15,7 @@ export default defineConfig({
             'test/tidy/**/*.test.ts',
           ],
           testTimeout: 60_000,
+          env: { NO_COLOR: '1' },
         },
       },
       {
@@ -31,6 +33,7 @@ export default defineConfig({
           name: 'cluster',
           include: ['test/cluster/**/*.test.ts', 'test/e2e/**/*.test.ts'],
           testTimeout: 300_000,
+          env: { NO_COLOR: '1' },
           hookTimeout: 180_000,
           fileParallelism: false,
           sequence: { groupOrder: 2 },
