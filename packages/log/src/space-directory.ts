@@ -16,6 +16,7 @@ import { spaceSubject, streamName, stripeOf } from './subjects.ts';
 
 const BUCKET = 'engram-spaces';
 const WRONG_LAST_SEQUENCE = 10_071;
+const CREATE_ATTEMPTS = 5;
 
 export type SpaceChange =
   | { readonly kind: 'put'; readonly config: SpaceConfig }
@@ -76,6 +77,7 @@ export class SpaceDirectory implements AsyncDisposable {
   async find(space: SpaceId): Promise<SpaceConfig | undefined> {
     const known = this.peek(space);
     if (known !== undefined) return known;
+    this.#requireConnection();
     try {
       const entry = await this.#kv.get(space);
       if (entry !== null) this.#accept(entry);
@@ -96,33 +98,34 @@ export class SpaceDirectory implements AsyncDisposable {
     partition: PartitionId,
     options: SpaceOptions,
   ): Promise<{ readonly config: SpaceConfig; readonly isNew: boolean }> {
-    const existing = await this.find(space);
-    if (existing !== undefined) return { config: existing, isNew: false };
-    const config: SpaceConfig = {
-      space,
-      ...options,
-      afterSequence: await streamHead(
-        this.#connection,
-        stripeOf(partition, this.#options.stripeCount),
-      ),
-      createdAt: new Date(this.#options.clock.wallNow()).toISOString(),
-    };
-    try {
-      const revision = await this.#kv.create(space, JSON.stringify(config));
-      this.#put(config, revision);
-      return { config, isNew: true };
-    } catch (error) {
-      if (!isConflict(error)) throw toLogError(error);
-      const winner = await this.find(space);
-      if (winner === undefined)
-        throw new ClusterError('LOG_UNAVAILABLE', 'the space was created and deleted meanwhile');
-      return { config: winner, isNew: false };
+    // A space that is made and deleted at the same time by others may have to be tried again.
+    for (let attempt = 0; attempt < CREATE_ATTEMPTS; attempt++) {
+      const existing = await this.find(space);
+      if (existing !== undefined) return { config: existing, isNew: false };
+      const config: SpaceConfig = {
+        space,
+        ...options,
+        afterSequence: await streamHead(
+          this.#connection,
+          stripeOf(partition, this.#options.stripeCount),
+        ),
+        createdAt: new Date(this.#options.clock.wallNow()).toISOString(),
+      };
+      try {
+        const revision = await this.#kv.create(space, JSON.stringify(config));
+        this.#put(config, revision);
+        return { config, isNew: true };
+      } catch (error) {
+        if (!isConflict(error)) throw toLogError(error);
+      }
     }
+    throw new ClusterError('LOG_UNAVAILABLE', 'others make and delete the space all the time');
   }
 
   /** Removes the space and its entries from the log; false when there was none. */
   async delete(space: SpaceId, partition: PartitionId): Promise<boolean> {
     if ((await this.find(space)) === undefined) return false;
+    this.#requireConnection();
     const stripe = stripeOf(partition, this.#options.stripeCount);
     // Read first: what comes after belongs to a space that is made again under the same name.
     const head = await streamHead(this.#connection, stripe);
@@ -147,6 +150,12 @@ export class SpaceDirectory implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /** The library would wait for its own timeout before it tells. */
+  #requireConnection(): void {
+    if (this.#connection.isConnected) return;
+    throw new ClusterError('LOG_UNAVAILABLE', 'the spaces cannot be reached: NATS is away');
   }
 
   async #startWatch(): Promise<void> {

@@ -89,7 +89,12 @@ export class Recall {
           ...(minPosition === undefined ? {} : { minPosition: formatPosition(minPosition) }),
           waitMs: query.waitMs,
         };
-        return router.ask<RecallReply>(config, 'recall', body, timeoutMs + query.waitMs);
+        return router.ask<RecallReply>(
+          config,
+          'recall',
+          body,
+          timeoutMs + (minPosition === undefined ? 0 : query.waitMs),
+        );
       }),
     );
     const results: RecallResult[] = [];
@@ -144,7 +149,12 @@ export class Recall {
       waitMs,
     };
     const { router, timeoutMs } = this.#options;
-    const { reply } = await router.ask<GetReply>(config, 'get', body, timeoutMs + waitMs);
+    const { reply } = await router.ask<GetReply>(
+      config,
+      'get',
+      body,
+      timeoutMs + (minPosition === undefined ? 0 : waitMs),
+    );
     if (reply.found !== undefined) return { ...reply.found, watermark: reply.watermark };
     // A shard that still reads the log cannot know that there is none.
     if (!reply.isReady)
