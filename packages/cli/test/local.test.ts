@@ -16,7 +16,11 @@ const FIXTURES = fileURLToPath(new URL('../../local-cluster/test/fixtures/', imp
 
 function scratch(): string {
   const folder = mkdtempSync(join(tmpdir(), 'engram-cli-'));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  onTestFinished(async () => {
+    // A test that fails half-way must leave no cluster behind.
+    await engram('down', '--data', folder);
+    rmSync(folder, { recursive: true, force: true });
+  });
   return folder;
 }
 
