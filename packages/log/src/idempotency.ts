@@ -20,11 +20,15 @@ export interface StoredAnswer {
   readonly body: string;
 }
 
-export type Claim =
-  | { readonly kind: 'first'; readonly key: string; readonly revision: number }
-  /** The first one has not answered, so it runs again under the same message ids. */
-  | { readonly kind: 'unfinished'; readonly key: string; readonly revision: number }
-  | { readonly kind: 'answered'; readonly answer: StoredAnswer };
+/** A request that is to run: for the first time, or again because it has not been answered. */
+export interface OpenClaim {
+  readonly kind: 'open';
+  /** The same for the same request: what it stores under ids made of it is stored once. */
+  readonly key: string;
+  readonly fingerprint: string;
+}
+
+export type Claim = OpenClaim | { readonly kind: 'answered'; readonly answer: StoredAnswer };
 
 /** Remembers for a day what was answered under a client's Idempotency-Key. */
 export class IdempotencyStore {
@@ -39,17 +43,27 @@ export class IdempotencyStore {
     return new IdempotencyStore(await connection.nc.jetstream().views.kv(BUCKET, options));
   }
 
-  /** @throws ClusterError IDEMPOTENCY_KEY_REUSED, LOG_UNAVAILABLE */
-  async claim(config: SpaceConfig, clientKey: string, body: Uint8Array): Promise<Claim> {
+  /**
+   * @param request what makes two requests the same, hashed in this order
+   * @throws ClusterError IDEMPOTENCY_KEY_REUSED, LOG_UNAVAILABLE, LOG_FULL
+   */
+  async claim(
+    config: SpaceConfig,
+    clientKey: string,
+    request: readonly (string | Uint8Array)[],
+  ): Promise<Claim> {
     // A space that was deleted and made again has forgotten what it was sent before.
     const { space, afterSequence, createdAt } = config;
     const key = createHash('sha256')
       .update([space, afterSequence, createdAt, clientKey].join('\0'))
       .digest('hex');
-    const fingerprint = createHash('sha256').update(body).digest('hex');
+    const hash = createHash('sha256');
+    for (const part of request) hash.update(part);
+    const fingerprint = hash.digest('hex');
+    const open: OpenClaim = { kind: 'open', key, fingerprint };
     try {
-      const revision = await this.#kv.create(key, JSON.stringify({ fingerprint }));
-      return { kind: 'first', key, revision };
+      await this.#kv.create(key, JSON.stringify({ fingerprint }));
+      return open;
     } catch (error) {
       const entry = await this.#kv.get(key).catch((cause: unknown) => {
         throw toLogError(cause);
@@ -67,20 +81,15 @@ export class IdempotencyStore {
         const body = gunzipSync(Buffer.from(packed, 'base64')).toString();
         return { kind: 'answered', answer: { status, body } };
       }
-      return { kind: 'unfinished', key, revision: entry.revision };
+      return open;
     }
   }
 
-  async finish(
-    claim: Exclude<Claim, { kind: 'answered' }>,
-    body: Uint8Array,
-    answer: StoredAnswer,
-  ): Promise<void> {
-    const fingerprint = createHash('sha256').update(body).digest('hex');
+  async finish({ key, fingerprint }: OpenClaim, answer: StoredAnswer): Promise<void> {
     // A list of refused items packs to a tenth.
     const packed = gzipSync(answer.body).toString('base64');
     const record: Remembered = { fingerprint, answer: { status: answer.status, packed } };
-    await this.#kv.put(claim.key, JSON.stringify(record));
+    await this.#kv.put(key, JSON.stringify(record));
   }
 }
 

@@ -5,7 +5,7 @@ export { writeDeadLetter } from './dead-letters.ts';
 export { LogFeed } from './feed.ts';
 export type { FeedOptions, LogMessage, Room } from './feed.ts';
 export { IdempotencyStore } from './idempotency.ts';
-export type { Claim, StoredAnswer } from './idempotency.ts';
+export type { StoredAnswer } from './idempotency.ts';
 export { LogPublisher } from './publisher.ts';
 export type { LogEntry, PublisherOptions, Stored } from './publisher.ts';
 export { request, RpcServer } from './rpc.ts';

@@ -46,7 +46,7 @@ export interface IngestRequest {
   readonly lane: Lane | undefined;
   /** All or nothing: one bad observation refuses the batch. */
   readonly isAtomic: boolean;
-  /** The same key stores the same request once. */
+  /** The same key stores the same request once; unlike that of any other space, also a former one. */
   readonly key: string | undefined;
   readonly ack: Acknowledgement;
 }
@@ -138,9 +138,8 @@ export class Ingest {
         lane,
         bytes,
         contentType: CONTENT_TYPES.frame,
-        // Ids are shared by a whole stream: the space keeps tenants out of each other's way, and its
-        // birth keeps it apart from a deleted one of the same name.
-        messageId: `${space}:${config.afterSequence}:${key}:${index}`,
+        // Ids are shared by a whole stream; the key is random, or a hash that no other space has.
+        messageId: `${key}:${index}`,
       })),
     );
     const entries = stored.map(({ sequence }, index) => ({ lane: frames[index]!.lane, sequence }));

@@ -10,7 +10,6 @@ import {
 import {
   ClusterError,
   formatPosition,
-  parsePosition,
   partitionOf,
   perLane,
   type MemberId,
@@ -33,8 +32,8 @@ export interface RecallQuery {
   readonly ef?: number;
   readonly filter?: unknown;
   readonly include: readonly Include[];
-  /** One token, or one for each partition that was written to. */
-  readonly minPositions: readonly string[];
+  /** Of the writes that must be seen; the latest of each partition counts. */
+  readonly minPositions: readonly Position[];
   readonly waitMs: number;
   /** Whether an answer that lacks some space is an answer. */
   readonly allowPartial: boolean;
@@ -75,10 +74,10 @@ export class Recall {
   async recall(configs: readonly SpaceConfig[], query: RecallQuery): Promise<RecallAnswer> {
     const { router, timeoutMs, clock } = this.#options;
     const startedAt = clock.now();
-    const tokens = this.#tokensByPartition(configs, query.minPositions);
+    const positions = this.#byPartition(configs, query.minPositions);
     const outcomes = await Promise.allSettled(
       configs.map((config) => {
-        const minPosition = tokens.get(partitionOf(config.space, router.partitionCount));
+        const minPosition = positions.get(partitionOf(config.space, router.partitionCount));
         const body: RecallRequest = {
           config,
           embedding: embeddingBytes(query.embedding),
@@ -178,18 +177,17 @@ export class Recall {
     );
   }
 
-  /** @throws ClusterError INVALID_POSITION for a token that belongs to none of the spaces */
-  #tokensByPartition(
+  /** @throws ClusterError INVALID_POSITION for one that belongs to none of the spaces */
+  #byPartition(
     configs: readonly SpaceConfig[],
-    tokens: readonly string[],
+    positions: readonly Position[],
   ): ReadonlyMap<number, Position> {
     const { router } = this.#options;
     const partitions = new Set(
       configs.map(({ space }) => partitionOf(space, router.partitionCount)),
     );
     const byPartition = new Map<number, Position>();
-    for (const token of tokens) {
-      const position = parsePosition(token, '/minPosition');
+    for (const position of positions) {
       const { partition } = position;
       if (!partitions.has(partition))
         throw new ClusterError('INVALID_POSITION', 'the position belongs to another space', {

@@ -47,10 +47,11 @@ export function observationRoutes(app: GatewayApp, gateway: Gateway): void {
         throw new ClusterError('EMPTY_BATCH', 'the request has no body');
       const { lane, atomic, ack, timeoutMs } = request.query;
       const key = keyOf(request.headers['idempotency-key']);
-      // What is not part of the body but of the request's meaning is part of its fingerprint.
-      const fingerprint = Buffer.concat([Buffer.from(`${kind} ${lane ?? ''} ${atomic}\n`), body]);
+      // What is not part of the body but of the request's meaning tells requests apart too.
       const claim =
-        key === undefined ? undefined : await idempotency.claim(config, key, fingerprint);
+        key === undefined
+          ? undefined
+          : await idempotency.claim(config, key, [`${kind} ${lane ?? ''} ${atomic}\n`, body]);
       if (claim?.kind === 'answered') {
         const again = JSON.parse(claim.answer.body) as Static<typeof Ingested>;
         return reply
@@ -64,7 +65,7 @@ export function observationRoutes(app: GatewayApp, gateway: Gateway): void {
         bytes: body,
         lane,
         isAtomic: atomic,
-        key: claim === undefined ? undefined : claim.key,
+        key: claim?.key,
         ack: { level: ack, timeoutMs },
       });
       return answer(reply, config, result, async (status, text) => {
@@ -72,7 +73,7 @@ export function observationRoutes(app: GatewayApp, gateway: Gateway): void {
         // The write is stored: that its answer is not remembered makes no failure of it. Repeated, it
         // goes to the log again under the same ids.
         await idempotency
-          .finish(claim, fingerprint, { status, body: text })
+          .finish(claim, { status, body: text })
           .catch((error: unknown) => request.log.warn({ err: error }, 'answer not remembered'));
       });
     },

@@ -2,9 +2,9 @@ import { embeddingFault, writeEmbedding } from '@engram/codec';
 import {
   ClusterError,
   compileFilter,
-  formatPosition,
   LIMITS,
   parsePosition,
+  type Position,
   type SpaceConfig,
 } from '@engram/model';
 import type { Static } from 'typebox';
@@ -123,10 +123,10 @@ function toQuery(body: Static<typeof RecallBody>, config: SpaceConfig): RecallQu
 }
 
 /** @throws ClusterError INVALID_POSITION */
-function toPositions(given: unknown): string[] {
+function toPositions(given: unknown): Position[] {
   if (given === undefined) return [];
-  const positions: unknown[] = Array.isArray(given) ? given : [given];
-  if (positions.length > MIN_POSITIONS_MAX)
+  const tokens: unknown[] = Array.isArray(given) ? given : [given];
+  if (tokens.length > MIN_POSITIONS_MAX)
     throw new ClusterError(
       'INVALID_POSITION',
       `at most ${MIN_POSITIONS_MAX} positions are allowed`,
@@ -134,5 +134,5 @@ function toPositions(given: unknown): string[] {
         pointer: '/minPosition',
       },
     );
-  return positions.map((each) => formatPosition(parsePosition(each, '/minPosition')));
+  return tokens.map((token) => parsePosition(token, '/minPosition'));
 }
