@@ -145,6 +145,8 @@ describe('spaces', () => {
     [{ dimension: 3.5 }, '/dimension'],
     [{ dimension: 3, metric: 'manhattan' }, '/metric'],
     [{ dimension: 3, engine: 'faiss' }, '/engine'],
+    [{ dimension: 3, quantization: 'i4' }, '/quantization'],
+    [{ dimension: 3, engine: 'hnswlib', quantization: 'i8' }, '/quantization'],
     [{ dimension: 3, m: 1 }, '/m'],
     [{ dimension: 3, efConstruction: 1e9 }, '/efConstruction'],
     [{ dimension: 3, shards: 2 }, '/shards'],

@@ -97,7 +97,8 @@ export async function fakeCluster(options: FakeOptions = {}): Promise<FakeCluste
 
   function summary(space: string) {
     const dimension = spaces.get(space)?.dimension;
-    return { space, dimension, metric: 'cosine', engine: 'hnswlib', m: 16, efConstruction: 128 };
+    const graph = { engine: 'usearch', quantization: 'i8', m: 16, efConstruction: 64 };
+    return { space, dimension, metric: 'cosine', ...graph };
   }
 
   const server = createServer((request, response) => {

@@ -1,9 +1,20 @@
-import type { AckLevel, Engine, ErrorCode, ItemError, Lane, Metadata, Metric } from '@engram/model';
+import type {
+  AckLevel,
+  Engine,
+  ErrorCode,
+  ItemError,
+  Lane,
+  Metadata,
+  Metric,
+  Quantization,
+} from '@engram/model';
 
 /** What a caller chooses for a space; the cluster fills in what is left out. */
 export interface CreateSpaceOptions {
   readonly dimension: number;
   readonly metric?: Metric;
+  readonly engine?: Engine;
+  readonly quantization?: Quantization;
   readonly m?: number;
   readonly efConstruction?: number;
 }
@@ -14,6 +25,7 @@ export interface SpaceSummary {
   readonly dimension: number;
   readonly metric: Metric;
   readonly engine: Engine;
+  readonly quantization: Quantization;
   readonly m: number;
   readonly efConstruction: number;
   readonly createdAt: string;
@@ -101,6 +113,8 @@ export interface RecallQuery {
   readonly filter?: Readonly<Record<string, unknown>>;
   /** Do not answer from an older state than this write's. */
   readonly minPosition?: string;
+  /** See nothing newer than this position, such as the watermark of a recall before. */
+  readonly asOf?: string;
   readonly waitMs?: number;
   readonly include?: readonly RecallField[];
 }

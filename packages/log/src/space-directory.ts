@@ -203,11 +203,12 @@ export class SpaceDirectory implements AsyncDisposable {
 }
 
 function parseConfig(space: SpaceId, value: unknown): SpaceConfig {
-  const { dimension, metric, engine, m, efConstruction, afterSequence, createdAt } =
+  // Records of version 0.1 have no quantization, and get their engine's default.
+  const { dimension, metric, engine, quantization, m, efConstruction, afterSequence, createdAt } =
     value as Readonly<Record<string, unknown>>;
   return {
     space,
-    ...parseSpaceOptions({ dimension, metric, engine, m, efConstruction }),
+    ...parseSpaceOptions({ dimension, metric, engine, quantization, m, efConstruction }),
     afterSequence: Number(afterSequence ?? 0),
     createdAt: String(createdAt),
   };

@@ -17,5 +17,12 @@ export type { AckLevel, Metadata, Observation } from './observation.ts';
 export { DEFAULT_PARTITION_COUNT, fnv1a32, partitionOf } from './partition.ts';
 export { formatPosition, parsePosition, positionOf } from './position.ts';
 export type { Position } from './position.ts';
-export { differingOptions, ENGINES, METRICS, parseSpaceOptions, SPACE_LIMITS } from './space.ts';
-export type { Engine, Metric, SpaceConfig, SpaceOptions } from './space.ts';
+export {
+  differingOptions,
+  ENGINES,
+  METRICS,
+  parseSpaceOptions,
+  QUANTIZATIONS,
+  SPACE_LIMITS,
+} from './space.ts';
+export type { Engine, Metric, Quantization, SpaceConfig, SpaceOptions } from './space.ts';

@@ -4,8 +4,12 @@ import type { SpaceId } from './ids.ts';
 export const METRICS = ['cosine', 'l2', 'ip'] as const;
 export type Metric = (typeof METRICS)[number];
 
-export const ENGINES = ['hnswlib'] as const;
+export const ENGINES = ['usearch', 'hnswlib'] as const;
 export type Engine = (typeof ENGINES)[number];
+
+/** How a graph keeps the components of its rows; scores always come from the float32 originals. */
+export const QUANTIZATIONS = ['i8', 'bf16', 'f16', 'f32'] as const;
+export type Quantization = (typeof QUANTIZATIONS)[number];
 
 /** Bounds that hold on every way in; the largest embedding is 16 KiB. */
 export const SPACE_LIMITS = {
@@ -19,6 +23,8 @@ export interface SpaceOptions {
   readonly dimension: number;
   readonly metric: Metric;
   readonly engine: Engine;
+  /** hnswlib knows f32 only. */
+  readonly quantization: Quantization;
   /** Links of a graph node in the upper layers; twice as many in the lowest (HNSW's M). */
   readonly m: number;
   /** Breadth of the search for links at insert (HNSW's efConstruction). */
@@ -36,10 +42,14 @@ export interface SpaceConfig extends SpaceOptions {
   readonly createdAt: string;
 }
 
-/** M 16 and efConstruction 128 reach recall@10 ≥ 0.95 on 100-d words at ef 96 (bench/README.md). */
-const DEFAULTS = { metric: 'cosine', engine: 'hnswlib', m: 16, efConstruction: 128 } as const;
+/**
+ * M 16 and efConstruction 64: 128 candidates of such an i8 graph hold the ten nearest of 10,000
+ * clustered 768-d rows (recall@10 1.0 after re-scoring).
+ */
+const DEFAULTS = { metric: 'cosine', engine: 'usearch', m: 16, efConstruction: 64 } as const;
+const DEFAULT_QUANTIZATION = { usearch: 'i8', hnswlib: 'f32' } as const;
 
-const KNOWN = ['dimension', 'metric', 'engine', 'm', 'efConstruction'];
+const KNOWN = ['dimension', 'metric', 'engine', 'quantization', 'm', 'efConstruction'];
 
 /**
  * Validates a user's options and fills in the defaults.
@@ -58,13 +68,31 @@ export function parseSpaceOptions(value: unknown): SpaceOptions {
       pointer: pointerStep(unknown),
       hint: `the fields are ${KNOWN.join(', ')}`,
     });
+  const dimension = integer(given, 'dimension', undefined);
+  const metric = oneOf(given, 'metric', METRICS, DEFAULTS.metric);
+  const engine = oneOf(given, 'engine', ENGINES, DEFAULTS.engine);
   return {
-    dimension: integer(given, 'dimension', undefined),
-    metric: oneOf(given, 'metric', METRICS, DEFAULTS.metric),
-    engine: oneOf(given, 'engine', ENGINES, DEFAULTS.engine),
+    dimension,
+    metric,
+    engine,
+    quantization: quantizationOf(given, engine),
     m: integer(given, 'm', DEFAULTS.m),
     efConstruction: integer(given, 'efConstruction', DEFAULTS.efConstruction),
   };
+}
+
+function quantizationOf(given: Readonly<Record<string, unknown>>, engine: Engine): Quantization {
+  const fallback = DEFAULT_QUANTIZATION[engine];
+  const quantization = oneOf(given, 'quantization', QUANTIZATIONS, fallback);
+  if (engine === 'usearch' || quantization === 'f32') return quantization;
+  throw new ClusterError(
+    'INVALID_SPACE_CONFIG',
+    `the engine ${engine} does not know ${quantization}`,
+    {
+      pointer: '/quantization',
+      hint: 'choose the quantization f32, or the engine usearch',
+    },
+  );
 }
 
 type Numeric = keyof typeof SPACE_LIMITS;

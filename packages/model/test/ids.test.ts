@@ -160,16 +160,33 @@ describe('an error', () => {
 });
 
 describe('space options', () => {
-  const full = { dimension: 8, metric: 'l2', engine: 'hnswlib', m: 8, efConstruction: 64 };
+  const full = {
+    dimension: 8,
+    metric: 'l2',
+    engine: 'usearch',
+    quantization: 'f16',
+    m: 8,
+    efConstruction: 128,
+  };
   test('are taken as given and filled with defaults', () => {
     expect(parseSpaceOptions(full)).toEqual(full);
     expect(parseSpaceOptions({ dimension: 8 })).toEqual({
       dimension: 8,
       metric: 'cosine',
-      engine: 'hnswlib',
+      engine: 'usearch',
+      quantization: 'i8',
       m: 16,
-      efConstruction: 128,
+      efConstruction: 64,
     });
+  });
+
+  test('have the quantization of their engine when they name none', () => {
+    // So they were kept before there was a choice.
+    const { quantization: _, ...older } = { ...full, engine: 'hnswlib' };
+    expect(parseSpaceOptions(older)).toEqual({ ...older, quantization: 'f32' });
+    expect(() => parseSpaceOptions({ ...older, quantization: 'i8' })).toThrow(
+      expect.objectContaining({ code: 'INVALID_SPACE_CONFIG', pointer: '/quantization' }),
+    );
   });
 
   test('out of range, of a wrong type or unknown are refused at their place', () => {
@@ -178,6 +195,7 @@ describe('space options', () => {
       [{ ...full, colour: 1 }, '/colour'],
       [{ ...full, metric: 'L2' }, '/metric'],
       [{ ...full, engine: 'x' }, '/engine'],
+      [{ ...full, quantization: 'i4' }, '/quantization'],
     ];
     for (const [field, { min, max }] of Object.entries(SPACE_LIMITS)) {
       for (const value of [min - 1, max + 1, min + 0.5, '8', NaN, [], true])

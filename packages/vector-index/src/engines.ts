@@ -1,8 +1,10 @@
 import type { Engine } from '@engram/model';
-import type { GraphFactory } from './graph.ts';
-import { HnswlibGraph } from './hnswlib-graph.ts';
+import type { GraphEngine } from './graph.ts';
+import { HNSWLIB } from './hnswlib-graph.ts';
+import { USEARCH } from './usearch-graph.ts';
 
-/** The graph that a space's `engine` names. */
-export const GRAPH_ENGINES: Readonly<Record<Engine, GraphFactory>> = {
-  hnswlib: (options, rowsExpected) => new HnswlibGraph(options, rowsExpected),
+/** The engine that a space's `engine` names. Its native part is loaded at its first use. */
+export const GRAPH_ENGINES: Readonly<Record<Engine, GraphEngine>> = {
+  usearch: USEARCH,
+  hnswlib: HNSWLIB,
 };

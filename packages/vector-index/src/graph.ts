@@ -1,22 +1,52 @@
 import type { SpaceOptions } from '@engram/model';
 
+/** What a space chose for its graphs. */
+export type GraphOptions = Pick<
+  SpaceOptions,
+  'dimension' | 'metric' | 'engine' | 'quantization' | 'm' | 'efConstruction'
+>;
+
 /**
  * An approximate nearest-neighbour graph over numbered rows: the port that every engine implements
- * and `conformance.ts` describes. It keeps vectors of its own; who owns the rows re-scores what it
- * finds. One thread uses one graph.
+ * and `conformance.ts` describes. It proposes candidates: who owns the rows keeps their embeddings,
+ * knows which of them are deleted, and scores what is proposed. One thread uses one graph.
  */
 export interface GraphIndex {
-  /** Rows in the graph that were not removed. */
+  /** Rows in the graph. */
   readonly size: number;
+  /** Opened from a file by mapping: its vectors and links are the page cache's memory. */
+  readonly isMapped: boolean;
+  /** Estimated private memory in bytes; of a mapped graph, its tables of pointers. */
+  readonly bytes: number;
   /**
-   * Inserts a row that was never in the graph. The array is read, not kept. A changed embedding gets
-   * a new row: moving one inside an HNSW graph took 6 times as long as an insert (bench/README.md).
+   * Inserts the rows `firstRow` to `firstRow + count - 1`. `vectors` holds their float32 embeddings
+   * one after another from element 0; it is read, not kept. Rows come in ascending order, each once,
+   * with finite components only. Not for an opened graph.
    */
-  put(row: number, embedding: Float32Array): void;
-  /** Takes a row out; unknown rows are ignored. */
-  remove(row: number): void;
-  /** Up to `count` rows near the query, in no promised order. */
-  search(query: Float32Array, count: number, ef: number): readonly number[];
+  add(firstRow: number, vectors: Float32Array, count: number): void;
+  /**
+   * Up to `breadth` rows near the query, nearest first by the graph's own (quantised) distance. The
+   * breadth is also how far the search looks around (HNSW's ef).
+   */
+  search(query: Float32Array, breadth: number): Uint32Array;
+  /** Writes the graph to exactly that path, synchronously and without fsync. Not for an opened graph. */
+  save(path: string): void;
+  /** Gives the memory back now rather than at some garbage collection; nothing else may follow. */
+  close(): void;
 }
 
-export type GraphFactory = (options: SpaceOptions, rowsExpected: number) => GraphIndex;
+/**
+ * `scale` of both is what `quantizationScale` says for a sample of the rows, whatever the
+ * quantisation; a saved graph is opened with the scale that it was made with.
+ */
+export interface GraphEngine {
+  /** @param capacity rows that are expected; the graph grows beyond them */
+  create(options: GraphOptions, scale: number, capacity: number): GraphIndex;
+  /**
+   * Opens a saved graph, read only, memory mapped where the engine can. The caller has verified the
+   * file's checksum: only the file's shape is looked at here.
+   * @throws ClusterError SEGMENT_DAMAGED when the file cannot be opened or is no graph of these
+   *   options and this many rows
+   */
+  open(path: string, options: GraphOptions, scale: number, rows: number): GraphIndex;
+}

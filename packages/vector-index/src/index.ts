@@ -1,4 +1,6 @@
 export { GRAPH_ENGINES } from './engines.ts';
-export type { GraphFactory, GraphIndex } from './graph.ts';
-export { dot, norm, publicScore, squaredDistance } from './score.ts';
+export type { GraphEngine, GraphIndex, GraphOptions } from './graph.ts';
+export { quantizationScale } from './quantization.ts';
+export { scan } from './scan.ts';
+export { dot, norm, publicScore, rank, squaredDistance } from './score.ts';
 export { TopK } from './top-k.ts';

@@ -42,6 +42,48 @@ export function norm(slab: Float32Array, offset: number, dimension: number): num
   return Math.sqrt(sum);
 }
 
+/**
+ * Exact rank of one row: higher is nearer (cosine similarity, inner product, or minus the squared
+ * distance).
+ * @param queryNorm length of the query; looked at for cosine only
+ */
+export function rank(
+  metric: Metric,
+  slab: Float32Array,
+  offset: number,
+  query: Float32Array,
+  queryNorm: number,
+  dimension: number,
+): number {
+  switch (metric) {
+    case 'cosine':
+      return cosine(slab, offset, query, queryNorm, dimension);
+    case 'ip':
+      return dot(slab, offset, query, dimension);
+    case 'l2':
+      return -squaredDistance(slab, offset, query, dimension);
+  }
+}
+
+/** The row's own length comes out of the same pass. A row without a direction is like nothing. */
+function cosine(
+  slab: Float32Array,
+  offset: number,
+  query: Float32Array,
+  queryNorm: number,
+  dimension: number,
+): number {
+  let product = 0;
+  let squares = 0;
+  for (let i = 0; i < dimension; i++) {
+    const component = slab[offset + i]!;
+    product += component * query[i]!;
+    squares += component * component;
+  }
+  const lengths = Math.sqrt(squares) * queryNorm;
+  return lengths > 0 ? product / lengths : 0;
+}
+
 /** From the order in which rows are ranked to the score that a user sees: l2 becomes a distance. */
 export function publicScore(metric: Metric, rank: number): number {
   return metric === 'l2' ? Math.sqrt(Math.max(0, -rank)) : rank;

@@ -1,6 +1,14 @@
 import { createInterface } from 'node:readline/promises';
 import type { SpaceStatus, SpaceSummary } from '@engram/client';
-import { METRICS, SPACE_LIMITS, type Metric } from '@engram/model';
+import {
+  type Engine,
+  ENGINES,
+  type Metric,
+  METRICS,
+  type Quantization,
+  QUANTIZATIONS,
+  SPACE_LIMITS,
+} from '@engram/model';
 import Table from 'cli-table3';
 import { Command, Option } from 'commander';
 import { integerIn } from '../format.ts';
@@ -23,6 +31,8 @@ interface CommonOptions {
 interface CreateOptions extends CommonOptions {
   readonly dimension: number;
   readonly metric?: Metric;
+  readonly engine?: Engine;
+  readonly quantization?: Quantization;
   readonly m?: number;
   readonly efConstruction?: number;
 }
@@ -71,6 +81,10 @@ function createCommand(): Command {
     .argument('<name>', '1 to 64 of A-Z a-z 0-9 _ -')
     .requiredOption('--dimension <n>', 'length of its embeddings', within('dimension'))
     .addOption(new Option('--metric <metric>', 'how distance is measured').choices(METRICS))
+    .addOption(new Option('--engine <engine>', 'what makes its graphs').choices(ENGINES))
+    .addOption(
+      new Option('--quantization <kind>', 'how graphs keep components').choices(QUANTIZATIONS),
+    )
     .option('--m <n>', 'links of a node in the graph', within('m'))
     .option('--ef-construction <n>', 'breadth of the search for links', within('efConstruction'))
     .addOption(urlOption())
@@ -137,12 +151,23 @@ async function isConfirmed(name: string): Promise<boolean> {
 
 function tableOf(spaces: readonly SpaceSummary[]): string {
   const table = new Table({
-    head: ['space', 'dimension', 'metric', 'engine', 'm', 'efConstruction', 'created'],
+    head: [
+      'space',
+      'dimension',
+      'metric',
+      'engine',
+      'quantization',
+      'm',
+      'efConstruction',
+      'created',
+    ],
     style: { head: [], border: [], compact: true },
-    colAligns: ['left', 'right', 'left', 'left', 'right', 'right', 'left'],
+    colAligns: ['left', 'right', 'left', 'left', 'left', 'right', 'right', 'left'],
   });
-  for (const { space, dimension, metric, engine, m, efConstruction, createdAt } of spaces)
-    table.push([space, dimension, metric, engine, m, efConstruction, createdAt]);
+  for (const each of spaces) {
+    const { space, dimension, metric, engine, quantization, m, efConstruction } = each;
+    table.push([space, dimension, metric, engine, quantization, m, efConstruction, each.createdAt]);
+  }
   return table.toString();
 }
 

@@ -1,6 +1,14 @@
 // The shapes of requests and answers: they validate what comes in and describe the API in OpenAPI.
 
-import { ACK_LEVELS, ENGINES, LANES, LIMITS, METRICS, SPACE_LIMITS } from '@engram/model';
+import {
+  ACK_LEVELS,
+  ENGINES,
+  LANES,
+  LIMITS,
+  METRICS,
+  QUANTIZATIONS,
+  SPACE_LIMITS,
+} from '@engram/model';
 import { CONTENT_TYPES } from '@engram/codec';
 import { Type, type TSchema } from 'typebox';
 
@@ -41,13 +49,19 @@ export const SpaceBody = Type.Unsafe<unknown>({
       maximum: SPACE_LIMITS.dimension.max,
     },
     metric: { type: 'string', enum: [...METRICS], default: 'cosine' },
-    engine: { type: 'string', enum: [...ENGINES], default: 'hnswlib' },
+    engine: { type: 'string', enum: [...ENGINES], default: 'usearch' },
+    // No default here: it is the engine's.
+    quantization: {
+      type: 'string',
+      enum: [...QUANTIZATIONS],
+      description: 'How the graph keeps components: i8 unless given; hnswlib knows f32 only',
+    },
     m: { type: 'integer', minimum: SPACE_LIMITS.m.min, maximum: SPACE_LIMITS.m.max, default: 16 },
     efConstruction: {
       type: 'integer',
       minimum: SPACE_LIMITS.efConstruction.min,
       maximum: SPACE_LIMITS.efConstruction.max,
-      default: 128,
+      default: 64,
     },
   },
   examples: [{ dimension: 768, metric: 'cosine' }],
@@ -58,6 +72,7 @@ export const Space = Type.Object({
   dimension: Type.Integer(),
   metric: oneOf(METRICS),
   engine: oneOf(ENGINES),
+  quantization: oneOf(QUANTIZATIONS),
   m: Type.Integer(),
   efConstruction: Type.Integer(),
   createdAt: Type.String({ format: 'date-time' }),
@@ -209,10 +224,16 @@ const query = {
       examples: ['47-0.1234.0'],
     }),
   ),
+  asOf: Type.Optional(
+    Type.Unsafe<unknown>({
+      description: `A position, or a list of at most ${MIN_POSITIONS_MAX}: nothing newer is seen, so the same question has the same answer while writes go on; kept for a minute at least (the watermark of a recall is one)`,
+      examples: ['47-0.1234.0'],
+    }),
+  ),
   waitMs: Type.Integer({
     ...wait,
     default: 1_000,
-    description: 'How long to wait for minPosition',
+    description: 'How long to wait for minPosition or asOf',
   }),
   include: Type.Array(oneOf(['metadata', 'embedding', 'timestamp']), {
     default: ['metadata'],
