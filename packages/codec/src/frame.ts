@@ -27,6 +27,11 @@ export interface Frame {
   id(index: number): string;
   /** JSON text of a put's metadata; undefined where none was given. */
   metadata(index: number): string | undefined;
+  /** All ids, then all metadata, in UTF-8; `idStart(i)` to `idStart(i + 1)` is an id in it. */
+  readonly text: Uint8Array;
+  idStart(index: number): number;
+  /** Where a put's metadata begins in `text`; it ends where the next one's begins. */
+  metadataStart(index: number): number;
 }
 
 /** Byte offsets of the columns for given counts. */
@@ -96,6 +101,15 @@ export function looksLikeFrame(bytes: Uint8Array): boolean {
   );
 }
 
+/** Observations and deletes that a frame says it has, before it is decoded; at least 1. */
+export function frameCounts(bytes: Uint8Array): number | undefined {
+  if (!looksLikeFrame(bytes) || bytes.length < FRAME_HEADER_BYTES) return undefined;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, FRAME_HEADER_BYTES);
+  const count = view.getUint32(8, true) + view.getUint32(12, true);
+  // Each has at least the four bytes of its id's end: a header that claims more is wrong.
+  return count * 4 > bytes.length ? undefined : Math.max(1, count);
+}
+
 /**
  * Reads a frame in place. The views share the given buffer when it is aligned to 8 bytes (as a
  * buffer of its own is), else the bytes are copied once.
@@ -135,6 +149,9 @@ export function decodeFrame(given: Uint8Array): Frame {
     deleteCount,
     embeddings: new Float32Array(buffer, byteOffset + layout.embeddings, putCount * dimension),
     timestamps: new Float64Array(buffer, byteOffset + layout.timestamps, putCount),
+    text,
+    idStart: (index) => (index === 0 ? 0 : idEnds[index - 1]!),
+    metadataStart: (index) => idBytes + (index === 0 ? 0 : metadataEnds[index - 1]!),
     id(index) {
       return text.toString('utf8', index === 0 ? 0 : idEnds[index - 1], idEnds[index]);
     },

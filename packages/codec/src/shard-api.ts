@@ -17,6 +17,8 @@ export interface RecallRequest {
   readonly include: readonly Include[];
   /** Position token to wait for, and for how long. */
   readonly minPosition?: string;
+  /** Position token of a snapshot: nothing newer is seen, and all of it is waited for. */
+  readonly asOf?: string;
   readonly waitMs: number;
 }
 
@@ -58,7 +60,12 @@ export interface StatsReply {
   readonly count: number;
   readonly indexed: number;
   readonly tombstones: number;
+  readonly segments: number;
+  /** Private memory of the index, estimated. */
   readonly bytes: number;
+  /** Of the page cache, for mapped graphs. */
+  readonly mappedBytes: number;
+  readonly diskBytes: number;
   readonly watermark: string;
   readonly isReady: boolean;
 }
@@ -82,6 +89,10 @@ export interface StatusReply {
   readonly spaces: number;
   readonly observations: number;
   readonly rssBytes: number;
+  /** Without the pages of mapped files, which the kernel takes back. */
+  readonly privateBytes: number;
+  /** Whether memory is short. */
+  readonly memory: 'normal' | 'soft' | 'hard';
 }
 
 /** The bytes of an embedding, shared with it. */

@@ -2,33 +2,42 @@
 //
 //   E1. For each id the entry with the highest sequence wins, in whatever order entries come, however
 //       often: so replay, redelivery and two owners at once end in the same index.
-//   E2. An applied entry is seen by the next recall: rows that are not in the graph yet (the fresh
-//       tier) are scanned exactly.
+//   E2. An applied entry is seen by the next recall: rows that are not in a graph yet (the fresh tier)
+//       are scanned exactly.
 //   E3. One bad observation is refused with its reason and takes nothing else with it.
+//   E4. A recall as of a snapshot sees nothing newer and, while the snapshot is kept, nothing less.
+//
+// One thread uses an engine. Graph building, sealing and merging go on beside it, begun by whoever
+// runs the thread (upkeep.ts).
 
-import { embeddingFault, isTimestamp, metadataTextFault, type Frame } from '@engram/codec';
+import { isUtf8 } from 'node:buffer';
+import type { Frame } from '@engram/codec';
+import { embeddingFault, isTimestamp, metadataTextFault } from '@engram/codec';
 import {
+  ClusterError,
   observationIdFault,
   type ErrorCode,
   type ItemError,
-  type Metadata,
+  type Lane,
   type Predicate,
   type SpaceConfig,
 } from '@engram/model';
-import {
-  dot,
-  norm,
-  publicScore,
-  squaredDistance,
-  TopK,
-  type GraphFactory,
-  type GraphIndex,
-} from '@engram/vector-index';
-import { RowStore } from './row-store.ts';
+import { norm, publicScore } from '@engram/vector-index';
+import { FilterCache } from './filter-matches.ts';
+import { IdHash } from './id-hash.ts';
+import { IdTable } from './id-table.ts';
+import type { EngineOptions } from './options.ts';
+import { nearest } from './recall.ts';
+import { Retention } from './retention.ts';
+import type { StoredObservation } from './segment.ts';
+import { SegmentSet } from './segment-set.ts';
+import type { MemorySegment } from './memory-segment.ts';
+import { SealedSegment } from './sealed-segment.ts';
+import { sequenceOf, stampOf, type Snapshot } from './stamp.ts';
 
 export interface ApplyResult {
   readonly applied: number;
-  /** Entries that a later one had already overtaken. */
+  /** Entries that a later one had already overtaken, or that were applied before. */
   readonly stale: number;
   readonly errors: readonly ItemError[];
 }
@@ -39,18 +48,10 @@ export interface RecallQuery {
   readonly k: number;
   /** Breadth of the graph search; at least k. */
   readonly ef?: number;
-  readonly filter?: Predicate;
-}
-
-export interface StoredObservation {
-  readonly id: string;
-  readonly sequence: number;
-  /** A view, valid until the next apply. */
-  readonly embedding: Float32Array;
-  /** JSON text. */
-  readonly metadata: string | undefined;
-  /** Milliseconds since 1970, or NaN. */
-  readonly timestamp: number;
+  /** The predicate and the text that names it: equal texts mean equal predicates. */
+  readonly filter?: { readonly key: string; readonly predicate: Predicate };
+  /** Nothing newer is seen. */
+  readonly asOf?: Snapshot;
 }
 
 export interface Hit extends StoredObservation {
@@ -63,278 +64,291 @@ export interface SpaceStats {
   /** Observations that a graph search finds, or that need no graph. */
   readonly indexed: number;
   readonly tombstones: number;
+  readonly segments: number;
+  /** Private memory, estimated. */
   readonly bytes: number;
+  /** Of the page cache, for mapped graphs; given back when memory is short. */
+  readonly mappedBytes: number;
+  readonly diskBytes: number;
 }
 
 /** Reaches recall@10 ≥ 0.95 on 100-d words with the default graph (bench/README.md). */
 const EF_DEFAULT = 128;
-/** More candidates when a filter will take some away; beyond that the exact scan decides. */
-const FILTER_EXPANSION = 4;
-
-export interface EngineThresholds {
-  /** Below this many rows an exact scan is as fast as a graph, and exact. */
-  readonly graphRowsMin: number;
-  /** Fewer dead rows than this are not worth a rebuild. */
-  readonly compactionDeadMin: number;
-}
-
-const THRESHOLDS: EngineThresholds = { graphRowsMin: 2_000, compactionDeadMin: 4_096 };
 
 export class SpaceEngine {
   readonly config: SpaceConfig;
-  readonly #makeGraph: GraphFactory;
-  readonly #thresholds: EngineThresholds;
-  readonly #rowOf = new Map<string, number>();
-  /** Deleted ids with the sequence of the delete, for entries that come later but are older. */
-  readonly #tombstones = new Map<string, number>();
-  #rows: RowStore;
-  #graph: GraphIndex | undefined;
-  /** Rows below this are in the graph (or dead); those from here on are the fresh tier. */
-  #graphedTo = 0;
+  readonly options: EngineOptions;
+  /** For the upkeep of this engine only. */
+  readonly segments: SegmentSet;
+  readonly ids: IdTable;
+  readonly retention: Retention;
+  /** Deleted ids with the stamp of the delete, for entries that come later but are older. */
+  readonly tombstones: Map<string, number>;
+  readonly #filters = new FilterCache();
+  readonly #hash = new IdHash();
+  #completeTo: number;
 
-  constructor(config: SpaceConfig, makeGraph: GraphFactory, thresholds = THRESHOLDS) {
+  constructor(
+    config: SpaceConfig,
+    options: EngineOptions,
+    state: {
+      readonly segments: SegmentSet;
+      readonly ids: IdTable;
+      readonly retention: Retention;
+      readonly tombstones: Map<string, number>;
+      readonly completeTo: number;
+    } = {
+      segments: new SegmentSet(config),
+      ids: new IdTable(),
+      retention: new Retention(options.snapshotKeepMs),
+      tombstones: new Map(),
+      completeTo: 0,
+    },
+  ) {
     this.config = config;
-    this.#makeGraph = makeGraph;
-    this.#thresholds = thresholds;
-    this.#rows = new RowStore(config.dimension);
+    this.options = options;
+    this.segments = state.segments;
+    this.ids = state.ids;
+    this.retention = state.retention;
+    this.tombstones = state.tombstones;
+    this.#completeTo = state.completeTo;
+  }
+
+  get count(): number {
+    return this.ids.size;
+  }
+
+  /** Everything up to here was applied; what comes again from there is stale. */
+  get completeTo(): number {
+    return this.#completeTo;
+  }
+
+  /** Whether rows are to be put into graphs. */
+  get needsGraph(): boolean {
+    const { sealed, memory } = this.segments;
+    if (sealed.length > 0 || this.ids.size >= this.options.graphThreshold) return true;
+    return memory.some(
+      ({ graph, stored }) =>
+        graph !== undefined || stored.storedBytes >= this.options.segmentBytesMax,
+    );
+  }
+
+  /** Rows that wait for a graph. */
+  get backlog(): number {
+    if (!this.needsGraph) return 0;
+    return this.segments.memory.reduce((sum, { backlog }) => sum + backlog, 0);
   }
 
   get stats(): SpaceStats {
-    const graphBytes =
-      (this.#graph?.size ?? 0) * (this.config.dimension * 4 + this.config.m * 2 * 4 + 32);
+    const { sealed, memory } = this.segments;
+    const bytes = [...sealed, ...memory].reduce((sum, segment) => sum + segment.bytes, 0);
     return {
-      count: this.#rows.liveCount,
-      indexed: this.isIndexed ? this.#rows.liveCount : (this.#graph?.size ?? 0),
-      tombstones: this.#tombstones.size,
-      bytes: this.#rows.bytes + graphBytes,
+      count: this.count,
+      indexed: Math.max(0, this.count - this.backlog),
+      tombstones: this.tombstones.size,
+      segments: sealed.length + memory.filter(({ rows }) => rows > 0).length,
+      bytes: bytes + this.ids.bytes,
+      mappedBytes: sealed.reduce((sum, { mappedBytes }) => sum + mappedBytes, 0),
+      diskBytes: sealed.reduce((sum, { file, graphFile }) => sum + file.bytes + graphFile.bytes, 0),
     };
   }
 
-  /** No row waits for the graph. */
-  get isIndexed(): boolean {
-    return !this.#needsGraph || this.#graphedTo === this.#rows.count;
-  }
-
-  /** Applies one entry of the log; all of it is seen by the next recall. */
-  apply(frame: Frame, sequence: number): ApplyResult {
-    if (sequence <= this.config.afterSequence)
-      return { applied: 0, stale: frame.putCount + frame.deleteCount, errors: [] };
+  /**
+   * Applies one entry of the log; all of it is seen by the next recall.
+   * @param deletesOnly memory is at its limit: embeddings are left out, and the entry comes again
+   */
+  apply(frame: Frame, sequence: number, lane: Lane, deletesOnly = false): ApplyResult {
+    const items = frame.putCount + frame.deleteCount;
+    if (sequence <= this.config.afterSequence || sequence <= this.#completeTo)
+      return { applied: 0, stale: items, errors: [] };
+    const stamp = stampOf(sequence, lane);
+    this.retention.note(sequence, lane);
     const errors: ItemError[] = [];
-    let applied = 0;
     const { dimension } = this.config;
     const isWrongDimension = frame.putCount > 0 && frame.dimension !== dimension;
-    for (let index = 0; index < frame.putCount; index++) {
+    const segment = this.segments.growing;
+    const firstRow = segment.rows;
+    let applied = 0;
+    for (let index = 0; !deletesOnly && index < frame.putCount; index++) {
       const fault: Fault | 'stale' | undefined = isWrongDimension
         ? {
             code: 'DIMENSION_MISMATCH',
             detail: `the frame has ${frame.dimension} values an embedding, the space takes ${dimension}`,
           }
-        : this.#put(frame, index, sequence);
+        : this.#put(frame, index, stamp, segment, firstRow);
       if (fault === 'stale') continue;
       if (fault === undefined) applied++;
       else errors.push(itemError(frame, index, fault));
     }
-    for (let index = 0; index < frame.deleteCount; index++)
-      if (this.#delete(frame.id(frame.putCount + index), sequence)) applied++;
-    this.#compact();
-    const stale = frame.putCount + frame.deleteCount - applied - errors.length;
-    return { applied, stale, errors };
+    for (let index = frame.putCount; index < items; index++)
+      if (this.#delete(frame, index, stamp)) applied++;
+    return { applied, stale: items - applied - errors.length, errors };
   }
 
   get(id: string): StoredObservation | undefined {
-    const row = this.#rowOf.get(id);
-    return row === undefined ? undefined : this.#observation(row);
-  }
-
-  /** The nearest observations, best first; fewer than k only when fewer match. */
-  recall(query: RecallQuery): Hit[] {
-    const { metric } = this.config;
-    const queryNorm = metric === 'cosine' ? norm(query.embedding, 0, this.config.dimension) : 1;
-    const found =
-      (query.filter === undefined ? undefined : this.#recallFiltered(query, queryNorm)) ??
-      this.#search(query, queryNorm, query.k);
-    return found.map(({ row, score }) => ({
-      ...this.#observation(row),
-      score: publicScore(metric, score),
-    }));
+    const text = Buffer.from(id, 'utf8');
+    this.#hash.of(text, 0, text.length);
+    const slot = this.#find(text, 0, text.length);
+    if (slot < 0) return undefined;
+    return this.segments.get(this.ids.segment(slot)).read(this.ids.row(slot));
   }
 
   /**
-   * Moves rows from the fresh tier into the graph until `shouldStop` says so.
-   * @returns whether more rows wait
+   * The nearest observations, best first; fewer than k only when fewer match.
+   * @throws ClusterError POSITION_EXPIRED when rows of the snapshot are gone
    */
-  buildGraph(shouldStop: () => boolean): boolean {
-    if (!this.#needsGraph) return false;
-    this.#graph ??= this.#makeGraph(this.config, this.#rows.count * 2);
-    while (this.#graphedTo < this.#rows.count) {
-      const row = this.#graphedTo++;
-      if (!this.#rows.isAlive(row)) continue;
-      this.#graph.put(row, this.#rows.embedding(row));
-      if (shouldStop()) break;
-    }
-    return this.#graphedTo < this.#rows.count;
+  async recall(query: RecallQuery): Promise<Hit[]> {
+    const { metric, dimension } = this.config;
+    const { embedding, k, filter, asOf } = query;
+    if (asOf !== undefined) this.#requireWhole(asOf);
+    const asked = { embedding, norm: metric === 'cosine' ? norm(embedding, 0, dimension) : 1 };
+    return this.segments.reading(async (segments) => {
+      const found = await nearest(segments, asked, {
+        k,
+        ef: Math.max(query.ef ?? EF_DEFAULT, k),
+        ...(filter === undefined ? {} : { filter }),
+        ...(asOf === undefined ? {} : { asOf }),
+        cache: this.#filters,
+        pace: this.options.pace,
+      });
+      if (asOf !== undefined) this.#requireWhole(asOf);
+      const hits: Hit[] = [];
+      const seen = new Set<string>();
+      for (const { segment, row, rank } of found) {
+        const stored = segment.read(row);
+        // While a filter was judged, an observation may have been written again elsewhere.
+        if (seen.has(stored.id)) continue;
+        seen.add(stored.id);
+        hits.push({ ...stored, score: publicScore(metric, rank) });
+        if (hits.length === k) break;
+      }
+      return hits;
+    });
   }
 
-  /** Forgets deletes that no entry can come after any more. */
-  pruneTombstones(watermark: number): void {
-    for (const [id, sequence] of this.#tombstones)
-      if (sequence <= watermark) this.#tombstones.delete(id);
+  /** Everything up to this sequence is applied, and nothing older can come any more. */
+  complete(upTo: number): void {
+    if (upTo <= this.#completeTo) return;
+    this.#completeTo = upTo;
+    for (const [id, stamp] of this.tombstones)
+      if (sequenceOf(stamp) <= upTo) this.tombstones.delete(id);
   }
 
-  get #needsGraph(): boolean {
-    return this.#graph !== undefined || this.#rows.liveCount >= this.#thresholds.graphRowsMin;
+  #requireWhole(asOf: Snapshot): void {
+    if (this.retention.isWhole(asOf)) return;
+    throw new ClusterError('POSITION_EXPIRED', 'the snapshot is older than what is still kept', {
+      pointer: '/asOf',
+      hint: 'take a newer position',
+    });
   }
 
-  #put(frame: Frame, index: number, sequence: number): Fault | 'stale' | undefined {
+  #put(
+    frame: Frame,
+    index: number,
+    stamp: number,
+    segment: MemorySegment,
+    firstRow: number,
+  ): Fault | 'stale' | undefined {
     const { dimension, metric } = this.config;
-    const id = frame.id(index);
-    const idFault = observationIdFault(id);
-    if (idFault !== undefined) return { code: 'INVALID_ID', detail: idFault };
+    const { text } = frame;
+    const idStart = frame.idStart(index);
+    const idEnd = frame.idStart(index + 1);
+    if (!isPlainId(text, idStart, idEnd)) {
+      const idFault = isUtf8(text.subarray(idStart, idEnd))
+        ? observationIdFault(frame.id(index))
+        : 'the id must be UTF-8';
+      if (idFault !== undefined) return { code: 'INVALID_ID', detail: idFault };
+    }
     const offset = index * dimension;
     const fault = embeddingFault(frame.embeddings, offset, dimension, metric);
     if (fault !== undefined) return fault;
-    const metadata = frame.metadata(index);
-    const metadataFault = metadata === undefined ? undefined : metadataTextFault(metadata);
-    if (metadataFault !== undefined) return { code: 'INVALID_METADATA', detail: metadataFault };
+    const metadataStart = frame.metadataStart(index);
+    const metadataEnd = frame.metadataStart(index + 1);
+    if (metadataEnd > metadataStart) {
+      const metadataFault = metadataTextFault(frame.metadata(index)!);
+      if (metadataFault !== undefined) return { code: 'INVALID_METADATA', detail: metadataFault };
+    }
     const timestamp = frame.timestamps[index]!;
     if (!Number.isNaN(timestamp) && !isTimestamp(timestamp))
       return { code: 'INVALID_TIMESTAMP', detail: 'it must be an integer of milliseconds' };
-    const before = this.#rowOf.get(id);
-    if (before !== undefined) {
-      const current = this.#rows.sequence(before);
-      // An entry comes here once (the partition skips what it has seen), so its own sequence on the
-      // row means that the id stood earlier in this very batch.
-      if (current === sequence)
+    this.#hash.of(text, idStart, idEnd);
+    const slot = this.#find(text, idStart, idEnd);
+    if (slot >= 0) {
+      const before = this.segments.get(this.ids.segment(slot));
+      const row = this.ids.row(slot);
+      const current = before.stamp(row);
+      if (current === stamp && before === segment && row >= firstRow)
         return { code: 'DUPLICATE_ID', detail: 'the id stands earlier in the batch' };
-      if (current > sequence) return 'stale';
-    } else if ((this.#tombstones.get(id) ?? 0) > sequence) return 'stale';
-    if (before !== undefined) this.#kill(before);
-    this.#tombstones.delete(id);
-    const row = this.#rows.append({
-      id,
+      if (current >= stamp) return 'stale';
+      this.#kill(before, row, stamp);
+    } else if (this.tombstones.size > 0) {
+      const id = frame.id(index);
+      if ((this.tombstones.get(id) ?? 0) > stamp) return 'stale';
+      this.tombstones.delete(id);
+    }
+    const { high: hashHigh, low: hashLow } = this.#hash;
+    const row = segment.append({
       slab: frame.embeddings,
       offset,
-      norm: norm(frame.embeddings, offset, dimension),
-      sequence,
+      text,
+      idStart,
+      idEnd,
+      metadataStart,
+      metadataEnd,
+      stamp,
       timestamp,
-      metadata,
+      hashHigh,
+      hashLow,
     });
-    this.#rowOf.set(id, row);
+    if (slot >= 0) this.ids.move(slot, segment.number, row);
+    else this.ids.add(hashHigh, hashLow, segment.number, row);
     return undefined;
   }
 
-  #delete(id: string, sequence: number): boolean {
-    const row = this.#rowOf.get(id);
-    if (row !== undefined && this.#rows.sequence(row) > sequence) return false;
-    if ((this.#tombstones.get(id) ?? 0) >= sequence) return false;
-    this.#tombstones.set(id, sequence);
-    if (row === undefined) return true;
-    this.#rowOf.delete(id);
-    this.#kill(row);
+  #delete(frame: Frame, index: number, stamp: number): boolean {
+    const id = frame.id(index);
+    const start = frame.idStart(index);
+    const end = frame.idStart(index + 1);
+    // Its text would be that of another id: nothing can have been put under it.
+    if (!isUtf8(frame.text.subarray(start, end))) return false;
+    this.#hash.of(frame.text, start, end);
+    const slot = this.#find(frame.text, start, end);
+    const segment = slot < 0 ? undefined : this.segments.get(this.ids.segment(slot));
+    const row = slot < 0 ? 0 : this.ids.row(slot);
+    if (segment !== undefined && segment.stamp(row) > stamp) return false;
+    if ((this.tombstones.get(id) ?? 0) >= stamp) return false;
+    this.tombstones.set(id, stamp);
+    if (segment === undefined) return true;
+    this.ids.remove(slot);
+    this.#kill(segment, row, stamp);
     return true;
   }
 
-  #kill(row: number): void {
-    this.#rows.kill(row);
-    if (row < this.#graphedTo) this.#graph?.remove(row);
+  #kill(segment: ReturnType<SegmentSet['get']>, row: number, stamp: number): void {
+    if (segment instanceof SealedSegment) segment.deaths.kill(row, stamp);
+    else (segment as MemorySegment).kill(row, stamp);
   }
 
-  /** Rows that pass the filter among the nearest; undefined when too few of those pass. */
-  #recallFiltered(query: RecallQuery, queryNorm: number): Scored[] {
-    const { filter, k } = query;
-    const passes = (row: number) => filter!(this.#parsedMetadata(row));
-    if (this.#graph !== undefined) {
-      const count = Math.max(query.ef ?? EF_DEFAULT, k * FILTER_EXPANSION);
-      const found = this.#search(query, queryNorm, count).filter(({ row }) => passes(row));
-      if (found.length >= k) return found.slice(0, k);
-    }
-    const best = new TopK(k);
-    for (let row = 0; row < this.#rows.count; row++)
-      if (this.#rows.isAlive(row) && passes(row))
-        best.offer(row, this.#rank(query.embedding, queryNorm, row));
-    return best.drain();
+  /** The slot of the id that was hashed last, or -1. */
+  #find(text: Uint8Array, start: number, end: number): number {
+    const { high, low } = this.#hash;
+    for (let slot = this.ids.first(high, low); slot >= 0; slot = this.ids.next(slot, high, low))
+      if (this.segments.get(this.ids.segment(slot)).isId(this.ids.row(slot), text, start, end))
+        return slot;
+    return -1;
   }
-
-  #search(query: RecallQuery, queryNorm: number, count: number): Scored[] {
-    const best = new TopK(count);
-    const { embedding } = query;
-    let scanFrom = this.#graphedTo;
-    if (this.#graph !== undefined) {
-      const ef = Math.max(query.ef ?? EF_DEFAULT, count);
-      const near = this.#graph.search(embedding, count, ef);
-      // Rows behind many equal ones can be out of the graph's reach: then the exact scan decides.
-      if (near.length < Math.min(count, this.#graph.size)) scanFrom = 0;
-      else
-        for (const row of near)
-          if (this.#rows.isAlive(row)) best.offer(row, this.#rank(embedding, queryNorm, row));
-    }
-    for (let row = scanFrom; row < this.#rows.count; row++)
-      if (this.#rows.isAlive(row)) best.offer(row, this.#rank(embedding, queryNorm, row)); // E2
-    return best.drain();
-  }
-
-  /** The order of rows: higher is nearer. */
-  #rank(query: Float32Array, queryNorm: number, row: number): number {
-    const { dimension, metric } = this.config;
-    const slab = this.#rows.slab(row);
-    const offset = this.#rows.offset(row);
-    switch (metric) {
-      case 'ip':
-        return dot(slab, offset, query, dimension);
-      case 'l2':
-        return -squaredDistance(slab, offset, query, dimension);
-      case 'cosine':
-        return dot(slab, offset, query, dimension) / (queryNorm * this.#rows.norm(row));
-    }
-  }
-
-  #observation(row: number): StoredObservation {
-    const rows = this.#rows;
-    return {
-      id: rows.id(row),
-      sequence: rows.sequence(row),
-      embedding: rows.embedding(row),
-      metadata: rows.metadata(row),
-      timestamp: rows.timestamp(row),
-    };
-  }
-
-  #parsedMetadata(row: number): Metadata | undefined {
-    const text = this.#rows.metadata(row);
-    return text === undefined ? undefined : (JSON.parse(text) as Metadata);
-  }
-
-  /** Leaves the dead behind when they outnumber the living; the graph is then built anew. */
-  #compact(): void {
-    const old = this.#rows;
-    if (old.deadCount < Math.max(this.#thresholds.compactionDeadMin, old.liveCount)) return;
-    this.#rows = new RowStore(this.config.dimension);
-    for (let row = 0; row < old.count; row++) {
-      if (!old.isAlive(row)) continue;
-      const moved = this.#rows.append({
-        id: old.id(row),
-        slab: old.slab(row),
-        offset: old.offset(row),
-        norm: old.norm(row),
-        sequence: old.sequence(row),
-        timestamp: old.timestamp(row),
-        metadata: old.metadata(row),
-      });
-      this.#rowOf.set(old.id(row), moved);
-    }
-    this.#graph = undefined;
-    this.#graphedTo = 0;
-  }
-}
-
-interface Scored {
-  readonly row: number;
-  readonly score: number;
 }
 
 interface Fault {
   readonly code: ErrorCode;
   readonly detail: string;
+}
+
+/** Most ids are printable ASCII of a moderate length; those are valid without a closer look. */
+function isPlainId(text: Uint8Array, start: number, end: number): boolean {
+  if (end <= start || end - start > 256) return false;
+  for (let i = start; i < end; i++) if (text[i]! < 0x20 || text[i]! > 0x7e) return false;
+  return true;
 }
 
 function itemError(frame: Frame, index: number, { code, detail }: Fault): ItemError {

@@ -1,5 +1,8 @@
 import { decodeFrame, encodeFrame, type Frame } from '@engram/codec';
-import type { SpaceConfig, SpaceId, SpaceOptions } from '@engram/model';
+import { compileFilter, type SpaceConfig, type SpaceId, type SpaceOptions } from '@engram/model';
+import { ENGINE_DEFAULTS, type EngineOptions } from '../src/options.ts';
+import { UNHURRIED } from '../src/pace.ts';
+import type { RecallQuery } from '../src/space-engine.ts';
 
 export interface Put {
   readonly id: string;
@@ -30,9 +33,10 @@ export function frameOf(puts: readonly Put[], deletes: readonly string[] = []): 
 export function configOf(options: Partial<SpaceOptions> & { dimension: number }): SpaceConfig {
   return {
     metric: 'cosine',
-    engine: 'hnswlib',
+    engine: 'usearch',
+    quantization: 'i8',
     m: 16,
-    efConstruction: 128,
+    efConstruction: 64,
     ...options,
     space: 'test' as SpaceId,
     afterSequence: 0,
@@ -40,8 +44,25 @@ export function configOf(options: Partial<SpaceOptions> & { dimension: number })
   };
 }
 
+/** A filter as a worker makes it of what a client sent. */
+export function filterOf(filter: unknown): NonNullable<RecallQuery['filter']> {
+  return { key: JSON.stringify(filter), predicate: compileFilter(filter) };
+}
+
+export function optionsOf(folder: string, options: Partial<EngineOptions> = {}): EngineOptions {
+  return {
+    ...ENGINE_DEFAULTS,
+    folder,
+    pace: UNHURRIED,
+    onFault: (error) => {
+      throw error;
+    },
+    ...options,
+  };
+}
+
 /** Numbers from 0 to 1 that a seed determines (mulberry32). */
-function seededRandom(seed: number): () => number {
+export function seededRandom(seed: number): () => number {
   let state = seed;
   return () => {
     state = (state + 0x6d2b79f5) | 0;

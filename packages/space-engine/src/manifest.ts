@@ -1,0 +1,73 @@
+// What a space's folder holds: which files make it up and what is known beside them. It is a cache of
+// the log: whatever is missing or damaged is rebuilt from there.
+//
+//   M1. It is complete under its name or not there (written beside it and renamed), and checksummed.
+//   M2. Every entry up to `completeTo` is in it; later ones may be, and change nothing when they come
+//       again.
+
+import { readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
+import type { SpaceConfig } from '@engram/model';
+import { damaged } from './rows-file.ts';
+import type { Snapshot } from './stamp.ts';
+
+const VERSION = 1;
+const FILE_NAME = 'manifest.json';
+
+export interface SegmentEntry {
+  /** Names its files: `<file>.rows`, `<file>.graph`. */
+  readonly file: number;
+  /** The mark of its file of rows: another file in its place is not taken for it. */
+  readonly checksum: number;
+  /** Without one, the rows go back into memory when the space is opened. */
+  readonly graph?: { readonly bytes: number; readonly crc: number; readonly scale: number };
+  /** Dead rows and the stamps of their deaths. */
+  readonly deaths: readonly (readonly [row: number, stamp: number])[];
+}
+
+export interface Manifest {
+  readonly config: SpaceConfig;
+  readonly segments: readonly SegmentEntry[];
+  readonly tombstones: readonly (readonly [id: string, stamp: number])[];
+  readonly completeTo: number;
+  /** Snapshots older than this in any lane are no longer whole. */
+  readonly horizon: Snapshot;
+  readonly nextFile: number;
+}
+
+export function rowsPath(folder: string, file: number): string {
+  return join(folder, `${file}.rows`);
+}
+
+export function graphPath(folder: string, file: number): string {
+  return join(folder, `${file}.graph`);
+}
+
+export async function writeManifest(folder: string, manifest: Manifest): Promise<void> {
+  const body = JSON.stringify(manifest);
+  const path = join(folder, FILE_NAME);
+  await writeFile(`${path}.tmp`, `${VERSION} ${crc32(body)}\n${body}`);
+  await rename(`${path}.tmp`, path);
+}
+
+/**
+ * @returns undefined when there is none
+ * @throws ClusterError SEGMENT_DAMAGED
+ */
+export async function readManifest(folder: string): Promise<Manifest | undefined> {
+  const path = join(folder, FILE_NAME);
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw damaged(path, error);
+  }
+  const end = text.indexOf('\n');
+  const [version, checksum] = text.slice(0, end).split(' ').map(Number);
+  const body = text.slice(end + 1);
+  if (version !== VERSION) throw damaged(path, new Error('its version is not known'));
+  if (crc32(body) !== checksum) throw damaged(path, new Error('it has another checksum'));
+  return JSON.parse(body) as Manifest;
+}

@@ -1,0 +1,205 @@
+import { rm } from 'node:fs/promises';
+import { ClusterError, type SpaceConfig } from '@engram/model';
+import { Deaths } from './deaths.ts';
+import { IdTable } from './id-table.ts';
+import { graphPath, readManifest, rowsPath, type Manifest, type SegmentEntry } from './manifest.ts';
+import { MemoryRows } from './memory-rows.ts';
+import { MemorySegment } from './memory-segment.ts';
+import type { EngineOptions } from './options.ts';
+import { Retention } from './retention.ts';
+import type { RowRecords } from './row-records.ts';
+import { checksumOf, damaged, RowsFile } from './rows-file.ts';
+import type { SealedSegment } from './sealed-segment.ts';
+import { SegmentSet } from './segment-set.ts';
+import { SpaceEngine } from './space-engine.ts';
+import { laneOf, sequenceOf } from './stamp.ts';
+import { openSealed, SpaceFiles } from './space-files.ts';
+import { Upkeep } from './upkeep.ts';
+
+/** Rows whose records or embeddings are read at once. */
+const ROWS_AT_ONCE = 4_096;
+
+export interface OpenSpace {
+  readonly engine: SpaceEngine;
+  readonly upkeep: Upkeep;
+  /** Files were damaged and set aside: what stood in them must come from the log again. */
+  readonly isDamaged: boolean;
+}
+
+/** A space without files, or whose files belong to another one of the same name. */
+export function emptySpace(config: SpaceConfig, options: EngineOptions): OpenSpace {
+  const engine = new SpaceEngine(config, options);
+  return { engine, upkeep: new Upkeep(engine), isDamaged: false };
+}
+
+/**
+ * Opens a space from its folder. Every byte is checked first; a damaged file is reported, removed
+ * and left out, and the rest is opened: the log brings back what is missing.
+ */
+export async function openSpace(config: SpaceConfig, options: EngineOptions): Promise<OpenSpace> {
+  let manifest: Manifest | undefined;
+  let isDamaged = false;
+  try {
+    manifest = await readManifest(options.folder);
+  } catch (error) {
+    options.onFault(ClusterError.from(error));
+    isDamaged = true;
+  }
+  if (manifest === undefined || !isSameSpace(manifest.config, config)) {
+    await rm(options.folder, { recursive: true, force: true });
+    return { ...emptySpace(config, options), isDamaged };
+  }
+  const segments = new SegmentSet(config);
+  const ids = new IdTable();
+  const files = new Map<SealedSegment, number>();
+  const context = { config, options };
+  for (const entry of manifest.segments) {
+    try {
+      const number = segments.freeNumber();
+      if (entry.graph === undefined) {
+        segments.grow(await loadMemory(context, entry, number, ids));
+      } else {
+        const sealed = await loadSealed(context, entry, entry.graph, number, ids);
+        segments.addSealed(sealed);
+        files.set(sealed, entry.file);
+      }
+    } catch (error) {
+      options.onFault(ClusterError.from(error));
+      isDamaged = true;
+      for (const path of [rowsPath, graphPath])
+        await rm(path(options.folder, entry.file), { recursive: true, force: true });
+    }
+  }
+  const retention = new Retention(options.snapshotKeepMs, manifest.horizon);
+  for (const { deaths } of manifest.segments)
+    for (const [, stamp] of deaths) retention.note(sequenceOf(stamp), laneOf(stamp));
+  const engine = new SpaceEngine(config, options, {
+    segments,
+    ids,
+    retention,
+    tombstones: new Map(manifest.tombstones),
+    completeTo: isDamaged ? 0 : manifest.completeTo,
+  });
+  return {
+    engine,
+    upkeep: new Upkeep(engine, new SpaceFiles(engine, files, manifest.nextFile)),
+    isDamaged,
+  };
+}
+
+function isSameSpace(left: SpaceConfig, right: SpaceConfig): boolean {
+  return (Object.keys(right) as (keyof SpaceConfig)[]).every((key) => left[key] === right[key]);
+}
+
+type Context = Pick<SpaceEngine, 'config' | 'options'>;
+
+async function verified({ config, options }: Context, entry: SegmentEntry): Promise<RowsFile> {
+  const path = rowsPath(options.folder, entry.file);
+  const rows = RowsFile.open(path, config.dimension);
+  try {
+    if (rows.checksum !== entry.checksum) throw damaged(path, new Error('it is another file'));
+    await rows.verify(() => turn(options));
+    return rows;
+  } catch (error) {
+    rows.close();
+    throw error;
+  }
+}
+
+function turn({ pace }: EngineOptions): Promise<void> {
+  return pace.isDue() ? pace.turn() : Promise.resolve();
+}
+
+async function loadSealed(
+  context: Context,
+  entry: SegmentEntry,
+  graph: NonNullable<SegmentEntry['graph']>,
+  number: number,
+  ids: IdTable,
+): Promise<SealedSegment> {
+  const { options } = context;
+  const file = await verified(context, entry);
+  try {
+    const path = graphPath(options.folder, entry.file);
+    const { bytes, crc } = await checksumOf(path, () => turn(options));
+    if (bytes !== graph.bytes || crc !== graph.crc)
+      throw damaged(path, new Error('it has another checksum'));
+    const deaths = deathsOf(entry, file.rows);
+    const parts: { from: number; count: number; records: RowRecords }[] = [];
+    let oldest = Infinity;
+    for (let from = 0; from < file.rows; from += ROWS_AT_ONCE) {
+      const count = Math.min(ROWS_AT_ONCE, file.rows - from);
+      const { records } = file.readRecords(from, count);
+      parts.push({ from, count, records });
+      for (let i = 0; i < count; i++) oldest = Math.min(oldest, sequenceOf(records.stamp(i)));
+      await turn(options);
+    }
+    const sealed = openSealed(context, number, entry.file, file.rows, graph, deaths, oldest);
+    // Only now, when nothing can fail any more: no id may point to a segment that is not there.
+    for (const { from, count, records } of parts) addIds(records, from, count, number, deaths, ids);
+    return sealed;
+  } finally {
+    file.close();
+  }
+}
+
+async function loadMemory(
+  context: Context,
+  entry: SegmentEntry,
+  number: number,
+  ids: IdTable,
+): Promise<MemorySegment> {
+  const { config, options } = context;
+  const file = await verified(context, entry);
+  try {
+    const rows = new MemoryRows(config.dimension);
+    const deaths = deathsOf(entry, file.rows);
+    const slab = new Float32Array(ROWS_AT_ONCE * config.dimension);
+    for (let from = 0; from < file.rows; from += ROWS_AT_ONCE) {
+      const count = Math.min(ROWS_AT_ONCE, file.rows - from);
+      file.readEmbeddings(from, count, slab);
+      const { records, textStart } = file.readRecords(from, count);
+      const text = file.readText(textStart, records.textEnd(count - 1));
+      for (let i = 0; i < count; i++)
+        rows.append({
+          slab,
+          offset: i * config.dimension,
+          text,
+          idStart: (i === 0 ? textStart : records.textEnd(i - 1)) - textStart,
+          idEnd: records.idEnd(i) - textStart,
+          metadataStart: records.idEnd(i) - textStart,
+          metadataEnd: records.textEnd(i) - textStart,
+          stamp: records.stamp(i),
+          timestamp: records.timestamp(i),
+          hashHigh: records.hashHigh(i),
+          hashLow: records.hashLow(i),
+        });
+      await turn(options);
+    }
+    const segment = new MemorySegment(number, config, rows);
+    for (const [row, stamp] of entry.deaths) segment.kill(row, stamp);
+    addIds(rows.records, 0, rows.count, number, deaths, ids);
+    return segment;
+  } finally {
+    file.close();
+  }
+}
+
+function deathsOf(entry: SegmentEntry, rows: number): Deaths {
+  const deaths = new Deaths();
+  for (const [row, stamp] of entry.deaths) if (row < rows) deaths.kill(row, stamp);
+  return deaths;
+}
+
+function addIds(
+  records: RowRecords,
+  from: number,
+  count: number,
+  number: number,
+  deaths: Deaths,
+  ids: IdTable,
+): void {
+  for (let i = 0; i < count; i++)
+    if (deaths.isAlive(from + i))
+      ids.add(records.hashHigh(i), records.hashLow(i), number, from + i);
+}

@@ -1,0 +1,153 @@
+// The nearest rows of some segments. Graphs only propose: every row that is answered was scored
+// exactly from its stored embedding, so it does not matter how coarse a graph's own distances are.
+
+import type { Predicate } from '@engram/model';
+import { TopK } from '@engram/vector-index';
+import type { FilterCache, Matches } from './filter-matches.ts';
+import type { Pace } from './pace.ts';
+import { isVisible, type Query, type Segment } from './segment.ts';
+import type { Snapshot } from './stamp.ts';
+
+/** Candidates that are scored exactly beyond half as many again as are wanted. */
+const RERANK_MARGIN = 24;
+/** A candidate of a graph costs about as much as this many rows scored exactly, read and all. */
+const ROWS_A_CANDIDATE = 1;
+/** A graph that brought too few is asked again for so many times as many. */
+const BREADTH_STEP = 4;
+/** Rows scored between two looks at the time; some 0.1 ms. */
+const ROWS_A_LOOK = 64;
+
+export interface NearestOptions {
+  readonly k: number;
+  readonly ef: number;
+  readonly asOf?: Snapshot;
+  readonly filter?: { readonly key: string; readonly predicate: Predicate };
+  readonly cache: FilterCache;
+  readonly pace: Pace;
+}
+
+export interface Found {
+  readonly segment: Segment;
+  readonly row: number;
+  /** Higher is nearer. */
+  readonly rank: number;
+}
+
+/**
+ * Best first; more than k, where a snapshot may know an id twice. Without a filter and a snapshot it
+ * sees one state of the space: it pauses only where a graph does not reach its rows.
+ */
+export async function nearest(
+  segments: readonly Segment[],
+  query: Query,
+  options: NearestOptions,
+): Promise<Found[]> {
+  const found: Found[] = [];
+  const newest = options.asOf === undefined ? Infinity : Math.max(...Object.values(options.asOf));
+  for (const segment of segments) {
+    if (segment.oldest > newest) continue;
+    const best = new TopK(options.k);
+    const search = new SegmentSearch(segment, query, options, best);
+    if (options.filter === undefined) {
+      const rest = search.all();
+      if (rest !== undefined) await rest;
+    } else {
+      const { key, predicate } = options.filter;
+      await search.matching(await options.cache.matches(key, segment, predicate, options.pace));
+    }
+    for (const { row, score } of best.drain()) found.push({ segment, row, rank: score });
+  }
+  // A row may have died, or moved with its id, while another segment was searched.
+  return found
+    .filter(({ segment, row }) => isVisible(segment, row, options.asOf))
+    .sort((left, right) => right.rank - left.rank);
+}
+
+class SegmentSearch {
+  readonly #segment: Segment;
+  readonly #query: Query;
+  readonly #options: NearestOptions;
+  readonly #best: TopK;
+
+  constructor(segment: Segment, query: Query, options: NearestOptions, best: TopK) {
+    this.#segment = segment;
+    this.#query = query;
+    this.#options = options;
+    this.#best = best;
+  }
+
+  /** @returns what is left to wait for, if anything is */
+  all(): Promise<void> | undefined {
+    const { rows, graphedTo } = this.#segment;
+    const { asOf, k } = this.#options;
+    const isProposed = graphedTo === 0 || this.#propose(this.#breadth(1), (row) => this.#sees(row));
+    const from = isProposed ? graphedTo : 0;
+    if (asOf !== undefined) return this.#score(range(from, rows));
+    // Before anything pauses: meanwhile rows may go from here into the graph.
+    this.#segment.scan(this.#query, k, (row) => {
+      if (this.#sees(row)) this.#offer(row);
+    });
+    return isProposed ? undefined : this.#score(range(0, graphedTo));
+  }
+
+  async matching(matches: Matches): Promise<void> {
+    const { rows, graphedTo } = this.#segment;
+    if (matches.count === 0) return;
+    const breadth = this.#breadth(rows / matches.count);
+    const isWorthwhile = graphedTo > 0 && matches.count > breadth * ROWS_A_CANDIDATE;
+    const isDone =
+      isWorthwhile && this.#propose(breadth, (row) => matches.has(row) && this.#sees(row));
+    await this.#score(matches.between(isDone ? graphedTo : 0, rows));
+  }
+
+  get #wanted(): number {
+    return Math.ceil(this.#options.k * 1.5) + RERANK_MARGIN;
+  }
+
+  /** How wide to look so that enough is left of what is dead or does not match. */
+  #breadth(rowsAMatch: number): number {
+    const { rows, deaths } = this.#segment;
+    const rowsALiving = rows / Math.max(1, rows - deaths.count);
+    return Math.ceil(Math.max(this.#options.ef, this.#wanted * rowsAMatch) * rowsALiving);
+  }
+
+  /** Scores what the graph proposes. @returns false when that is less than there must be */
+  #propose(breadth: number, accepts: (row: number) => boolean): boolean {
+    const { graph, graphedTo } = this.#segment;
+    for (let width = breadth; ; width *= BREADTH_STEP) {
+      const near = graph!.search(this.#query.embedding, Math.min(width, graphedTo));
+      const taken: number[] = [];
+      for (const row of near) {
+        if (accepts(row)) taken.push(row);
+        if (taken.length === this.#wanted) break;
+      }
+      if (taken.length >= this.#options.k || (width >= graphedTo && near.length === graphedTo)) {
+        for (const row of taken) this.#offer(row);
+        return true;
+      }
+      // Rows behind many equal ones can be out of the graph's reach: then all are scored.
+      if (width >= graphedTo) return false;
+    }
+  }
+
+  async #score(rows: Iterable<number>): Promise<void> {
+    let looked = 0;
+    for (const row of rows) {
+      if (this.#sees(row)) this.#offer(row);
+      if (++looked % ROWS_A_LOOK === 0 && this.#options.pace.isDue())
+        await this.#options.pace.turn();
+    }
+  }
+
+  #sees(row: number): boolean {
+    return isVisible(this.#segment, row, this.#options.asOf);
+  }
+
+  #offer(row: number): void {
+    this.#best.offer(row, this.#segment.rank(row, this.#query));
+  }
+}
+
+function* range(from: number, to: number): Generator<number> {
+  for (let row = from; row < to; row++) yield row;
+}

@@ -1,0 +1,41 @@
+/** Kept of one thread's blocks; a segment of the default size has 64 of 1 MiB. */
+const KEPT_BYTES_MAX = 64 * 1024 * 1024;
+
+/**
+ * Blocks of segments that were sealed, for those that grow next: memory that was just in use is neither
+ * zeroed nor asked of the kernel again, and nothing has to wait for the garbage collector to be free.
+ */
+class SpareBlocks {
+  readonly #free = new Map<number, Float32Array<ArrayBuffer>[]>();
+  #bytes = 0;
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** A block of so many values; what stands in it is undefined. */
+  take(length: number): Float32Array<ArrayBuffer> {
+    const block = this.#free.get(length)?.pop();
+    if (block === undefined) return new Float32Array(length);
+    this.#bytes -= block.byteLength;
+    return block;
+  }
+
+  /** Nobody may use the block any more. */
+  giveBack(block: Float32Array<ArrayBuffer>): void {
+    if (this.#bytes + block.byteLength > KEPT_BYTES_MAX) return;
+    this.#bytes += block.byteLength;
+    const free = this.#free.get(block.length);
+    if (free === undefined) this.#free.set(block.length, [block]);
+    else free.push(block);
+  }
+
+  /** Leaves all of them to the garbage collector. */
+  clear(): void {
+    this.#free.clear();
+    this.#bytes = 0;
+  }
+}
+
+/** Of this thread. */
+export const spareBlocks = new SpareBlocks();

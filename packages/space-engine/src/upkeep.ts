@@ -1,0 +1,342 @@
+// What goes on beside applying and recalling: rows move from memory into graphs, full segments become
+// files, files are merged, idle spaces leave memory.
+//
+//   U1. A row is in exactly one segment of the space at every moment that a recall can see.
+//   U2. Only the space's own thread changes its segments. Others may build files for it (segment-build),
+//       which it then takes in, or not, as a whole.
+//   U3. What cannot be written stays in memory and is tried again.
+
+import { rm } from 'node:fs/promises';
+import { ClusterError } from '@engram/model';
+import { GRAPH_ENGINES } from '@engram/vector-index';
+import { graphPath, rowsPath, type SegmentEntry } from './manifest.ts';
+import { MemoryRows } from './memory-rows.ts';
+import { MemorySegment } from './memory-segment.ts';
+import { countRemovable, Merging, type Merge } from './merging.ts';
+import type { SealedSegment } from './sealed-segment.ts';
+import type { BuildJob, BuildResult } from './segment-build.ts';
+import type { SpaceEngine } from './space-engine.ts';
+import { SpaceFiles } from './space-files.ts';
+
+/** Dead rows of a segment in memory that are worth copying the living out. */
+const COMPACTED_DEAD_MIN = 1_024;
+/** A failed write is tried again after so many calls of `tend`. */
+const TENDS_AFTER_FAULT = 100;
+/** Smaller segments are not worth a file when memory is short. */
+const ROLLED_BYTES_MIN = 4 * 1024 * 1024;
+
+type Away =
+  | { readonly kind: 'graph'; readonly segment: MemorySegment }
+  | { readonly kind: 'merge'; readonly merge: Merge };
+
+export class Upkeep {
+  readonly engine: SpaceEngine;
+  /** Work that another thread does for this space, by the job's number. */
+  readonly #away = new Map<number, Away>();
+  readonly #files: SpaceFiles;
+  readonly #merging: Merging;
+  #scale: number | undefined;
+  /** What is being written; one thing at a time. */
+  #write: Promise<boolean> | undefined;
+  #pausedTends = 0;
+
+  constructor(engine: SpaceEngine, files = new SpaceFiles(engine)) {
+    this.engine = engine;
+    this.#files = files;
+    this.#merging = new Merging(engine, files);
+  }
+
+  /** No row waits for a graph, and nothing is built elsewhere. */
+  get isIndexed(): boolean {
+    return this.engine.backlog === 0;
+  }
+
+  /** Rows that wait for a graph and are not given away. */
+  get backlog(): number {
+    if (!this.engine.needsGraph) return 0;
+    return this.#own().reduce((sum, { backlog }) => sum + backlog, 0);
+  }
+
+  /** `tend` has something to do. */
+  get isUntended(): boolean {
+    return this.#pausedTends > 0 || this.#full() !== undefined;
+  }
+
+  /**
+   * Moves rows into graphs until `shouldStop` says so, oldest first.
+   * @param batch rows to insert between two looks
+   * @returns whether more wait
+   */
+  buildGraph(batch: number, shouldStop: () => boolean): boolean {
+    const { engine } = this;
+    if (!engine.needsGraph) return false;
+    const factory = GRAPH_ENGINES[engine.config.engine];
+    for (const segment of this.#own()) {
+      if (segment.backlog === 0) continue;
+      segment.buildGraph(factory, this.#scale, batch, shouldStop);
+      this.#scale = segment.scale;
+      if (segment.backlog > 0) return true;
+      if (shouldStop()) break;
+    }
+    return this.backlog > 0;
+  }
+
+  /** Ends the growing segment when it is full; cheap, to be called often. */
+  roll(): void {
+    const { growing } = this.engine.segments;
+    const { segmentBytesMax } = this.engine.options;
+    const isWorn = growing.deaths.count >= Math.max(COMPACTED_DEAD_MIN * 4, growing.rows / 2);
+    if (growing.stored.storedBytes >= segmentBytesMax || (isWorn && growing.graph !== undefined))
+      this.engine.segments.roll();
+  }
+
+  /** Ends the growing segment although it is not full, so that its memory becomes files. */
+  rollGraphed(): void {
+    const { segments } = this.engine;
+    const { growing } = segments;
+    if (growing.graph !== undefined && growing.stored.storedBytes >= ROLLED_BYTES_MIN)
+      segments.roll();
+  }
+
+  /** Seals one segment that is full and whole in its graph. @returns whether there was one */
+  async tend(): Promise<boolean> {
+    if (this.#write !== undefined) return false;
+    if (this.#pausedTends > 0) {
+      this.#pausedTends--;
+      return false;
+    }
+    const segment = this.#full();
+    if (segment === undefined) return false;
+    return this.#writing(async () => {
+      await this.#seal(segment);
+      await this.#writeManifest();
+    });
+  }
+
+  /**
+   * A segment whose graph another thread may build: the largest that waits, or half of what waits in
+   * the one that is being built. Its rows are in a file when this resolves.
+   */
+  async giveWork(rowsMin: number): Promise<BuildJob | undefined> {
+    if (this.#write !== undefined || !this.engine.needsGraph || this.#pausedTends > 0)
+      return undefined;
+    const segment = this.#stealable(rowsMin);
+    if (segment === undefined) return undefined;
+    let job: BuildJob | undefined;
+    await this.#writing(async () => {
+      const { folder } = this.engine.options;
+      const file = this.#files.take();
+      job = {
+        id: file,
+        space: this.engine.config.space,
+        options: this.#graphOptions(),
+        inputs: [{ path: rowsPath(folder, file), rows: segment.rows }],
+        graphPath: graphPath(folder, file),
+      };
+      // From here on the owner leaves its graph alone (U2).
+      this.#away.set(job.id, { kind: 'graph', segment });
+      try {
+        await this.#files.writeRows(segment, file);
+      } catch (error) {
+        this.#away.delete(job.id);
+        job = undefined;
+        throw error;
+      }
+    });
+    return job;
+  }
+
+  /** Sealed segments that are better merged into one; any thread may do it. */
+  giveMerge(): BuildJob | undefined {
+    const busy = new Set<SealedSegment>();
+    for (const away of this.#away.values())
+      if (away.kind === 'merge') for (const segment of away.merge.segments) busy.add(segment);
+    const merge = this.#merging.plan(busy, this.#graphOptions());
+    if (merge === undefined) return undefined;
+    this.#away.set(merge.job.id, { kind: 'merge', merge });
+    return merge.job;
+  }
+
+  /** Takes in what another thread has built. A file that is not right is left out, and reported. */
+  async finish(result: BuildResult): Promise<void> {
+    // A manifest that is being written knows nothing of it, and would have its files removed.
+    while (this.#write !== undefined) await this.#write;
+    const away = this.#away.get(result.id);
+    if (away === undefined) return; // The space was emptied meanwhile.
+    try {
+      if (away.kind === 'graph') this.#replace(away.segment, result.id, result.graph);
+      else this.#merging.take(away.merge, result);
+    } catch (error) {
+      this.engine.options.onFault(ClusterError.from(error));
+    } finally {
+      this.#away.delete(result.id);
+    }
+    await this.#writing(() => this.#writeManifest());
+  }
+
+  /** What was given away comes back undone: its thread has ended, or it failed. */
+  abandon(jobId: number): void {
+    this.#away.delete(jobId);
+  }
+
+  /** Removes what no snapshot may ask for any more. */
+  tick(nowMs: number, isShort: boolean): void {
+    const { retention, segments } = this.engine;
+    retention.tick(nowMs, isShort);
+    const { growing } = segments;
+    if (growing.graph !== undefined || this.#isAway(growing)) return;
+    const living = growing.rows - growing.deaths.count;
+    const least = Math.max(COMPACTED_DEAD_MIN, living);
+    if (growing.deaths.count < least) return;
+    const removable = countRemovable(growing, (death) => retention.isRemovable(death));
+    if (removable >= least) this.#compact(growing);
+  }
+
+  /**
+   * Writes everything to files and closes the space. Nothing may be applied or recalled meanwhile or
+   * afterwards. @returns false when rows wait for a graph, or files could not be written
+   */
+  async unload(): Promise<boolean> {
+    if (this.#write !== undefined || this.#away.size > 0 || !this.isIndexed) return false;
+    const isWritten = await this.#writing(async () => {
+      const plain: SegmentEntry[] = [];
+      for (const segment of [...this.engine.segments.memory]) {
+        if (segment.rows === 0) continue;
+        if (segment.graph !== undefined) await this.#seal(segment);
+        else {
+          const file = this.#files.take();
+          const checksum = await this.#files.writeRows(segment, file);
+          plain.push({ file, checksum, deaths: [...segment.deaths.entries()] });
+        }
+      }
+      await this.#writeManifest(plain);
+    });
+    if (isWritten) this.engine.segments.close();
+    return isWritten;
+  }
+
+  /** Empties the space and removes its files. */
+  async destroy(): Promise<void> {
+    this.#away.clear();
+    while (this.#write !== undefined) await this.#write;
+    this.engine.segments.close();
+    await rm(this.engine.options.folder, { recursive: true, force: true });
+  }
+
+  /** Segments in memory that are not given away. */
+  #own(): MemorySegment[] {
+    return this.engine.segments.memory.filter((segment) => !this.#isAway(segment));
+  }
+
+  #isAway(segment: MemorySegment): boolean {
+    for (const away of this.#away.values())
+      if (away.kind === 'graph' && away.segment === segment) return true;
+    return false;
+  }
+
+  #full(): MemorySegment | undefined {
+    if (!this.engine.needsGraph) return undefined;
+    const { growing } = this.engine.segments;
+    return this.#own().find((segment) => segment !== growing && segment.backlog === 0);
+  }
+
+  #stealable(rowsMin: number): MemorySegment | undefined {
+    const { segments } = this.engine;
+    const waiting = this.#own().filter(({ backlog }) => backlog >= rowsMin);
+    const largest = waiting.reduce<MemorySegment | undefined>(
+      (best, each) => (best === undefined || each.backlog > best.backlog ? each : best),
+      undefined,
+    );
+    if (largest === undefined) return undefined;
+    const isUntouched =
+      largest.graphedTo === 0 && this.#own().some((e) => e !== largest && e.backlog >= rowsMin);
+    if (isUntouched) {
+      if (largest === segments.growing) segments.roll();
+      return largest;
+    }
+    const block = largest.splitBlock;
+    const from = block * largest.stored.blockRows;
+    if (largest.rows - from < rowsMin / 2) return undefined;
+    // New rows go to neither: the one is the owner's to finish, the other is given away.
+    if (largest === segments.growing) segments.roll();
+    const number = segments.freeNumber();
+    const [head, tail] = largest.split(block, number);
+    segments.remove([largest]);
+    segments.addFull(head);
+    segments.addFull(tail);
+    this.#relocate(largest.number, from, number);
+    return tail;
+  }
+
+  /** Points the ids of rows from `from` on to the segment that they were split into. */
+  #relocate(segment: number, from: number, to: number): void {
+    this.engine.ids.relocate((number, row) =>
+      number === segment && row >= from ? { segment: to, row: row - from } : undefined,
+    );
+  }
+
+  async #seal(segment: MemorySegment): Promise<void> {
+    const file = this.#files.take();
+    await this.#files.writeRows(segment, file);
+    this.#replace(segment, file, await this.#files.writeGraph(segment, file));
+  }
+
+  /** The segment's rows and graph are in files: those take its place, number and deaths. */
+  #replace(segment: MemorySegment, file: number, graph: BuildResult['graph']): void {
+    const { segments } = this.engine;
+    const { number, rows, deaths, oldest } = segment;
+    const sealed = this.#files.open(number, file, rows, graph, deaths, oldest);
+    segments.remove([segment]);
+    segments.addSealed(sealed);
+  }
+
+  #compact(segment: MemorySegment): void {
+    const { segments, ids, retention, config } = this.engine;
+    const rows = new MemoryRows(config.dimension);
+    const moved = new Uint32Array(segment.rows);
+    const dead: [row: number, stamp: number][] = [];
+    for (let row = 0; row < segment.rows; row++) {
+      moved[row] = rows.count;
+      const death = segment.deaths.at(row);
+      if (retention.isRemovable(death)) {
+        retention.removed(death);
+        continue;
+      }
+      if (death !== 0) dead.push([rows.count, death]);
+      rows.copyFrom(segment.stored, row);
+    }
+    const compacted = new MemorySegment(segments.freeNumber(), config, rows);
+    for (const [row, stamp] of dead) compacted.kill(row, stamp);
+    ids.relocate((number, row) =>
+      number === segment.number ? { segment: compacted.number, row: moved[row]! } : undefined,
+    );
+    segments.remove([segment]);
+    segments.grow(compacted);
+  }
+
+  /** Runs one thing that writes; a failure is reported and rests a while (U3). */
+  #writing(run: () => Promise<void>): Promise<boolean> {
+    const attempt = async () => {
+      try {
+        await run();
+        return true;
+      } catch (error) {
+        this.#pausedTends = TENDS_AFTER_FAULT;
+        this.engine.options.onFault(ClusterError.from(error));
+        return false;
+      } finally {
+        this.#write = undefined;
+      }
+    };
+    return (this.#write = attempt());
+  }
+
+  #writeManifest(plain: readonly SegmentEntry[] = []): Promise<void> {
+    return this.#files.writeManifest(this.engine, plain, () => this.#away.keys());
+  }
+
+  #graphOptions(): BuildJob['options'] {
+    const { dimension, metric, engine, quantization, m, efConstruction } = this.engine.config;
+    return { dimension, metric, engine, quantization, m, efConstruction };
+  }
+}

@@ -1,0 +1,197 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Metadata } from '@engram/model';
+import { expect, test } from 'vitest';
+import type { Pace } from '../src/pace.ts';
+import { buildSegment, type BuildJob } from '../src/segment-build.ts';
+import type { Snapshot } from '../src/stamp.ts';
+import { clustered, filterOf, seededRandom } from './frames.ts';
+import { apply, ids, spaceOf } from './spaces.ts';
+
+/** Every slice is over at once: whatever can come between two turns does. */
+const HURRIED: Pace = { isDue: () => true, turn: () => nextTurn() };
+
+const KINDS = 3;
+const filters = [
+  undefined,
+  filterOf({ kind: 1 }),
+  filterOf({ kind: { $ne: 2 } }),
+  filterOf({ absent: 1 }),
+];
+
+interface Kept {
+  readonly sequence: number;
+  readonly kind: number;
+}
+
+/** A space that is written, built, sealed, shared and merged while it is asked. */
+class Subject {
+  readonly #random: () => number;
+  readonly #vectors: readonly Float32Array[];
+  readonly #space: ReturnType<typeof spaceOf>;
+  readonly #jobs: BuildJob[] = [];
+  #living = new Map<string, Kept>();
+  /** Ids that were written since a recall began, for each that is on its way. */
+  readonly #watches = new Set<Set<string>>();
+  #sequence = 0;
+  #nowMs = 0;
+  readonly counts = { split: 0, sealed: 0, merged: 0, recalls: 0 };
+
+  constructor(seed: number, dimension: number, rowsMax: number) {
+    this.#random = seededRandom(seed);
+    this.#vectors = clustered(64, dimension, seed);
+    this.#space = spaceOf(
+      { dimension, metric: 'l2', m: 4, efConstruction: 16 },
+      {
+        graphThreshold: 60,
+        segmentBytesMax: rowsMax * (dimension * 4 + 32),
+        pace: HURRIED,
+        snapshotKeepMs: 60_000,
+      },
+    );
+  }
+
+  #below(limit: number): number {
+    return Math.floor(this.#random() * limit);
+  }
+
+  write(puts: number, deletes: number): void {
+    const sequence = ++this.#sequence;
+    const put = new Map<string, Kept>();
+    while (put.size < puts)
+      put.set(`row ${this.#below(400)}`, { sequence, kind: this.#below(KINDS) });
+    const gone = Array.from({ length: deletes }, () => `row ${this.#below(400)}`).filter(
+      (id) => !put.has(id),
+    );
+    apply(
+      this.#space,
+      sequence,
+      [...put].map(([id, { kind }]) => ({
+        id,
+        embedding: this.#vectors[this.#below(this.#vectors.length)]!,
+        metadata: { kind },
+      })),
+      gone,
+    );
+    this.#space.upkeep.roll();
+    this.#living = new Map([...this.#living, ...put]);
+    for (const id of gone) this.#living.delete(id);
+    for (const touched of this.#watches) for (const id of [...put.keys(), ...gone]) touched.add(id);
+  }
+
+  /** One thing that goes on beside recalls. */
+  async go(): Promise<void> {
+    const { upkeep, engine } = this.#space;
+    const before = engine.segments.memory.length;
+    switch (this.#below(8)) {
+      case 0:
+      case 1:
+        return this.write(1 + this.#below(12), this.#below(8));
+      case 2:
+        upkeep.buildGraph(8, () => this.#below(4) === 0);
+        return;
+      case 3:
+        if (await upkeep.tend()) this.counts.sealed++;
+        return;
+      case 4: {
+        const job = await upkeep.giveWork(8);
+        if (job === undefined) return;
+        if (engine.segments.memory.length > before) this.counts.split++;
+        this.#jobs.push(job);
+        return;
+      }
+      case 5: {
+        const job = upkeep.giveMerge();
+        if (job !== undefined) this.#jobs.push(job);
+        return;
+      }
+      case 6: {
+        const job = this.#jobs.shift();
+        if (job === undefined) return;
+        if (this.#random() < 0.2) upkeep.abandon(job.id);
+        else await upkeep.finish(await buildSegment(job, HURRIED));
+        if (job.rowsPath !== undefined) this.counts.merged++;
+        return;
+      }
+      default:
+        upkeep.tick((this.#nowMs += 10), false);
+    }
+  }
+
+  async recall(): Promise<void> {
+    this.counts.recalls++;
+    const { engine } = this.#space;
+    const before = this.#living;
+    const began = this.#sequence;
+    const touched = new Set<string>();
+    this.#watches.add(touched);
+    const filter = filters[this.#below(filters.length)];
+    const asOf: Snapshot | undefined =
+      this.#random() < 0.4 ? { high: 0, normal: began, low: 0 } : undefined;
+    const isAll = this.#random() < 0.7;
+    const hits = await engine.recall({
+      embedding: this.#vectors[this.#below(this.#vectors.length)]!,
+      k: isAll ? 1_000 : 5,
+      ...(isAll ? { ef: 1_000 } : {}),
+      ...(filter === undefined ? {} : { filter }),
+      ...(asOf === undefined ? {} : { asOf }),
+    });
+    this.#watches.delete(touched);
+    expect(new Set(ids(hits)).size).toBe(hits.length);
+    for (const { id, sequence, metadata } of hits) {
+      const parsed = JSON.parse(metadata!) as Metadata;
+      if (filter !== undefined) expect(filter.predicate(parsed)).toBe(true);
+      // What it shows lived when it began, or was written since; as of a snapshot it is what was.
+      const kept = before.get(id);
+      if (asOf !== undefined) expect(sequence).toBe(kept?.sequence);
+      else expect(sequence > began || sequence === kept?.sequence).toBe(true);
+    }
+    if (!isAll) return;
+    // What was there all the time is there, and as of a snapshot all that was there.
+    const shown = new Set(ids(hits));
+    const missing = [...before].filter(
+      ([id, { kind }]) =>
+        !shown.has(id) &&
+        (asOf !== undefined || !touched.has(id)) &&
+        (filter?.predicate({ kind }) ?? true),
+    );
+    expect(missing).toEqual([]);
+  }
+
+  async end(): Promise<void> {
+    for (const job of this.#jobs) this.#space.upkeep.abandon(job.id);
+    await this.recall();
+    await this.#space.upkeep.destroy();
+  }
+}
+
+for (const [dimension, rowsMax, numRuns] of [
+  [2, 40, 5],
+  [4_096, 250, 2], // blocks of 64 rows, so that work that is shared is split
+] as const)
+  test(`recalls that pause miss nothing, double nothing and show nothing dead while all goes on (${dimension} dimensions)`, async () => {
+    const total = { split: 0, sealed: 0, merged: 0, recalls: 0 };
+    for (let seed = 1; seed <= numRuns; seed++) {
+      const subject = new Subject(seed, dimension, rowsMax);
+      for (let part = 0; part < 5; part++) subject.write(40, 0);
+      for (let round = 0; round < 30; round++) {
+        let pending = 3;
+        const recalls = Array.from({ length: pending }, () =>
+          subject.recall().finally(() => pending--),
+        );
+        const all = Promise.all(recalls);
+        all.catch(() => undefined); // it is awaited below
+        for (let step = 0; pending > 0 || step < 8; step++) {
+          await subject.go();
+          await nextTurn();
+        }
+        await all;
+      }
+      await subject.end();
+      for (const key of Object.keys(total) as (keyof typeof total)[])
+        total[key] += subject.counts[key];
+    }
+    expect(total.split).toBeGreaterThan(0);
+    if (dimension > 2) return;
+    expect(total.sealed).toBeGreaterThan(0);
+    expect(total.merged).toBeGreaterThan(0);
+  });

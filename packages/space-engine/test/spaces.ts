@@ -1,0 +1,89 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Lane } from '@engram/model';
+import { expect } from 'vitest';
+import { emptySpace, type OpenSpace } from '../src/open-space.ts';
+import type { EngineOptions } from '../src/options.ts';
+import { UNHURRIED } from '../src/pace.ts';
+import { buildSegment, type BuildJob } from '../src/segment-build.ts';
+import type { ApplyResult, Hit, RecallQuery } from '../src/space-engine.ts';
+import { configOf, frameOf, optionsOf, type Put } from './frames.ts';
+import { scratchFolder } from './scratch.ts';
+
+/** A space in a folder of its own that is gone after the test. */
+export function spaceOf(
+  config: Parameters<typeof configOf>[0],
+  options: Partial<EngineOptions> = {},
+): OpenSpace {
+  return emptySpace(configOf(config), optionsOf(scratchFolder(), options));
+}
+
+export function apply(
+  { engine }: OpenSpace,
+  sequence: number,
+  puts: readonly Put[],
+  deletes: readonly string[] = [],
+  lane: Lane = 'normal',
+): ApplyResult {
+  return engine.apply(frameOf(puts, deletes), sequence, lane);
+}
+
+/** Every row that waits goes into a graph. */
+export function graph({ upkeep }: OpenSpace): void {
+  while (upkeep.buildGraph(1_000, () => false)) continue;
+}
+
+/** Every row that there is goes into a file, in one segment more than there were. */
+export async function seal(space: OpenSpace): Promise<void> {
+  if (space.engine.segments.growing.rows > 0) space.engine.segments.roll();
+  graph(space);
+  while (await space.upkeep.tend()) continue;
+  expect(space.upkeep.isUntended).toBe(false);
+}
+
+/** Another thread's part, done here. */
+export async function finish({ upkeep }: OpenSpace, job: BuildJob | undefined): Promise<void> {
+  expect(job).toBeDefined();
+  await upkeep.finish(await buildSegment(job!, UNHURRIED));
+}
+
+export function ids(hits: readonly { readonly id: string }[]): string[] {
+  return hits.map(({ id }) => id);
+}
+
+/**
+ * Share of the nearest that a space finds, of those that an exact one knows. Every hit of both has
+ * the same score.
+ */
+export async function recallAt(
+  k: number,
+  space: OpenSpace,
+  exact: OpenSpace,
+  queries: readonly Float32Array[],
+  more: Partial<RecallQuery> = {},
+): Promise<number> {
+  let found = 0;
+  let wanted = 0;
+  for (const embedding of queries) {
+    const right = await exact.engine.recall({ embedding, k, ...more });
+    const hits = await space.engine.recall({ embedding, k, ...more });
+    expect(hits).toHaveLength(right.length);
+    const scores = new Map(right.map(({ id, score }: Hit) => [id, score]));
+    for (const { id, score } of hits) {
+      const expected = scores.get(id);
+      if (expected === undefined) continue;
+      expect(score).toBeCloseTo(expected, 6);
+      found++;
+    }
+    wanted += right.length;
+  }
+  return found / wanted;
+}
+
+/** Both hold the same observations, component for component. */
+export function expectSame(space: OpenSpace, exact: OpenSpace, all: Iterable<string>): void {
+  expect(space.engine.stats.count).toBe(exact.engine.stats.count);
+  const differing = [...all].filter(
+    (id) => !isDeepStrictEqual(space.engine.get(id), exact.engine.get(id)),
+  );
+  expect(differing).toEqual([]);
+}
