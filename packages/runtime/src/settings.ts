@@ -1,7 +1,16 @@
-import { availableParallelism, hostname } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { DEFAULT_PARTITION_COUNT, isToken } from '@engram/model';
 import { z } from 'zod';
 import { LOG_LEVELS } from './logger.ts';
+import {
+  PROFILES,
+  profileValues,
+  thisMachine,
+  WORKERS_MAX,
+  type Machine,
+  type Profile,
+} from './profiles.ts';
 
 const MIB = 1024 * 1024;
 
@@ -22,7 +31,8 @@ const HTTP_PORT = { gateway: 7_700, shard: 0 } as const;
  * Every setting of every service with its default. All services know all of them, so that the
  * members of a cluster can share one environment.
  */
-function settingsOf(role: keyof typeof HTTP_PORT) {
+function settingsOf(role: keyof typeof HTTP_PORT, profile: Profile, machine: Machine) {
+  const values = profileValues(profile, machine);
   // A name that differs between the processes of one host, and between hosts.
   const fallbackId = `${role}-${hostname()
     .replace(/[^A-Za-z0-9_-]/g, '-')
@@ -49,13 +59,51 @@ function settingsOf(role: keyof typeof HTTP_PORT) {
     ENGRAM_PUBLISHES_MAX: integer(1).default(256),
     ENGRAM_RECALL_TIMEOUT_MS: integer(10).default(5_000),
     // Shards
-    ENGRAM_WORKERS: integer(1, 64).default(availableParallelism()),
-    ENGRAM_LANE_MESSAGES_MAX: integer(1).default(512),
+    ENGRAM_PROFILE: z.enum(PROFILES).default('production'),
+    ENGRAM_WORKERS: integer(1, WORKERS_MAX).default(values.ENGRAM_WORKERS),
+    ENGRAM_LANE_HIGH_MAX: integer(1).default(values.ENGRAM_LANE_HIGH_MAX),
+    ENGRAM_LANE_NORMAL_MAX: integer(1).default(values.ENGRAM_LANE_NORMAL_MAX),
+    ENGRAM_LANE_LOW_MAX: integer(1).default(values.ENGRAM_LANE_LOW_MAX),
     ENGRAM_LANE_BYTES_MAX: integer(2 * MIB).default(32 * MIB),
+    ENGRAM_MIN_BATCH: integer(1, 100_000).default(values.ENGRAM_MIN_BATCH),
+    ENGRAM_MAX_BATCH: integer(1, 100_000).default(values.ENGRAM_MAX_BATCH),
+    ENGRAM_STEAL_THRESHOLD: integer(1).default(values.ENGRAM_STEAL_THRESHOLD),
+    ENGRAM_IDLE_SLEEP_MS: integer(0, 60_000).default(values.ENGRAM_IDLE_SLEEP_MS),
+    ENGRAM_MEMORY_SOFT_BYTES: integer(64 * MIB).default(values.ENGRAM_MEMORY_SOFT_BYTES),
+    ENGRAM_MEMORY_HARD_BYTES: integer(64 * MIB).default(values.ENGRAM_MEMORY_HARD_BYTES),
+    ENGRAM_GRAPH_THRESHOLD: integer(1).default(4_000),
+    ENGRAM_SEGMENT_BYTES_MAX: integer(MIB, 4_096 * MIB).default(64 * MIB),
+    ENGRAM_IDLE_UNLOAD_MS: integer(1_000).default(300_000),
+    ENGRAM_DATA_DIR: z.string().min(1).optional(),
   };
 }
 
-export type Settings = Readonly<z.output<z.ZodObject<ReturnType<typeof settingsOf>>>>;
+type Parsed = z.output<z.ZodObject<ReturnType<typeof settingsOf>>>;
+export type Settings = Readonly<Omit<Parsed, 'ENGRAM_DATA_DIR'> & { ENGRAM_DATA_DIR: string }>;
+
+/** What two settings must be to each other; the first of them is named when they are not. */
+const CROSS_RULES: readonly {
+  readonly fields: readonly [keyof Parsed, keyof Parsed];
+  readonly holds: (all: Parsed) => boolean;
+  readonly message: string;
+}[] = [
+  {
+    fields: ['ENGRAM_LEASE_TTL_MS', 'ENGRAM_HEARTBEAT_MS'],
+    holds: (all) => all.ENGRAM_LEASE_TTL_MS > 3 * all.ENGRAM_HEARTBEAT_MS,
+    // Or one lost packet moves partitions.
+    message: 'must be more than three times ENGRAM_HEARTBEAT_MS',
+  },
+  {
+    fields: ['ENGRAM_MIN_BATCH', 'ENGRAM_MAX_BATCH'],
+    holds: (all) => all.ENGRAM_MIN_BATCH <= all.ENGRAM_MAX_BATCH,
+    message: 'must not be more than ENGRAM_MAX_BATCH',
+  },
+  {
+    fields: ['ENGRAM_MEMORY_SOFT_BYTES', 'ENGRAM_MEMORY_HARD_BYTES'],
+    holds: (all) => all.ENGRAM_MEMORY_SOFT_BYTES < all.ENGRAM_MEMORY_HARD_BYTES,
+    message: 'must be less than ENGRAM_MEMORY_HARD_BYTES',
+  },
+];
 
 /**
  * Reads the `ENGRAM_` variables.
@@ -64,27 +112,32 @@ export type Settings = Readonly<z.output<z.ZodObject<ReturnType<typeof settingsO
 export function loadSettings(
   role: keyof typeof HTTP_PORT,
   environment: Readonly<Record<string, string | undefined>>,
+  machine: Machine = thisMachine(),
 ): Settings {
-  const shape = settingsOf(role);
+  const named = PROFILES.find((profile) => profile === environment['ENGRAM_PROFILE']);
+  const shape = settingsOf(role, named ?? 'production', machine);
   const given = Object.fromEntries(
     Object.entries(environment).filter(([name]) => name.startsWith('ENGRAM_')),
   );
   const problems = Object.keys(given)
     .filter((name) => !Object.hasOwn(shape, name))
     .map((name) => `${name}: there is no such setting`);
-  const parsed = z
-    .object(shape)
-    .refine((all) => all.ENGRAM_LEASE_TTL_MS > 3 * all.ENGRAM_HEARTBEAT_MS, {
-      path: ['ENGRAM_LEASE_TTL_MS'],
-      // Or one lost packet moves partitions.
-      message: 'must be more than three times ENGRAM_HEARTBEAT_MS',
-    })
-    .safeParse(given);
+  let schema = z.object(shape);
+  for (const { fields, holds, message } of CROSS_RULES)
+    schema = schema.refine(holds, {
+      path: [fields[0]],
+      message,
+      // Whatever else is wrong: everything is told at once.
+      when: ({ issues }) => !issues.some(({ path }) => fields.some((field) => field === path?.[0])),
+    });
+  const parsed = schema.safeParse(given);
   if (!parsed.success)
     problems.push(
       ...parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`),
     );
   if (problems.length > 0 || !parsed.success)
     throw new Error(`wrong settings\n  ${problems.join('\n  ')}`);
-  return Object.freeze(parsed.data);
+  const settings = parsed.data;
+  const fallback = join(tmpdir(), 'engram', settings.ENGRAM_CLUSTER, settings.ENGRAM_MEMBER_ID);
+  return Object.freeze({ ...settings, ENGRAM_DATA_DIR: settings.ENGRAM_DATA_DIR ?? fallback });
 }

@@ -3,7 +3,6 @@ import type { Clock } from '../src/clock.ts';
 import { backoffMs, Deadline } from '../src/deadline.ts';
 import { Repeater } from '../src/repeater.ts';
 import { Scope } from '../src/scope.ts';
-import { loadSettings } from '../src/settings.ts';
 
 /** A clock whose sleepers wake only by their signal. */
 const stopped = { at: 0 };
@@ -76,34 +75,4 @@ test('a deadline is over at its time and backoff is bounded', () => {
   stopped.at = 16;
   expect([deadline.remainingMs, deadline.isOver]).toEqual([0, true]);
   expect([0, 1, 5, 2_000].map((n) => backoffMs(n, 10, 100, () => 1))).toEqual([10, 20, 100, 100]);
-});
-
-describe('settings', () => {
-  const load = (environment: Record<string, string>) => loadSettings('shard', environment);
-
-  test('have defaults, are numbers where they should be, and are frozen', () => {
-    const settings = load({ ENGRAM_PARTITIONS: '8', PATH: '/bin' });
-    expect(settings).toMatchObject({ ENGRAM_PARTITIONS: 8, ENGRAM_CLUSTER: 'engram' });
-    expect(Object.isFrozen(settings)).toBe(true);
-  });
-
-  test('name everything that is wrong or unknown at once', () => {
-    const wrong = {
-      ENGRAM_PARTITIONS: '0',
-      ENGRAM_CLUSTER: 'a b',
-      ENGRAM_TYPO: '1',
-      ENGRAM_NATS_URL: 'http://x',
-    };
-    for (const name of Object.keys(wrong)) expect(() => load(wrong)).toThrow(name);
-  });
-
-  test('refuse a lease that one lost heartbeat would end', () => {
-    expect(() => load({ ENGRAM_LEASE_TTL_MS: '1500' })).toThrow(/ENGRAM_LEASE_TTL_MS/);
-    expect(load({ ENGRAM_LEASE_TTL_MS: '1501' }).ENGRAM_LEASE_TTL_MS).toBe(1_501);
-  });
-
-  test('symptom: an empty or hexadecimal text was taken for a number', () => {
-    for (const text of ['', ' ', '0x10', '1e3', '1.5', '-1'])
-      expect(() => load({ ENGRAM_DRAIN_TIMEOUT_MS: text })).toThrow(/ENGRAM_DRAIN_TIMEOUT_MS/);
-  });
 });

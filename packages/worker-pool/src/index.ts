@@ -1,7 +1,11 @@
-export { LaneQueues } from './lane-queues.ts';
+export { batchSize } from './adaptive-batch.ts';
+export type { BatchLimits } from './adaptive-batch.ts';
+export { LaneQueues, OBSERVATIONS_A_SHARE } from './lane-queues.ts';
+export type { Cost, Queued } from './lane-queues.ts';
 export { serveThread } from './serve-thread.ts';
 export type { ThreadAnswer } from './serve-thread.ts';
 export { WorkerPool } from './worker-pool.ts';
-export type { PoolOptions } from './worker-pool.ts';
+export type { NewTask, PoolOptions } from './worker-pool.ts';
+export type { Outcome } from './worker-slot.ts';
 export { WorkerThread } from './worker-thread.ts';
 export type { ThreadOptions } from './worker-thread.ts';

@@ -1,46 +1,111 @@
+// First-in-first-out queues by priority.
+//
+//   L1. The highest lane that waits goes first, but of what is taken while a lower lane waits, that lane
+//       gets its share: no flood of high ones starves the others for ever.
+//   L2. Taking and adding cost the same however long the queues are.
+
 import { LANES, perLane, type Lane } from '@engram/model';
 
-/** Every so many takes a lower lane has its turn, so that no flood starves one for ever. */
-const LOWER_LANE_TURN = 16;
+export interface Cost {
+  readonly observations: number;
+  readonly bytes: number;
+}
 
-/** First-in-first-out queues by priority; the bound is what the log reader lets in. */
+export interface Queued<T> {
+  readonly lane: Lane;
+  readonly item: T;
+  readonly cost: Cost;
+  readonly queuedAtMs: number;
+}
+
+/** A lower lane that waits gets one observation for so many of the lanes above it. */
+export const OBSERVATIONS_A_SHARE = 16;
+
+class Queue<T> {
+  #items: (Queued<T> | undefined)[] = [];
+  #head = 0;
+  observations = 0;
+  bytes = 0;
+  /** Observations that lanes above took while this one waited. */
+  overtaken = 0;
+
+  get length(): number {
+    return this.#items.length - this.#head;
+  }
+
+  get first(): Queued<T> | undefined {
+    return this.#items[this.#head];
+  }
+
+  push(queued: Queued<T>): void {
+    this.#items.push(queued);
+    this.observations += queued.cost.observations;
+    this.bytes += queued.cost.bytes;
+  }
+
+  shift(): Queued<T> {
+    const queued = this.#items[this.#head]!;
+    this.#items[this.#head++] = undefined;
+    // The taken part is cut off when it is the larger half: amortised, a constant cost (L2).
+    if (this.#head * 2 >= this.#items.length) {
+      this.#items = this.#items.slice(this.#head);
+      this.#head = 0;
+    }
+    this.observations -= queued.cost.observations;
+    this.bytes -= queued.cost.bytes;
+    return queued;
+  }
+}
+
 export class LaneQueues<T> {
-  readonly #queues = perLane<{ items: T[]; head: number }>(() => ({ items: [], head: 0 }));
-  #takes = 0;
-  #size = 0;
+  readonly #queues = perLane(() => new Queue<T>());
 
   get size(): number {
-    return this.#size;
+    return LANES.reduce((sum, lane) => sum + this.#queues[lane].length, 0);
   }
 
-  push(lane: Lane, item: T): void {
-    this.#queues[lane].items.push(item);
-    this.#size++;
+  get observations(): number {
+    return LANES.reduce((sum, lane) => sum + this.#queues[lane].observations, 0);
   }
 
-  /** The next item: of the highest lane, but now and then of one of the lower that wait, in turn. */
-  take(): T | undefined {
-    if (this.#size === 0) return undefined;
-    this.#takes++;
-    const [highest, ...lower] = LANES.filter((lane) => this.#depth(lane) > 0);
-    const turn = this.#takes / LOWER_LANE_TURN;
-    const lane = (Number.isInteger(turn) ? lower[turn % lower.length] : undefined) ?? highest;
-    return lane === undefined ? undefined : this.#shift(lane);
+  push(lane: Lane, item: T, cost: Cost, nowMs: number): void {
+    this.#queues[lane].push({ lane, item, cost, queuedAtMs: nowMs });
   }
 
-  #depth(lane: Lane): number {
-    return this.#queues[lane].items.length - this.#queues[lane].head;
+  /** The next item (L1). */
+  take(): Queued<T> | undefined {
+    const waiting = LANES.filter((lane) => this.#queues[lane].length > 0);
+    const highest = waiting[0];
+    if (highest === undefined) return undefined;
+    const lane = waiting.slice(1).find((lower) => this.#isDue(lower)) ?? highest;
+    const taken = this.#queues[lane].shift();
+    const { observations } = taken.cost;
+    for (const other of waiting)
+      if (LANES.indexOf(other) > LANES.indexOf(lane)) this.#queues[other].overtaken += observations;
+    const own = this.#queues[lane];
+    // What it got out of turn it pays back; an empty lane is owed nothing.
+    own.overtaken = own.length === 0 ? 0 : Math.max(0, own.overtaken - priceOf(taken.cost));
+    return taken;
   }
 
-  /** O(1) amortised: the taken part is cut off when it is the larger half. */
-  #shift(lane: Lane): T | undefined {
-    const queue = this.#queues[lane];
-    const item = queue.items[queue.head++];
-    this.#size--;
-    if (queue.head * 2 >= queue.items.length) {
-      queue.items = queue.items.slice(queue.head);
-      queue.head = 0;
-    }
-    return item;
+  /** So many were preferred to its first item that the item's turn has come. */
+  #isDue(lane: Lane): boolean {
+    const { first, overtaken } = this.#queues[lane];
+    return overtaken >= priceOf(first!.cost);
   }
+
+  depth(lane: Lane): { readonly items: number } & Cost {
+    const { length: items, observations, bytes } = this.#queues[lane];
+    return { items, observations, bytes };
+  }
+
+  /** When the item that waits longest came, undefined where none waits. */
+  oldestAtMs(lane: Lane): number | undefined {
+    return this.#queues[lane].first?.queuedAtMs;
+  }
+}
+
+/** What must be preferred to an item before its turn comes; one without observations is no gift. */
+function priceOf({ observations }: Cost): number {
+  return Math.max(1, observations) * OBSERVATIONS_A_SHARE;
 }

@@ -1,11 +1,13 @@
 import { once } from 'node:events';
-import { Worker, type TransferListItem } from 'node:worker_threads';
+import { Worker, type ResourceLimits, type TransferListItem } from 'node:worker_threads';
 import { ClusterError, type WireError } from '@engram/model';
 
 export interface ThreadOptions {
   /** A built JavaScript file that calls `serveThread`. */
   readonly entry: URL;
   readonly readyTimeoutMs: number;
+  readonly workerData?: unknown;
+  readonly resourceLimits?: ResourceLimits;
 }
 
 /** What crosses to the thread and back. */
@@ -30,13 +32,15 @@ export class WorkerThread implements AsyncDisposable {
   #isClosing = false;
   #end: ClusterError | undefined;
 
-  private constructor(worker: Worker, onCrash: (error: Error) => void) {
+  private constructor(worker: Worker, onCrash: (error: ClusterError) => void) {
     this.#worker = worker;
     let cause: Error | undefined;
     worker.on('message', (reply: ThreadReply) => this.#settle(reply));
     worker.on('error', (error: Error) => (cause = error));
     worker.on('exit', (code) => {
-      const error = new ClusterError('INTERNAL', `a worker thread ended with code ${code}`, {
+      const reason =
+        cause === undefined ? `with code ${code}` : `by ${cause.name}: ${cause.message}`;
+      const error = new ClusterError('PARTITION_UNAVAILABLE', `a worker thread ended ${reason}`, {
         cause,
       });
       this.#end = error;
@@ -51,18 +55,22 @@ export class WorkerThread implements AsyncDisposable {
    * only say that a thread exists, even for a file that does not.
    */
   static async start(
-    { entry, readyTimeoutMs }: ThreadOptions,
-    onCrash: (error: Error) => void,
+    { entry, readyTimeoutMs, ...options }: ThreadOptions,
+    onCrash: (error: ClusterError) => void,
   ): Promise<WorkerThread> {
-    const worker = new Worker(entry);
+    const worker = new Worker(entry, options);
     const signal = AbortSignal.timeout(readyTimeoutMs);
+    // It may say that it is ready and end in the same turn of our loop.
+    let hasEnded = false;
+    worker.once('exit', () => (hasEnded = true));
     try {
       await Promise.race([
         once(worker, 'message', { signal }),
         once(worker, 'exit', { signal }).then(() => {
-          throw new ClusterError('INTERNAL', 'a worker thread ended before it was ready');
+          throw endedEarly();
         }),
       ]);
+      if (hasEnded) throw endedEarly();
     } catch (error) {
       await worker.terminate();
       throw error;
@@ -75,6 +83,11 @@ export class WorkerThread implements AsyncDisposable {
     return this.#waiting.size;
   }
 
+  /** Nothing is answered any more. */
+  get hasEnded(): boolean {
+    return this.#end !== undefined;
+  }
+
   /** Share of time the thread's event loop was busy since its start. */
   get utilization(): number {
     return this.#worker.performance.eventLoopUtilization().utilization;
@@ -82,7 +95,7 @@ export class WorkerThread implements AsyncDisposable {
 
   /**
    * Buffers in `transfer` belong to the thread afterwards.
-   * @throws ClusterError what the thread answered, or INTERNAL when it ended
+   * @throws ClusterError what the thread answered, or PARTITION_UNAVAILABLE when it ended
    */
   request(body: unknown, transfer: readonly TransferListItem[] = []): Promise<unknown> {
     // A message to a thread that has ended is lost without a word: nobody would ever answer.
@@ -116,4 +129,8 @@ export class WorkerThread implements AsyncDisposable {
     if ('error' in reply) waiting?.reject(ClusterError.fromWire(reply.error));
     else waiting?.resolve(reply.ok);
   }
+}
+
+function endedEarly(): ClusterError {
+  return new ClusterError('INTERNAL', 'a worker thread ended before it was ready');
 }

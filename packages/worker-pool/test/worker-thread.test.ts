@@ -1,5 +1,4 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { WorkerPool } from '../src/worker-pool.ts';
 import { WorkerThread } from '../src/worker-thread.ts';
 
 const entry = (name: string) => new URL(`./fixtures/${name}.mjs`, import.meta.url);
@@ -16,6 +15,19 @@ async function start(onCrash: (error: Error) => void = () => undefined): Promise
 }
 
 describe('a worker thread', () => {
+  test.each([
+    ['missing', 20_000],
+    ['ending', 20_000],
+    ['mute', 300],
+  ])('does not start with an entry that is %s', async (name, readyTimeoutMs) => {
+    const crashes: Error[] = [];
+    const started = WorkerThread.start({ entry: entry(name), readyTimeoutMs }, (error) =>
+      crashes.push(error),
+    );
+    await expect(started).rejects.toThrow();
+    expect(crashes).toEqual([]);
+  });
+
   test('answers each request with its own answer', async () => {
     const thread = await start();
     const values = Array.from({ length: 50 }, (_, n) => n);
@@ -51,7 +63,7 @@ describe('a worker thread', () => {
     const thread = await start((error) => crashes.push(error));
     const waiting = thread.request({ verb: 'silent' });
     const crashing = thread.request({ verb: 'crash' });
-    await expect(waiting).rejects.toMatchObject({ code: 'INTERNAL' });
+    await expect(waiting).rejects.toMatchObject({ code: 'PARTITION_UNAVAILABLE' });
     await expect(crashing).rejects.toThrow(/ended with code 3/);
     expect(crashes).toHaveLength(1);
   });
@@ -59,14 +71,17 @@ describe('a worker thread', () => {
   test('symptom: a request to a thread that had ended was never answered', async () => {
     const thread = await start();
     await thread.close();
-    await expect(thread.request({ verb: 'echo' })).rejects.toMatchObject({ code: 'INTERNAL' });
+    expect(thread.hasEnded).toBe(true);
+    await expect(thread.request({ verb: 'echo' })).rejects.toMatchObject({
+      code: 'PARTITION_UNAVAILABLE',
+    });
   });
 
   test('that is closed rejects what waits and is no crash', async () => {
     const crashes: Error[] = [];
     const thread = await start((error) => crashes.push(error));
     const waiting = expect(thread.request({ verb: 'silent' })).rejects.toMatchObject({
-      code: 'INTERNAL',
+      code: 'PARTITION_UNAVAILABLE',
     });
     await thread.close();
     await waiting;
@@ -78,30 +93,25 @@ describe('a worker thread', () => {
     await expect(thread.request({ verb: 'echo', value: () => 1 })).rejects.toThrow();
     expect(thread.pending).toBe(0);
   });
-});
 
-describe('a pool of threads', () => {
-  test.each(['missing', 'ending', 'mute'])(
-    'does not start with an entry that is %s',
-    async (name) => {
-      const readyTimeoutMs = name === 'mute' ? 300 : 20_000;
-      await expect(
-        WorkerPool.start({
-          entry: entry(name),
-          count: 2,
-          readyTimeoutMs,
-          onCrash: () => undefined,
-        }),
-      ).rejects.toThrow();
-    },
-  );
+  test('takes a message that nobody answers', async () => {
+    const thread = await start();
+    thread.post({ verb: 'echo', value: 1 });
+    expect(thread.pending).toBe(0);
+    expect(await thread.request({ verb: 'echo', value: 2 })).toBe(2);
+  });
 
-  test('gives the work of one key to one thread and uses them all', async () => {
-    const options = { entry: entry('answering'), readyTimeoutMs: 20_000, onCrash: () => undefined };
-    const pool = await WorkerPool.start({ ...options, count: 2 });
-    open.push(pool);
-    const used = new Set(Array.from({ length: 40 }, (_, n) => pool.threadFor(`space-${n}`)));
-    expect(used.size).toBe(2);
-    for (const key of ['a', 'b', 'acme']) expect(pool.threadFor(key)).toBe(pool.threadFor(key));
+  test('symptom: a thread that died right after it was ready was taken for one that runs', async () => {
+    const workerData = { dyingFrom: 0, dying: 'after ready' };
+    const crashes: Error[] = [];
+    const started = WorkerThread.start(
+      { entry: entry('working'), readyTimeoutMs: 20_000, workerData },
+      (error) => crashes.push(error),
+    );
+    // Both come while this thread has no turn.
+    const end = performance.now() + 500;
+    while (performance.now() < end) continue;
+    await expect(started).rejects.toThrow('ended before it was ready');
+    expect(crashes).toEqual([]);
   });
 });

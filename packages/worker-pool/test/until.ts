@@ -1,0 +1,10 @@
+import { setTimeout as pause } from 'node:timers/promises';
+
+/** Waits until a condition holds. @throws Error that says what was waited for */
+export async function until(what: string, condition: () => boolean, deadlineMs = 20_000) {
+  const end = performance.now() + deadlineMs;
+  while (!condition()) {
+    if (performance.now() >= end) throw new Error(`not within ${deadlineMs} ms: ${what}`);
+    await pause(2);
+  }
+}
