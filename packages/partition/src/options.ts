@@ -1,4 +1,4 @@
-import type { PartitionId } from '@engram/model';
+import type { Lane, PartitionId, PerLane } from '@engram/model';
 import type { LogMessage, Room } from '@engram/log';
 import type { Clock, Logger } from '@engram/runtime';
 
@@ -35,8 +35,10 @@ export interface ReaderOptions {
   readonly onReady: (ready: ReadonlySet<PartitionId>) => void;
   /** Everything up to these sequences is applied, and nothing older can come any more. */
   readonly onComplete: (upTo: ReadonlyMap<PartitionId, number>) => void;
-  /** Entries of one lane, or of all replays, that may be under way. */
-  readonly roomPerLane: Room;
+  /** What may be under way in a lane; all replays together may have as much as the lane normal. */
+  readonly roomPerLane: PerLane<Room>;
+  /** What who applies has room for now, in a lane or, for replays, in all of them. */
+  readonly room: (lane: Lane | undefined) => Room;
   readonly intervalMs: number;
   readonly clock: Clock;
   readonly logger: Logger;

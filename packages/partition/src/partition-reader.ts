@@ -71,6 +71,7 @@ export class PartitionReader implements AsyncDisposable {
   #live: LiveFeed[] = [];
   #wanted: ReadonlySet<PartitionId> = new Set();
   #isFenced = false;
+  readonly #lost = new Set<PartitionId>();
   #surveyAtMs = -Infinity;
   #closing: Promise<void> | undefined;
 
@@ -94,6 +95,20 @@ export class PartitionReader implements AsyncDisposable {
   /** What is held may be stale: all of it is let go, and what the shard is to hold is replayed. */
   fence(): void {
     this.#isFenced = true;
+    this.#repeater.trigger();
+  }
+
+  /**
+   * What was applied of these partitions is lost: they are replayed, and until then they are not ready.
+   * Nothing is released, because what is left of them still answers.
+   */
+  replay(partitions: readonly PartitionId[]): void {
+    for (const partition of partitions) {
+      if (!this.#held.has(partition)) continue;
+      this.#held.set(partition, newlyHeld());
+      this.#lost.add(partition);
+    }
+    this.#announce();
     this.#repeater.trigger();
   }
 
@@ -164,10 +179,15 @@ export class PartitionReader implements AsyncDisposable {
     }
     const wanted = this.#wanted;
     await this.#release(this.held.filter((partition) => !wanted.has(partition)));
-    const gained = [...wanted].filter((partition) => !this.#held.has(partition));
+    const gained = [...wanted].filter(
+      (partition) => !this.#held.has(partition) || this.#lost.has(partition),
+    );
+    this.#lost.clear();
     if (gained.length > 0) await this.#startReplays(gained);
     await this.#finishReplays();
     await this.#survey();
+    // Who applies may have room again without having finished anything.
+    for (const { feed } of [...this.#replays, ...this.#live]) feed.pump();
   }
 
   /** Asks now and then what waits in the log, and up to where the partitions are complete. */
@@ -210,18 +230,14 @@ export class PartitionReader implements AsyncDisposable {
     for (const [stripe, members] of stripes) {
       const until = await head(stripe);
       const partitions = new Map<PartitionId, Held>();
-      for (const partition of members)
-        partitions.set(partition, {
-          phase: { kind: 'replaying' },
-          lanes: perLane(() => new LaneProgress()),
-        });
+      for (const partition of members) partitions.set(partition, newlyHeld());
       for (const [partition, held] of partitions) this.#held.set(partition, held);
       const feed = openFeed({
         stripe,
         stream: streamName(stripe),
         subjects: LANES.flatMap((lane) => partitionSubjects(members, lane)),
         startSequence: 1,
-        room: () => this.#room(this.#replayLoad),
+        room: () => this.#room(this.#replayLoad, undefined),
         onMessage: (message) => {
           const held = this.#held.get(message.partition);
           // A partition that was let go and taken again has another replay, which begins anew.
@@ -293,7 +309,7 @@ export class PartitionReader implements AsyncDisposable {
               stream: streamName(stripe),
               subjects: partitionSubjects(members, lane),
               startSequence: starts.get(lane)!,
-              room: () => this.#room(load),
+              room: () => this.#room(load, lane),
               onMessage: (message) => {
                 const held = this.#held.get(message.partition);
                 // What a replay has not reached yet must not be overtaken by the live feeds (P1).
@@ -336,9 +352,14 @@ export class PartitionReader implements AsyncDisposable {
     else for (const { feed, lane } of this.#live) if (load === this.#laneLoad[lane]) feed.pump();
   }
 
-  #room({ messages, bytes }: Load): Room {
-    const { roomPerLane } = this.#options;
-    return { messages: roomPerLane.messages - messages, bytes: roomPerLane.bytes - bytes }; // P3
+  /** What both bounds leave (P3). */
+  #room({ messages, bytes }: Load, lane: Lane | undefined): Room {
+    const most = this.#options.roomPerLane[lane ?? 'normal'];
+    const room = this.#options.room(lane);
+    return {
+      messages: Math.min(most.messages - messages, room.messages),
+      bytes: Math.min(most.bytes - bytes, room.bytes),
+    };
   }
 
   /** Partitions whose replayed entries are all applied become ready (P2). */
@@ -357,6 +378,10 @@ export class PartitionReader implements AsyncDisposable {
   #announce(): void {
     this.#options.onReady(this.ready);
   }
+}
+
+function newlyHeld(): Held {
+  return { phase: { kind: 'replaying' }, lanes: perLane(() => new LaneProgress()) };
 }
 
 function groupBy(

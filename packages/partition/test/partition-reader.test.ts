@@ -1,5 +1,5 @@
 import { createLogger } from '@engram/runtime';
-import { LANES, type Lane, type PartitionId } from '@engram/model';
+import { LANES, perLane, type Lane, type PartitionId } from '@engram/model';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { FeedRequest } from '../src/options.ts';
@@ -48,7 +48,8 @@ class World {
       },
       onReady: (ready) => this.#guard(() => this.#checkReady(ready)),
       onComplete: (upTo) => this.#guard(() => this.#checkComplete(upTo)),
-      roomPerLane: ROOM,
+      roomPerLane: perLane(() => ROOM),
+      room: () => ROOM,
       intervalMs: INTERVAL_MS,
       clock: this.clock,
       logger: createLogger('shard', 'test', 'silent'),

@@ -20,14 +20,18 @@ import {
   type SpaceDirectory,
 } from '@engram/log';
 import { backoffMs, type Clock, type Logger } from '@engram/runtime';
-import type { WorkerPool } from '@engram/worker-pool';
+import type { Applied, Entry, ShardEngine } from '@engram/engine';
+import type { EntryCounts } from './entry-counts.ts';
 import type { ShardMetrics } from './metrics.ts';
-import type { ApplyAnswer, WorkerRequest } from './worker/protocol.ts';
+
+/** The reader leaves what does not fit in the log; more than that comes rarely. */
+const FULL_WAIT_MS = 20;
 
 export interface ApplierOptions {
   readonly connection: LogConnection;
   readonly directory: SpaceDirectory;
-  readonly pool: WorkerPool;
+  readonly engine: ShardEngine;
+  readonly counts: EntryCounts;
   readonly partitionCount: number;
   readonly isReady: (partition: PartitionId) => boolean;
   readonly metrics: ShardMetrics;
@@ -45,7 +49,7 @@ export class Applier {
 
   /** Settles when the entry is applied or set aside; does neither once it is not current any more. */
   async apply(message: LogMessage, isCurrent: () => boolean): Promise<void> {
-    const { metrics, clock, partitionCount, pool } = this.#options;
+    const { metrics, clock, partitionCount } = this.#options;
     const { space, lane } = message;
     if (!isToken(space)) {
       await this.#setAside(
@@ -80,24 +84,33 @@ export class Applier {
       );
       return;
     }
-    const { partition, sequence, bytes } = message;
-    const request: WorkerRequest = {
-      verb: 'apply',
-      config,
-      partition,
-      lane,
-      sequence,
-      kind,
-      bytes,
-    };
-    const answer = (await pool.threadFor(id).request(request, [bytes.buffer])) as ApplyAnswer;
-    metrics.applied[lane].inc(answer.applied);
-    metrics.stale.inc(answer.stale);
+    const applied = await this.#applied(message, { config, kind }, isCurrent);
+    if (applied === undefined) return;
+    metrics.applied[lane].inc(applied.applied);
+    metrics.stale.inc(applied.stale);
     const freshness = Math.max(0, clock.wallNow() - message.storedAtMs) / 1000;
     // A replay applies what is old by nature; only what arrived to a ready shard tells of freshness.
-    if (answer.applied > 0 && this.#options.isReady(partition))
+    if (applied.applied > 0 && this.#options.isReady(message.partition))
       metrics.freshness[lane].observe(freshness);
-    if (answer.bytes !== undefined) await this.#setAside(message, answer.bytes, answer.errors);
+    if (applied.errors.length > 0) await this.#setAside(message, message.bytes, applied.errors);
+  }
+
+  /** Waits until the engine takes the entry; undefined when the partition was let go meanwhile. */
+  async #applied(
+    message: LogMessage,
+    found: Pick<Entry, 'config' | 'kind'>,
+    isCurrent: () => boolean,
+  ): Promise<Applied | undefined> {
+    const { engine, counts, clock, stop, isReady } = this.#options;
+    const { partition, lane, sequence, bytes } = message;
+    const observations = counts.of(found.kind, bytes);
+    const entry: Entry = { ...found, partition, lane, sequence, bytes, observations };
+    for (;;) {
+      if (!isCurrent() || stop.aborted) return undefined;
+      const applied = engine.apply(entry, { isReplay: !isReady(partition) });
+      if (applied !== undefined) return applied;
+      await clock.sleep(FULL_WAIT_MS, stop);
+    }
   }
 
   #configOf(space: SpaceId): Promise<SpaceConfig | undefined> {

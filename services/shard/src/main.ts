@@ -8,7 +8,7 @@ import {
   streamHead,
 } from '@engram/log';
 import { Membership, type ClusterView } from '@engram/membership';
-import { parseMemberId } from '@engram/model';
+import { LANES, parseMemberId, perLane, type Lane } from '@engram/model';
 import { PartitionReader, partitionsToHold } from '@engram/partition';
 import { assign } from '@engram/ring';
 import {
@@ -21,14 +21,14 @@ import {
   systemClock,
   type Logger,
 } from '@engram/runtime';
-import { WorkerPool } from '@engram/worker-pool';
+import { ShardEngine, SNAPSHOT_KEEP_MS } from '@engram/engine';
 import { Applier } from './apply.ts';
 import { loadConfig, type ShardConfig } from './config.ts';
+import { EntryCounts } from './entry-counts.ts';
 import { observeShard, shardMetrics } from './metrics.ts';
 import { HealthServer } from './serve/http.ts';
 import { rpcMethods } from './serve/rpc-methods.ts';
 
-const READY_TIMEOUT_MS = 10_000;
 const RECONCILE_MS = 100;
 
 async function run(
@@ -62,14 +62,47 @@ async function run(
     'spaces',
     SpaceDirectory.start(connection, { stripeCount: layout.stripeCount, replicas, clock, logger }),
   );
-  const pool = await scope.own(
-    'workers',
-    WorkerPool.start({
-      entry: new URL('./worker/main.js', import.meta.url),
-      count: config.ENGRAM_WORKERS,
-      readyTimeoutMs: READY_TIMEOUT_MS,
-      // Its indices are gone with it; the log has everything, so a new process begins clean.
-      onCrash: (error) => crash.abort(error),
+  const capacity = {
+    high: config.ENGRAM_LANE_HIGH_MAX,
+    normal: config.ENGRAM_LANE_NORMAL_MAX,
+    low: config.ENGRAM_LANE_LOW_MAX,
+  };
+  const laneBytesMax = config.ENGRAM_LANE_BYTES_MAX;
+  const engine = await scope.own(
+    'engine',
+    ShardEngine.start({
+      dataDir: config.ENGRAM_DATA_DIR,
+      workers: config.ENGRAM_WORKERS,
+      lanes: perLane((lane) => ({ observations: capacity[lane], bytes: laneBytesMax })),
+      minBatch: config.ENGRAM_MIN_BATCH,
+      maxBatch: config.ENGRAM_MAX_BATCH,
+      stealThreshold: config.ENGRAM_STEAL_THRESHOLD,
+      idleSleepMs: config.ENGRAM_IDLE_SLEEP_MS,
+      memory: {
+        softBytes: config.ENGRAM_MEMORY_SOFT_BYTES,
+        hardBytes: config.ENGRAM_MEMORY_HARD_BYTES,
+      },
+      graphThreshold: config.ENGRAM_GRAPH_THRESHOLD,
+      segmentBytesMax: config.ENGRAM_SEGMENT_BYTES_MAX,
+      idleUnloadMs: config.ENGRAM_IDLE_UNLOAD_MS,
+      snapshotKeepMs: SNAPSHOT_KEEP_MS,
+      clock,
+      events: {
+        onCrash: ({ worker, error, restarts }) => {
+          metrics.workerCrashes.inc();
+          logger.error({ worker, restarts, err: error }, 'a worker thread ended');
+        },
+        // The log has everything: what a thread or a damaged file took with it is read again.
+        onLost: (partitions, spaces) => {
+          logger.warn({ partitions: partitions.length, spaces: spaces.length }, 'replaying');
+          reader.replay(partitions);
+        },
+        onFailed: (error) => crash.abort(error),
+        onFault: (fault) => {
+          metrics.fileFaults.inc();
+          logger.error({ fault }, 'a segment file');
+        },
+      },
     }),
   );
   let isStarted = false;
@@ -106,10 +139,12 @@ async function run(
       health.url,
     ),
   );
+  const counts = new EntryCounts();
   const applier = new Applier({
     connection,
     directory,
-    pool,
+    engine,
+    counts,
     partitionCount: layout.partitionCount,
     isReady: (partition): boolean => reader.isReady(partition),
     metrics,
@@ -129,25 +164,18 @@ async function run(
           crash.abort(error);
           return new Promise<never>(() => undefined);
         }),
-      onRelease: (partitions) => {
-        for (const thread of pool.threads) thread.post({ verb: 'drop-partitions', partitions });
-      },
+      onRelease: (partitions) => engine.dropPartitions(partitions),
       onReady: (partitions) => membership.setReady(partitions),
-      onComplete: (upTo) => {
-        for (const thread of pool.threads) thread.post({ verb: 'prune', upTo });
-      },
-      roomPerLane: {
-        messages: config.ENGRAM_LANE_MESSAGES_MAX,
-        bytes: config.ENGRAM_LANE_BYTES_MAX,
-      },
+      onComplete: (upTo) => engine.complete(upTo),
+      roomPerLane: perLane((lane) => ({ messages: capacity[lane], bytes: laneBytesMax })),
+      room: (lane) => roomOf(engine, counts, lane),
       intervalMs: RECONCILE_MS,
       clock,
       logger,
     }),
   );
   const unlisten = directory.onChange((change) => {
-    if (change.kind === 'delete')
-      pool.threadFor(change.space).post({ verb: 'drop-space', space: change.space });
+    if (change.kind === 'delete') engine.dropSpace(change.space);
   });
   scope.onClose('space changes', () => void unlisten());
   await scope.own(
@@ -155,11 +183,11 @@ async function run(
     new RpcServer(
       connection,
       self,
-      rpcMethods({ partitionCount: layout.partitionCount, reader, pool, metrics, clock }),
+      rpcMethods({ partitionCount: layout.partitionCount, reader, engine, metrics, clock }),
       logger,
     ),
   );
-  observeShard(metrics, reader, membership, pool);
+  observeShard(metrics, reader, membership, engine);
   const follow = (view: ClusterView) =>
     reader.hold(
       partitionsToHold(self, assign(view.shards, layout.partitionCount), view, reader.held),
@@ -188,6 +216,23 @@ async function run(
     }
     await clock.sleep(RECONCILE_MS);
   }
+}
+
+/** Messages that a lane takes, or, for replays, that any lane takes. */
+function roomOf(
+  engine: ShardEngine,
+  counts: EntryCounts,
+  lane: Lane | undefined,
+): { messages: number; bytes: number } {
+  // A replay must go on where new entries of the lane low have to wait.
+  const rooms = (lane === undefined ? LANES : [lane]).map((each) =>
+    engine.room(each, { isReplay: lane === undefined }),
+  );
+  const observations = Math.min(...rooms.map((room) => room.observations));
+  return {
+    messages: Math.ceil(observations / counts.mean),
+    bytes: Math.min(...rooms.map(({ bytes }) => bytes)),
+  };
 }
 
 const config = loadOrExit('shard', loadConfig);

@@ -2,7 +2,7 @@ import { LANES, perLane, type PerLane } from '@engram/model';
 import { LATENCY_SECONDS, MetricsRegistry, type Counter, type Histogram } from '@engram/metrics';
 import type { PartitionReader } from '@engram/partition';
 import type { Membership } from '@engram/membership';
-import type { WorkerPool } from '@engram/worker-pool';
+import type { ShardEngine } from '@engram/engine';
 
 /** What a shard counts as it works; children are resolved once. */
 export interface ShardMetrics {
@@ -11,6 +11,8 @@ export interface ShardMetrics {
   readonly freshness: PerLane<Histogram.Internal<string>>;
   readonly stale: Counter;
   readonly deadLetters: Counter;
+  readonly workerCrashes: Counter;
+  readonly fileFaults: Counter;
   readonly requests: Histogram;
 }
 
@@ -39,6 +41,14 @@ export function shardMetrics(member: string): ShardMetrics {
     applied: perLane((lane) => applied.labels(lane)),
     freshness: perLane((lane) => freshness.labels(lane)),
     stale: registry.counter('stale_observations_total', 'Entries that a later one had overtaken'),
+    workerCrashes: registry.counter(
+      'worker_crashes_total',
+      'Worker threads that ended and were started again',
+    ),
+    fileFaults: registry.counter(
+      'file_faults_total',
+      'Segment files that could not be written or were damaged',
+    ),
     deadLetters: registry.counter('dead_letters_total', 'Refused items of log entries', ['reason']),
     requests,
   };
@@ -49,7 +59,7 @@ export function observeShard(
   { registry }: ShardMetrics,
   reader: PartitionReader,
   membership: Membership,
-  pool: WorkerPool,
+  engine: ShardEngine,
 ): void {
   registry.gauge('log_lag_messages', 'Entries that wait in the log', ['lane'], (set) => {
     for (const lane of LANES) set(reader.pending(lane), { lane });
@@ -74,6 +84,47 @@ export function observeShard(
     set(membership.ageMs / 1000),
   );
   registry.gauge('worker_utilization_ratio', 'Busy share of a worker thread', ['worker'], (set) => {
-    pool.threads.forEach((thread, worker) => set(thread.utilization, { worker: String(worker) }));
+    for (let worker = 0; worker < engine.workers; worker++)
+      set(engine.utilization(worker), { worker: String(worker) });
+  });
+  registry.gauge(
+    'lane_depth_observations',
+    'Observations that wait for a worker',
+    ['lane'],
+    (set) => {
+      for (const lane of LANES) set(engine.depth(lane).observations, { lane });
+    },
+  );
+  registry.gauge(
+    'lane_oldest_seconds',
+    'How long the oldest entry has waited for a worker',
+    ['lane'],
+    (set) => {
+      for (const lane of LANES) set(engine.oldestAgeMs(lane) / 1000, { lane });
+    },
+  );
+  registry.gauge('observations', 'Observations that can be found', [], (set) =>
+    set(engine.totals.observations),
+  );
+  registry.gauge('spaces', 'Spaces by where they are', ['state'], (set) => {
+    set(engine.totals.loaded, { state: 'loaded' });
+    set(engine.totals.unloaded, { state: 'unloaded' });
+  });
+  registry.gauge('graph_backlog_rows', 'Observations that wait for a graph', [], (set) =>
+    set(engine.totals.backlog),
+  );
+  registry.gauge('segments', 'Segments of all loaded spaces', [], (set) =>
+    set(engine.totals.segments),
+  );
+  registry.gauge('index_memory_bytes', 'Memory of the indices, estimated', ['kind'], (set) => {
+    set(engine.totals.bytes, { kind: 'private' });
+    set(engine.totals.mappedBytes, { kind: 'mapped' });
+  });
+  registry.gauge('memory_state', 'Whether memory is short: 0 no, 1 soft, 2 hard limit', [], (set) =>
+    set({ normal: 0, soft: 1, hard: 2 }[engine.totals.memory]),
+  );
+  registry.gauge('segments_built_elsewhere', 'Since the start, by reason', ['reason'], (set) => {
+    set(engine.assists.stolen, { reason: 'stolen' });
+    set(engine.assists.merged, { reason: 'merged' });
   });
 }

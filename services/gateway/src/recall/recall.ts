@@ -34,6 +34,8 @@ export interface RecallQuery {
   readonly include: readonly Include[];
   /** Of the writes that must be seen; the latest of each partition counts. */
   readonly minPositions: readonly Position[];
+  /** Nothing newer is seen; of every partition that is asked, or empty. */
+  readonly asOf: readonly Position[];
   readonly waitMs: number;
   /** Whether an answer that lacks some space is an answer. */
   readonly allowPartial: boolean;
@@ -74,10 +76,19 @@ export class Recall {
   async recall(configs: readonly SpaceConfig[], query: RecallQuery): Promise<RecallAnswer> {
     const { router, timeoutMs, clock } = this.#options;
     const startedAt = clock.now();
-    const positions = this.#byPartition(configs, query.minPositions);
+    const positions = this.#byPartition(configs, query.minPositions, '/minPosition');
+    const snapshots = this.#byPartition(configs, query.asOf, '/asOf');
     const outcomes = await Promise.allSettled(
-      configs.map((config) => {
-        const minPosition = positions.get(partitionOf(config.space, router.partitionCount));
+      configs.map(async (config) => {
+        const partition = partitionOf(config.space, router.partitionCount);
+        const minPosition = positions.get(partition);
+        const asOf = snapshots.get(partition);
+        if (asOf === undefined && snapshots.size > 0)
+          throw new ClusterError(
+            'INVALID_POSITION',
+            `asOf has no position for the space ${config.space}`,
+            { pointer: '/asOf' },
+          );
         const body: RecallRequest = {
           config,
           embedding: embeddingBytes(query.embedding),
@@ -86,13 +97,15 @@ export class Recall {
           ...(query.filter === undefined ? {} : { filter: query.filter }),
           include: query.include,
           ...(minPosition === undefined ? {} : { minPosition: formatPosition(minPosition) }),
+          ...(asOf === undefined ? {} : { asOf: formatPosition(asOf) }),
           waitMs: query.waitMs,
         };
+        const waits = minPosition !== undefined || asOf !== undefined;
         return router.ask<RecallReply>(
           config,
           'recall',
           body,
-          timeoutMs + (minPosition === undefined ? 0 : query.waitMs),
+          timeoutMs + (waits ? query.waitMs : 0),
         );
       }),
     );
@@ -181,6 +194,7 @@ export class Recall {
   #byPartition(
     configs: readonly SpaceConfig[],
     positions: readonly Position[],
+    pointer: string,
   ): ReadonlyMap<number, Position> {
     const { router } = this.#options;
     const partitions = new Set(
@@ -191,7 +205,7 @@ export class Recall {
       const { partition } = position;
       if (!partitions.has(partition))
         throw new ClusterError('INVALID_POSITION', 'the position belongs to another space', {
-          pointer: '/minPosition',
+          pointer,
         });
       const before = byPartition.get(partition);
       byPartition.set(partition, before === undefined ? position : later(before, position));

@@ -20,32 +20,23 @@ import {
   parsePosition,
   partitionOf,
   type PartitionId,
+  type Position,
   type SpaceConfig,
 } from '@engram/model';
 import type { PartitionReader } from '@engram/partition';
 import { Deadline, type Clock } from '@engram/runtime';
-import type { WorkerPool } from '@engram/worker-pool';
+import type { ShardEngine } from '@engram/engine';
 import type { ShardMetrics } from '../metrics.ts';
-import type {
-  GetAnswer,
-  RecallAnswer,
-  StatsAnswer,
-  TotalsAnswer,
-  WorkerRequest,
-} from '../worker/protocol.ts';
-
 export interface MethodsOptions {
   readonly partitionCount: number;
   readonly reader: PartitionReader;
-  readonly pool: WorkerPool;
+  readonly engine: ShardEngine;
   readonly metrics: ShardMetrics;
   readonly clock: Clock;
 }
 
 export function rpcMethods(options: MethodsOptions): Readonly<Record<ShardMethod, RpcMethod>> {
-  const { reader, pool, metrics } = options;
-  const ask = (config: SpaceConfig, request: WorkerRequest) =>
-    pool.threadFor(config.space).request(request);
+  const { reader, engine, metrics } = options;
 
   /** @throws ClusterError NOT_OWNER */
   const placeOf = (config: SpaceConfig): PartitionId => {
@@ -56,17 +47,21 @@ export function rpcMethods(options: MethodsOptions): Readonly<Record<ShardMethod
     });
   };
 
-  /** @throws ClusterError POSITION_NOT_REACHED */
-  const waitFor = async (partition: PartitionId, token: string | undefined, waitMs: number) => {
-    if (token === undefined) return;
-    const position = parsePosition(token, '/minPosition');
+  /** @throws ClusterError INVALID_POSITION, POSITION_NOT_REACHED */
+  const reached = async (
+    partition: PartitionId,
+    token: string,
+    field: 'minPosition' | 'asOf',
+    waitMs: number,
+  ): Promise<Position> => {
+    const position = parsePosition(token, `/${field}`);
     if (position.partition !== partition)
       throw new ClusterError('INVALID_POSITION', 'the position belongs to another partition', {
-        pointer: '/minPosition',
+        pointer: `/${field}`,
       });
-    if (await reader.waitFor(position, waitMs)) return;
+    if (await reader.waitFor(position, waitMs)) return position;
     throw new ClusterError('POSITION_NOT_REACHED', 'the position is not applied yet', {
-      hint: 'wait longer by waitMs, or leave minPosition away',
+      hint: `wait longer by waitMs, or leave ${field} away`,
       details: { watermark: formatPosition(reader.applied(partition)) },
     });
   };
@@ -78,26 +73,31 @@ export function rpcMethods(options: MethodsOptions): Readonly<Record<ShardMethod
 
   const methods: Readonly<Record<ShardMethod, RpcMethod>> = {
     recall: async (body): Promise<RecallReply> => {
-      const { minPosition, waitMs, ...query } = body as RecallRequest;
+      const { minPosition, asOf, waitMs, ...query } = body as RecallRequest;
       const partition = placeOf(query.config);
-      await waitFor(partition, minPosition, waitMs);
+      if (minPosition !== undefined) await reached(partition, minPosition, 'minPosition', waitMs);
+      const snapshot =
+        asOf === undefined ? undefined : await reached(partition, asOf, 'asOf', waitMs);
       // Read before the index is: it may only promise less than the answer holds.
       const state = standing(partition);
-      const hits = (await ask(query.config, { verb: 'recall', ...query })) as RecallAnswer;
+      const hits = await engine.recallBytes({
+        ...query,
+        ...(snapshot === undefined ? {} : { asOf: snapshot.sequences }),
+      });
       return { hits, ...state };
     },
     get: async (body): Promise<GetReply> => {
       const { config, id, minPosition, waitMs } = body as GetRequest;
       const partition = placeOf(config);
-      await waitFor(partition, minPosition, waitMs);
+      if (minPosition !== undefined) await reached(partition, minPosition, 'minPosition', waitMs);
       const state = standing(partition);
-      const found = (await ask(config, { verb: 'get', config, id })) as GetAnswer;
+      const found = await engine.get(config, id);
       return { ...(found === undefined ? {} : { found }), ...state };
     },
     stats: async (body): Promise<StatsReply> => {
       const { config } = body as StatsRequest;
       const partition = placeOf(config);
-      const stats = (await ask(config, { verb: 'stats', config })) as StatsAnswer;
+      const stats = await engine.stats(config);
       return { ...stats, ...standing(partition) };
     },
     await: async (body): Promise<AwaitReply> => {
@@ -107,23 +107,24 @@ export function rpcMethods(options: MethodsOptions): Readonly<Record<ShardMethod
       const isApplied = await reader.waitFor(parsePosition(position, '/position'), timeoutMs);
       if (!isApplied || level === 'searchable') return { isReached: isApplied };
       const isReached = await Promise.race([
-        ask(config, { verb: 'indexed', config }).then(() => true),
+        engine.indexed(config).then(() => true),
         options.clock.sleep(deadline.remainingMs).then(() => false),
       ]);
       return { isReached };
     },
     status: async (): Promise<StatusReply> => {
-      const totals = await Promise.all(
-        pool.threads.map((thread) => thread.request({ verb: 'totals' }) as Promise<TotalsAnswer>),
-      );
+      const { loaded, unloaded, observations, privateBytes, rssBytes, memory } =
+        await engine.refresh();
       return {
         held: reader.held,
         ready: [...reader.ready],
         replaying: reader.replayCount,
         lag: Object.fromEntries(LANES.map((lane) => [lane, reader.pending(lane)])),
-        spaces: totals.reduce((sum, { spaces }) => sum + spaces, 0),
-        observations: totals.reduce((sum, { observations }) => sum + observations, 0),
-        rssBytes: process.memoryUsage.rss(),
+        spaces: loaded + unloaded,
+        observations,
+        rssBytes,
+        privateBytes,
+        memory,
       };
     },
   };

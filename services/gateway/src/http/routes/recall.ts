@@ -79,7 +79,7 @@ export function recallRoutes(app: GatewayApp, gateway: Gateway): void {
 
 /** @throws ClusterError INVALID_*, DIMENSION_MISMATCH, ZERO_EMBEDDING */
 function toQuery(body: Static<typeof RecallBody>, config: SpaceConfig): RecallQuery {
-  const { k, ef, filter, include, minPosition, waitMs, allowPartial } = body;
+  const { k, ef, filter, include, minPosition, asOf, waitMs, allowPartial } = body;
   const { dimension, metric, space } = config;
   const embedding = new Float32Array(dimension);
   const fault =
@@ -116,23 +116,22 @@ function toQuery(body: Static<typeof RecallBody>, config: SpaceConfig): RecallQu
     ...(ef === undefined ? {} : { ef }),
     ...(filter === undefined ? {} : { filter }),
     include,
-    minPositions: toPositions(minPosition),
+    minPositions: toPositions(minPosition, '/minPosition'),
+    asOf: toPositions(asOf, '/asOf'),
     waitMs,
     allowPartial,
   };
 }
 
 /** @throws ClusterError INVALID_POSITION */
-function toPositions(given: unknown): Position[] {
+function toPositions(given: unknown, pointer: string): Position[] {
   if (given === undefined) return [];
   const tokens: unknown[] = Array.isArray(given) ? given : [given];
   if (tokens.length > MIN_POSITIONS_MAX)
     throw new ClusterError(
       'INVALID_POSITION',
       `at most ${MIN_POSITIONS_MAX} positions are allowed`,
-      {
-        pointer: '/minPosition',
-      },
+      { pointer },
     );
-  return tokens.map((token) => parsePosition(token, '/minPosition'));
+  return tokens.map((token) => parsePosition(token, pointer));
 }

@@ -1,0 +1,97 @@
+// What the main thread asks of a worker thread.
+
+import type { BodyKind, GetReply, Include, StatsReply, WireHit } from '@engram/codec';
+import type { ItemError, Lane, PartitionId, PerLane, SpaceConfig, SpaceId } from '@engram/model';
+import type { BuildJob, BuildResult } from '@engram/space-engine';
+import type { MemoryState } from './memory-guard.ts';
+
+/** One entry of the log, on its way to the index. */
+export interface EntryTask {
+  readonly config: SpaceConfig;
+  readonly partition: PartitionId;
+  readonly lane: Lane;
+  readonly sequence: number;
+  readonly kind: BodyKind;
+  /** Over shared memory: both threads have it, so it outlives a worker that dies on it. */
+  readonly bytes: Uint8Array;
+  /** How often the partition had been dropped when the entry came. */
+  readonly drops: number;
+}
+
+export interface EntryAnswer {
+  readonly applied: number;
+  readonly stale: number;
+  readonly errors: readonly ItemError[];
+  /** Memory is at its limit: the embeddings were left out, and the entry must come again. */
+  readonly isRefused?: true;
+}
+
+export interface RecallTask {
+  readonly config: SpaceConfig;
+  readonly embedding: Uint8Array;
+  readonly k: number;
+  readonly ef?: number;
+  readonly filter?: unknown;
+  readonly asOf?: PerLane<number>;
+  readonly include: readonly Include[];
+}
+
+export type WorkerRequest =
+  | { readonly verb: 'batch'; readonly tasks: readonly EntryTask[] }
+  | (RecallTask & { readonly verb: 'recall' })
+  | { readonly verb: 'get'; readonly config: SpaceConfig; readonly id: string }
+  | { readonly verb: 'stats'; readonly config: SpaceConfig }
+  /** Answers when everything applied before is in a graph. */
+  | { readonly verb: 'indexed'; readonly config: SpaceConfig }
+  | { readonly verb: 'tick'; readonly nowMs: number; readonly memory: MemoryState }
+  /** Rows that wait for a graph, to be asked often. */
+  | { readonly verb: 'backlog' }
+  /** Nothing at or below these sequences comes any more. */
+  | { readonly verb: 'complete'; readonly upTo: ReadonlyMap<PartitionId, number> }
+  | { readonly verb: 'drop-space'; readonly space: SpaceId }
+  | { readonly verb: 'drop-partitions'; readonly partitions: readonly PartitionId[] }
+  /** To a new thread: how often partitions were dropped before it began. */
+  | { readonly verb: 'drops'; readonly counts: ReadonlyMap<PartitionId, number> }
+  /** A segment whose graph another thread can build, or segments that it can merge. */
+  | { readonly verb: 'give-work'; readonly rowsMin: number }
+  | { readonly verb: 'give-merge' }
+  | { readonly verb: 'build'; readonly job: BuildJob }
+  | { readonly verb: 'finish'; readonly result: BuildResult }
+  | { readonly verb: 'abandon'; readonly space: SpaceId; readonly id: number }
+  | { readonly verb: 'unload' };
+
+export type RecallAnswer = readonly WireHit[];
+export type GetAnswer = GetReply['found'];
+export type StatsAnswer = Omit<StatsReply, 'watermark' | 'isReady'>;
+export type GiveAnswer = BuildJob | undefined;
+
+export interface TickAnswer {
+  /** Spaces in memory, and those in files only. */
+  readonly loaded: number;
+  readonly unloaded: number;
+  readonly observations: number;
+  /** Rows that wait for a graph and are not given away. */
+  readonly backlog: number;
+  /** Estimated private memory of the spaces. */
+  readonly bytes: number;
+  readonly mappedBytes: number;
+  readonly segments: number;
+  /** What went wrong with files since the last tick. */
+  readonly faults: readonly string[];
+  /** Partitions whose files were damaged: their entries must come again. */
+  readonly damaged: readonly PartitionId[];
+}
+
+/** What a worker thread is started with. */
+export interface WorkerSettings {
+  /** Folder of the spaces' files. */
+  readonly folder: string;
+  /** How often this thread was started before: its files have numbers of their own. */
+  readonly incarnation: number;
+  readonly graphThreshold: number;
+  readonly segmentBytesMax: number;
+  readonly snapshotKeepMs: number;
+  readonly idleUnloadMs: number;
+  readonly minBatch: number;
+  readonly maxBatch: number;
+}

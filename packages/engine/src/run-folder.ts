@@ -1,0 +1,32 @@
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+
+const PREFIX = 'run-';
+
+/** A folder for this process alone; what processes that have ended left behind is removed. */
+export function openRunFolder(dataDir: string): string {
+  mkdirSync(dataDir, { recursive: true });
+  for (const name of readdirSync(dataDir)) {
+    if (!name.startsWith(PREFIX)) continue;
+    const pid = Number(name.slice(PREFIX.length));
+    // In a container every process of this kind has one number: then the folder is our own.
+    if (pid === process.pid || !isRunning(pid))
+      rmSync(join(dataDir, name), { recursive: true, force: true });
+  }
+  const folder = join(dataDir, `${PREFIX}${process.pid}`);
+  mkdirSync(folder);
+  return folder;
+}
+
+export function removeRunFolder(folder: string): void {
+  rmSync(folder, { recursive: true, force: true });
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

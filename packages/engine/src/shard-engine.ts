@@ -1,0 +1,388 @@
+// The engine inside a shard: entries of the log go in, recalls are answered. It knows nothing of NATS,
+// Redis or HTTP, so it runs and is measured alone.
+//
+//   G1. An entry that `apply` took is applied once its promise resolves; a worker thread that ends
+//       meanwhile does not lose it, because its bytes are shared, not given away.
+//   G2. What a thread had in memory is told as lost before its successor has work; whoever feeds the
+//       engine applies those entries again.
+//   G3. What is under way is bounded for each lane, in observations and in bytes.
+
+import { embeddingBytes, type GetReply, type WireHit } from '@engram/codec';
+import {
+  ClusterError,
+  type ItemError,
+  type Lane,
+  type PartitionId,
+  type SpaceConfig,
+  type SpaceId,
+} from '@engram/model';
+import { Repeater } from '@engram/runtime';
+import type { BuildResult } from '@engram/space-engine';
+import { WorkerPool } from '@engram/worker-pool';
+import { Assist } from './assist.ts';
+import { nextMemoryState, type MemoryState } from './memory-guard.ts';
+import { memoryUsage } from './memory-usage.ts';
+import type { ShardEngineOptions } from './options.ts';
+import type {
+  EntryAnswer,
+  EntryTask,
+  GiveAnswer,
+  RecallTask,
+  StatsAnswer,
+  TickAnswer,
+  WorkerRequest,
+  WorkerSettings,
+} from './protocol.ts';
+import { openRunFolder, removeRunFolder } from './run-folder.ts';
+import { SharedBytes } from './shared-bytes.ts';
+
+const READY_TIMEOUT_MS = 10_000;
+/** Between two looks after idle spaces, old rows and memory. */
+const TICK_MS = 500;
+/** Between two looks for work that a thread can take over. */
+const ASSIST_MS_MIN = 20;
+/** An entry that memory had no room for is tried again after so long. */
+const REFUSED_WAIT_MS = 250;
+
+/** An entry of the log. */
+export type Entry = Omit<EntryTask, 'drops'> & {
+  /** Observations and deletes in it, as far as that is known. */
+  readonly observations: number;
+};
+
+export interface Applied {
+  readonly applied: number;
+  readonly stale: number;
+  /** What was refused of it, for the dead letters. */
+  readonly errors: readonly ItemError[];
+}
+
+export interface EngineTotals extends Omit<TickAnswer, 'faults' | 'damaged'> {
+  readonly privateBytes: number;
+  readonly rssBytes: number;
+  readonly memory: MemoryState;
+}
+
+export class ShardEngine implements AsyncDisposable {
+  readonly #options: ShardEngineOptions;
+  readonly #folder: string;
+  readonly #stop = new AbortController();
+  readonly #drops = new Map<PartitionId, number>();
+  readonly #shared = new SharedBytes();
+  /** Where spaces are, so that it is known what a thread takes with it. */
+  readonly #spaces: Map<SpaceId, PartitionId>[];
+  /** By partition and sequence. A replay brings such an entry again, and it would end its thread again. */
+  readonly #quarantined = new Map<PartitionId, Map<number, Applied>>();
+  #pool!: WorkerPool<EntryTask, EntryAnswer>;
+  #assist!: Assist;
+  #assistRounds!: Repeater;
+  #ticks!: Repeater;
+  #totals: readonly TickAnswer[] = [];
+  #memory: MemoryState = 'normal';
+  #usage = memoryUsage();
+  #closing: Promise<void> | undefined;
+
+  private constructor(options: ShardEngineOptions) {
+    this.#options = options;
+    this.#folder = openRunFolder(options.dataDir);
+    this.#spaces = Array.from({ length: options.workers }, () => new Map<SpaceId, PartitionId>());
+  }
+
+  static async start(options: ShardEngineOptions): Promise<ShardEngine> {
+    const engine = new ShardEngine(options);
+    await engine.#start();
+    return engine;
+  }
+
+  /**
+   * Takes an entry; undefined when its lane has no room, or memory is short. Its bytes are copied, and
+   * the caller's again when this returns.
+   * @param options.isReplay what was accepted long ago must come in even where new entries have to wait
+   */
+  apply(entry: Entry, { isReplay = false } = {}): Promise<Applied> | undefined {
+    const known = this.#quarantined.get(entry.partition)?.get(entry.sequence);
+    if (known !== undefined) return Promise.resolve(known);
+    if (this.#isClosedFor(isReplay ? 'high' : entry.lane)) return undefined;
+    const { observations, ...rest } = entry;
+    // Looked at first, so that nothing is copied in vain while the lane is full.
+    if (!this.#pool.hasRoom(entry.lane, { observations, bytes: entry.bytes.length }))
+      return undefined;
+    const bytes = this.#shared.copy(entry.bytes);
+    const task: EntryTask = { ...rest, bytes, drops: this.#drops.get(entry.partition) ?? 0 };
+    return this.#settle(task, observations).finally(() => this.#shared.giveBack(bytes));
+  }
+
+  /** The nearest observations, best first. */
+  recall(task: Omit<RecallTask, 'embedding'> & { readonly embedding: Float32Array }) {
+    const embedding = embeddingBytes(task.embedding);
+    return this.recallBytes({ ...task, embedding });
+  }
+
+  /** The same with the bytes of the embedding, as they come over the wire. */
+  recallBytes(task: RecallTask): Promise<readonly WireHit[]> {
+    return this.#ask<readonly WireHit[]>(task.config.space, { verb: 'recall', ...task });
+  }
+
+  get(config: SpaceConfig, id: string): Promise<GetReply['found']> {
+    return this.#ask(config.space, { verb: 'get', config, id });
+  }
+
+  stats(config: SpaceConfig): Promise<StatsAnswer> {
+    return this.#ask(config.space, { verb: 'stats', config });
+  }
+
+  /** Resolves when everything that was applied to the space before is in a graph or needs none. */
+  async indexed(config: SpaceConfig): Promise<void> {
+    await this.#ask(config.space, { verb: 'indexed', config });
+  }
+
+  /** Nothing at or below these sequences comes any more. */
+  complete(upTo: ReadonlyMap<PartitionId, number>): void {
+    this.#postAll({ verb: 'complete', upTo });
+  }
+
+  dropSpace(space: SpaceId): void {
+    const worker = this.#pool.workerOf(space);
+    this.#spaces[worker]!.delete(space);
+    this.#post(worker, { verb: 'drop-space', space });
+  }
+
+  /** What these partitions have goes, and what was taken of them and is not applied yet never is. */
+  dropPartitions(partitions: readonly PartitionId[]): void {
+    const gone = new Set(partitions);
+    for (const partition of partitions) {
+      this.#drops.set(partition, (this.#drops.get(partition) ?? 0) + 1);
+      this.#quarantined.delete(partition);
+    }
+    for (const spaces of this.#spaces)
+      for (const [space, partition] of spaces) if (gone.has(partition)) spaces.delete(space);
+    this.#postAll({ verb: 'drop-partitions', partitions });
+  }
+
+  /** How much more of a lane may come; nothing when memory is short. */
+  room(
+    lane: Lane,
+    { isReplay = false } = {},
+  ): { readonly observations: number; readonly bytes: number } {
+    return this.#isClosedFor(isReplay ? 'high' : lane)
+      ? { observations: 0, bytes: 0 }
+      : this.#pool.room(lane);
+  }
+
+  depth(lane: Lane): {
+    readonly items: number;
+    readonly observations: number;
+    readonly bytes: number;
+  } {
+    return this.#pool.depth(lane);
+  }
+
+  oldestAgeMs(lane: Lane): number {
+    return this.#pool.oldestAgeMs(lane);
+  }
+
+  get workers(): number {
+    return this.#options.workers;
+  }
+
+  /** Which worker has a space. */
+  workerOf(space: SpaceId): number {
+    return this.#pool.workerOf(space);
+  }
+
+  utilization(worker: number): number {
+    return this.#pool.utilization(worker);
+  }
+
+  get assists(): { readonly stolen: number; readonly merged: number } {
+    return this.#assist.counts;
+  }
+
+  /** As of the last look, half a second old at most. */
+  get totals(): EngineTotals {
+    const sum = (of: (answer: TickAnswer) => number) =>
+      this.#totals.reduce((total, answer) => total + of(answer), 0);
+    return {
+      loaded: sum(({ loaded }) => loaded),
+      unloaded: sum(({ unloaded }) => unloaded),
+      observations: sum(({ observations }) => observations),
+      backlog: sum(({ backlog }) => backlog),
+      bytes: sum(({ bytes }) => bytes),
+      mappedBytes: sum(({ mappedBytes }) => mappedBytes),
+      segments: sum(({ segments }) => segments),
+      ...this.#usage,
+      memory: this.#memory,
+    };
+  }
+
+  /** Looks after everything now rather than at the next half second. */
+  async refresh(): Promise<EngineTotals> {
+    await this.#tick();
+    return this.totals;
+  }
+
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close());
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #start(): Promise<void> {
+    const { workers, lanes, minBatch, maxBatch, clock, events, entry } = this.#options;
+    const incarnations = Array.from({ length: workers }, () => 0);
+    this.#pool = await WorkerPool.start<EntryTask, EntryAnswer>({
+      entry: entry ?? new URL('./worker/main.js', import.meta.url),
+      workerData: (index) => this.#settings(incarnations[index]!++),
+      readyTimeoutMs: READY_TIMEOUT_MS,
+      count: workers,
+      lanes,
+      minBatch,
+      maxBatch,
+      clock,
+      onCrash: (crash) => {
+        events.onCrash(crash);
+        this.#tellLost(crash.worker);
+      },
+      onRestarted: (worker) => this.#post(worker, { verb: 'drops', counts: this.#drops }),
+      onFailed: events.onFailed,
+    });
+    this.#assist = new Assist(
+      {
+        backlogs: () => this.#askAll<number>({ verb: 'backlog' }),
+        giveWork: (owner, rowsMin) =>
+          this.#askOf<GiveAnswer>(owner, { verb: 'give-work', rowsMin }),
+        giveMerge: (owner) => this.#askOf<GiveAnswer>(owner, { verb: 'give-merge' }),
+        build: (helper, job) => this.#askOf<BuildResult>(helper, { verb: 'build', job }),
+        finish: async (owner, result) => {
+          await this.#askOf<undefined>(owner, { verb: 'finish', result });
+        },
+        abandon: (owner, { space, id }) => this.#post(owner, { verb: 'abandon', space, id }),
+      },
+      {
+        workers,
+        stealThreshold: this.#options.stealThreshold,
+        onFault: (error) => this.#fault(error),
+      },
+    );
+    const onError = (error: unknown) => this.#fault(error);
+    this.#assistRounds = new Repeater({
+      clock,
+      intervalMs: Math.max(ASSIST_MS_MIN, this.#options.idleSleepMs),
+      run: () => this.#assist.round(),
+      onError,
+    });
+    this.#ticks = new Repeater({ clock, intervalMs: TICK_MS, run: () => this.#tick(), onError });
+  }
+
+  async #close(): Promise<void> {
+    this.#stop.abort();
+    await Promise.all([this.#assistRounds.close(), this.#ticks.close()]);
+    await this.#pool.close();
+    removeRunFolder(this.#folder);
+  }
+
+  #settings(incarnation: number): WorkerSettings {
+    const { graphThreshold, segmentBytesMax, snapshotKeepMs, idleUnloadMs, minBatch, maxBatch } =
+      this.#options;
+    return {
+      folder: this.#folder,
+      incarnation,
+      graphThreshold,
+      segmentBytesMax,
+      snapshotKeepMs,
+      idleUnloadMs,
+      minBatch,
+      maxBatch,
+    };
+  }
+
+  /** Low waits when memory is short, all of them when it is at its limit. */
+  #isClosedFor(lane: Lane): boolean {
+    return this.#memory === 'hard' || (this.#memory === 'soft' && lane === 'low');
+  }
+
+  #submit(task: EntryTask, observations: number) {
+    const { space } = task.config;
+    this.#spaces[this.#pool.workerOf(space)]!.set(space, task.partition);
+    return this.#pool.submit({
+      key: space,
+      lane: task.lane,
+      cost: { observations, bytes: task.bytes.length },
+      body: task,
+    });
+  }
+
+  async #settle(task: EntryTask, observations: number): Promise<Applied> {
+    for (;;) {
+      const outcome = await this.#submit(task, observations);
+      if (outcome?.kind === 'quarantined') return this.#quarantine(task, outcome.error);
+      if (outcome !== undefined && outcome.answer.isRefused !== true) return outcome.answer;
+      // Memory is at its limit: what was taken waits here, and deletes among it are applied.
+      await this.#options.clock.sleep(REFUSED_WAIT_MS, this.#stop.signal);
+      if (this.#stop.signal.aborted)
+        throw new ClusterError('SHUTTING_DOWN', 'the engine is closing');
+    }
+  }
+
+  #quarantine({ partition, sequence }: EntryTask, error: ClusterError): Applied {
+    const applied = quarantined(error);
+    const ofPartition = this.#quarantined.get(partition) ?? new Map<number, Applied>();
+    this.#quarantined.set(partition, ofPartition.set(sequence, applied));
+    return applied;
+  }
+
+  #tellLost(worker: number): void {
+    const spaces = this.#spaces[worker]!;
+    if (spaces.size > 0)
+      this.#options.events.onLost([...new Set(spaces.values())], [...spaces.keys()]);
+  }
+
+  async #tick(): Promise<void> {
+    const { clock, memory, events } = this.#options;
+    this.#usage = (this.#options.memoryUsage ?? memoryUsage)();
+    this.#memory = nextMemoryState(this.#memory, this.#usage.privateBytes, memory);
+    const request: WorkerRequest = { verb: 'tick', nowMs: clock.now(), memory: this.#memory };
+    this.#totals = await this.#askAll<TickAnswer>(request);
+    for (const { faults } of this.#totals) for (const fault of faults) events.onFault(fault);
+    const damaged = [...new Set(this.#totals.flatMap((answer) => answer.damaged))];
+    if (damaged.length > 0) events.onLost(damaged, []);
+  }
+
+  #fault(error: unknown): void {
+    if (this.#closing === undefined) this.#options.events.onFault(reasonOf(error));
+  }
+
+  async #ask<T>(space: SpaceId, request: WorkerRequest): Promise<T> {
+    return (await this.#pool.request(space, request)) as T;
+  }
+
+  async #askOf<T>(worker: number, request: WorkerRequest): Promise<T> {
+    return (await this.#pool.requestTo(worker, request)) as T;
+  }
+
+  async #askAll<T>(request: WorkerRequest): Promise<T[]> {
+    return (await this.#pool.requestAll(request)) as T[];
+  }
+
+  #post(worker: number, request: WorkerRequest): void {
+    this.#pool.post(worker, request);
+  }
+
+  #postAll(request: WorkerRequest): void {
+    for (let worker = 0; worker < this.#options.workers; worker++) this.#post(worker, request);
+  }
+}
+
+/** With its cause, where only that says what happened. */
+function reasonOf(error: unknown): string {
+  const { message, cause } = ClusterError.from(error);
+  return cause instanceof Error && !message.includes(cause.message)
+    ? `${message}: ${cause.message}`
+    : message;
+}
+
+function quarantined(error: ClusterError): Applied {
+  return { applied: 0, stale: 0, errors: [{ index: 0, code: error.code, detail: error.message }] };
+}

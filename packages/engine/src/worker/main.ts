@@ -1,0 +1,315 @@
+// A worker thread: it has the indices of its spaces and knows nothing of NATS, Redis or HTTP. Recalls
+// are answered as they come; graph building and files go on between them in slices.
+
+import { workerData } from 'node:worker_threads';
+import { embeddingBytes, embeddingOf, type Include, type WireHit } from '@engram/codec';
+import { ClusterError, compileFilter, type PartitionId, type SpaceId } from '@engram/model';
+import { buildSegment, spareBlocks, type Hit, type StoredObservation } from '@engram/space-engine';
+import { batchSize, serveThread, type ThreadAnswer } from '@engram/worker-pool';
+import type { MemoryState } from '../memory-guard.ts';
+import type {
+  EntryAnswer,
+  EntryTask,
+  GiveAnswer,
+  RecallAnswer,
+  StatsAnswer,
+  TickAnswer,
+  WorkerRequest,
+  WorkerSettings,
+} from '../protocol.ts';
+import { applyEntry } from './apply-entry.ts';
+import { slice, slicedPace } from './slice.ts';
+import { SpaceTable, type LoadedSpace } from './space-table.ts';
+
+/** A space that nobody asked for that long is unloaded when memory is short. */
+const IDLE_MS_WHEN_SHORT = 10_000;
+
+/**
+ * One space is built for so long before the next has its turn: a graph that has just been worked on is
+ * in the processor's caches, and going from one to another in every slice cost a fifth of the rate.
+ */
+const TURN_MS = 100;
+
+const settings = workerData as WorkerSettings;
+const spaces = new SpaceTable(settings);
+/** Spaces with rows that wait for a graph, or with segments to be written, in turn. */
+const busy = new Set<LoadedSpace>();
+const waitingForIndex = new Set<{ space: LoadedSpace; resolve: () => void }>();
+const drops = new Map<PartitionId, number>();
+let memory: MemoryState = 'normal';
+let isRunning = false;
+let turnEndsAt = 0;
+
+/** Starts the loop unless it runs; each round gives the event loop, and so recalls, a turn. */
+function run(): void {
+  if (isRunning) return;
+  isRunning = true;
+  setImmediate(round);
+}
+
+function round(): void {
+  const isOver = slice();
+  for (const space of busy) {
+    const { upkeep } = space;
+    const batch = batchSize(upkeep.backlog, settings);
+    const hasMore = upkeep.buildGraph(batch, isOver);
+    if (upkeep.isUntended) void tend(space);
+    const isStaying = hasMore && performance.now() < turnEndsAt;
+    if (!isStaying) {
+      busy.delete(space);
+      if (hasMore) busy.add(space); // to the end of the set
+      turnEndsAt = performance.now() + TURN_MS;
+    }
+    if (isOver()) break;
+  }
+  for (const waiting of waitingForIndex) {
+    if (!waiting.space.upkeep.isIndexed) continue;
+    waitingForIndex.delete(waiting);
+    waiting.resolve();
+  }
+  if (busy.size > 0) setImmediate(round);
+  else isRunning = false;
+}
+
+function wake(space: LoadedSpace): void {
+  busy.add(space);
+  run();
+}
+
+/** Seals what is full. What fails is reported by the engine and tried again at a later tick. */
+async function tend(space: LoadedSpace): Promise<void> {
+  space.users++;
+  try {
+    while (await space.upkeep.tend()) continue;
+  } finally {
+    space.users--;
+  }
+}
+
+async function withSpace<T>(
+  space: LoadedSpace | undefined,
+  missing: T,
+  use: (space: LoadedSpace) => T | Promise<T>,
+): Promise<T> {
+  if (space === undefined) return missing;
+  space.users++;
+  space.usedAtMs = performance.now();
+  try {
+    return await use(space);
+  } finally {
+    space.users--;
+  }
+}
+
+const NOTHING: EntryAnswer = { applied: 0, stale: 0, errors: [] };
+
+function apply(task: EntryTask): EntryAnswer | Promise<EntryAnswer> {
+  // The shard let the partition go meanwhile; its next replay brings the entry again.
+  if (task.drops !== (drops.get(task.partition) ?? 0)) return NOTHING;
+  const space = spaces.use(task.config, task.partition);
+  if (space instanceof Promise) return space.then(() => apply(task));
+  if (space === undefined) return NOTHING;
+  space.usedAtMs = performance.now();
+  const answer = applyEntry(space.engine, task, memory === 'hard');
+  space.upkeep.roll();
+  if (space.engine.backlog > 0) wake(space);
+  return answer;
+}
+
+/** Ends when every task has: the bytes of all of them are used again then, also where one failed. */
+async function applyAll(tasks: readonly EntryTask[]): Promise<EntryAnswer[]> {
+  const settled = await Promise.allSettled(tasks.map(async (task) => apply(task)));
+  return settled.map((result) => {
+    if (result.status === 'rejected') throw ClusterError.from(result.reason);
+    return result.value;
+  });
+}
+
+async function answer(body: unknown): Promise<ThreadAnswer> {
+  const request = body as WorkerRequest;
+  switch (request.verb) {
+    case 'batch':
+      return { value: await applyAll(request.tasks) };
+    case 'recall': {
+      const { config, k, ef, filter, asOf, include } = request;
+      const predicate = filter === undefined ? undefined : compileFilter(filter);
+      const hits = await withSpace(await spaces.use(config), [], ({ engine }) =>
+        engine.recall({
+          embedding: embeddingOf(request.embedding),
+          k,
+          ...(ef === undefined ? {} : { ef }),
+          ...(predicate === undefined
+            ? {}
+            : { filter: { key: JSON.stringify(filter), predicate } }),
+          ...(asOf === undefined ? {} : { asOf }),
+        }),
+      );
+      const value: RecallAnswer = hits.map((hit) => toWire(hit, hit.score, include));
+      return { value };
+    }
+    case 'get': {
+      const found = await withSpace(await spaces.use(request.config), undefined, ({ engine }) =>
+        engine.get(request.id),
+      );
+      if (found === undefined) return { value: undefined };
+      const hit = toWire(found, 0, ['metadata', 'embedding', 'timestamp']);
+      return { value: { ...hit, sequence: found.sequence } };
+    }
+    case 'stats': {
+      const value = await withSpace<StatsAnswer>(
+        await spaces.use(request.config),
+        NO_STATS,
+        ({ engine }) => engine.stats,
+      );
+      return { value };
+    }
+    case 'indexed': {
+      const space = await spaces.use(request.config);
+      if (space !== undefined && !space.upkeep.isIndexed) {
+        wake(space);
+        await new Promise<void>((resolve) => waitingForIndex.add({ space, resolve }));
+      }
+      return { value: undefined };
+    }
+    case 'tick':
+      return { value: await tick(request.nowMs, request.memory) };
+    case 'backlog':
+      return { value: backlogOf() };
+    case 'complete':
+      for (const { engine, partition } of spaces.loaded()) {
+        const sequence = request.upTo.get(partition);
+        if (sequence !== undefined) engine.complete(sequence);
+      }
+      return { value: undefined };
+    case 'drop-space':
+      await spaces.drop(request.space);
+      return { value: undefined };
+    case 'drops':
+      for (const [partition, count] of request.counts) drops.set(partition, count);
+      return { value: undefined };
+    case 'drop-partitions':
+      for (const partition of request.partitions)
+        drops.set(partition, (drops.get(partition) ?? 0) + 1);
+      await spaces.dropPartitions(request.partitions);
+      return { value: undefined };
+    case 'give-work':
+      return { value: await giveWork(request.rowsMin) };
+    case 'give-merge':
+      return { value: giveMerge() };
+    case 'build':
+      return { value: await buildSegment(request.job, slicedPace()) };
+    case 'finish':
+      await given(request.result.space, async (space) => {
+        await space.upkeep.finish(request.result);
+        wake(space);
+      });
+      return { value: undefined };
+    case 'abandon':
+      await given(request.space, (space) => {
+        space.upkeep.abandon(request.id);
+        wake(space);
+      });
+      return { value: undefined };
+    case 'unload':
+      for (const space of [...spaces.loaded()]) await spaces.unload(space);
+      return { value: undefined };
+  }
+}
+
+const NO_STATS: StatsAnswer = {
+  count: 0,
+  indexed: 0,
+  tombstones: 0,
+  segments: 0,
+  bytes: 0,
+  mappedBytes: 0,
+  diskBytes: 0,
+};
+
+/** Of the space that waits most. */
+async function giveWork(rowsMin: number): Promise<GiveAnswer> {
+  let most: LoadedSpace | undefined;
+  for (const space of spaces.loaded())
+    if (space.upkeep.backlog > (most?.upkeep.backlog ?? rowsMin - 1)) most = space;
+  return withSpace<GiveAnswer>(most, undefined, ({ upkeep }) => upkeep.giveWork(rowsMin));
+}
+
+function giveMerge(): GiveAnswer {
+  for (const { upkeep } of spaces.loaded()) {
+    const job = upkeep.giveMerge();
+    if (job !== undefined) return job;
+  }
+  return undefined;
+}
+
+async function given(
+  id: SpaceId,
+  use: (space: LoadedSpace) => void | Promise<void>,
+): Promise<void> {
+  await withSpace<void>(spaces.peek(id), undefined, use);
+}
+
+/** Looks after every space, in slices: there may be ten thousand of them. */
+async function tick(nowMs: number, state: MemoryState): Promise<TickAnswer> {
+  memory = state;
+  const isShort = state !== 'normal';
+  const idleMs = isShort
+    ? Math.min(IDLE_MS_WHEN_SHORT, settings.idleUnloadMs)
+    : settings.idleUnloadMs;
+  const idleSince = performance.now() - idleMs;
+  if (isShort) spareBlocks.clear();
+  const pace = slicedPace();
+  let [backlog, bytes, mappedBytes, segments] = [0, 0, 0, 0];
+  for (const space of [...spaces.loaded()]) {
+    if (pace.isDue()) await pace.turn();
+    if (spaces.peek(space.config.space) !== space) continue;
+    const { engine, upkeep } = space;
+    upkeep.tick(nowMs, isShort);
+    if (isShort) upkeep.rollGraphed();
+    const { stats } = engine;
+    backlog += upkeep.backlog;
+    bytes += stats.bytes;
+    mappedBytes += stats.mappedBytes;
+    segments += stats.segments;
+    if (upkeep.isUntended || upkeep.backlog > 0) wake(space);
+    if (space.usedAtMs < idleSince) void spaces.unload(space);
+  }
+  return {
+    ...spaces.counts,
+    backlog,
+    bytes: bytes + spareBlocks.bytes,
+    mappedBytes,
+    segments,
+    faults: spaces.faults.faults.splice(0),
+    damaged: takeAll(spaces.faults.damaged),
+  };
+}
+
+/** Cheap: only spaces with a backlog are looked at. */
+function backlogOf(): number {
+  let rows = 0;
+  for (const { upkeep } of busy) rows += upkeep.backlog;
+  return rows;
+}
+
+function takeAll<T>(set: Set<T>): T[] {
+  const all = [...set];
+  set.clear();
+  return all;
+}
+
+function toWire(row: StoredObservation | Hit, score: number, include: readonly Include[]): WireHit {
+  return {
+    id: row.id,
+    score,
+    ...(include.includes('metadata') && row.metadata !== undefined
+      ? { metadata: row.metadata }
+      : {}),
+    ...(include.includes('embedding') ? { embedding: embeddingBytes(row.embedding) } : {}),
+    ...(include.includes('timestamp') && !Number.isNaN(row.timestamp)
+      ? { timestamp: row.timestamp }
+      : {}),
+  };
+}
+
+serveThread(answer);

@@ -1,0 +1,250 @@
+// The spaces of one worker thread: which are in memory, which only in files.
+//
+//   S1. A space is opened once at a time, and nothing touches it while it is being unloaded.
+//   S2. A space that was deleted and made again starts empty: what belongs to another incarnation
+//       (`afterSequence`) is destroyed.
+
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { fnv1a32, type PartitionId, type SpaceConfig, type SpaceId } from '@engram/model';
+import { emptySpace, openSpace, type EngineOptions, type OpenSpace } from '@engram/space-engine';
+import type { WorkerSettings } from '../protocol.ts';
+import { slicedPace } from './slice.ts';
+
+const MERGED_BYTES_MAX = 1024 * 1024 * 1024;
+
+/** A space that is in memory. */
+export interface LoadedSpace extends OpenSpace {
+  readonly config: SpaceConfig;
+  readonly partition: PartitionId;
+  usedAtMs: number;
+  /** Calls that are under way; it is not unloaded meanwhile. */
+  users: number;
+}
+
+type Entry =
+  | { readonly kind: 'loaded'; readonly space: LoadedSpace }
+  /** Being opened or unloaded; what comes next is seen when it is done. */
+  | { readonly kind: 'changing'; readonly done: Promise<void>; readonly partition: PartitionId }
+  | {
+      readonly kind: 'unloaded';
+      readonly config: SpaceConfig;
+      readonly partition: PartitionId;
+      readonly count: number;
+      readonly completeTo: number;
+    };
+
+export interface TableFaults {
+  readonly faults: string[];
+  readonly damaged: Set<PartitionId>;
+}
+
+export class SpaceTable {
+  readonly #settings: WorkerSettings;
+  readonly #entries = new Map<SpaceId, Entry>();
+  #openings = 0;
+  readonly faults: TableFaults = { faults: [], damaged: new Set() };
+
+  constructor(settings: WorkerSettings) {
+    this.#settings = settings;
+  }
+
+  /** Those in memory. */
+  *loaded(): Generator<LoadedSpace> {
+    for (const entry of this.#entries.values()) if (entry.kind === 'loaded') yield entry.space;
+  }
+
+  peek(space: SpaceId): LoadedSpace | undefined {
+    const entry = this.#entries.get(space);
+    return entry?.kind === 'loaded' ? entry.space : undefined;
+  }
+
+  get counts(): { loaded: number; unloaded: number; observations: number } {
+    let [loaded, unloaded, observations] = [0, 0, 0];
+    for (const entry of this.#entries.values())
+      if (entry.kind === 'loaded') {
+        loaded++;
+        observations += entry.space.engine.count;
+      } else if (entry.kind === 'unloaded') {
+        unloaded++;
+        observations += entry.count;
+      }
+    return { loaded, unloaded, observations };
+  }
+
+  /**
+   * The space, read back from its files where it must be; undefined when nothing is known of it and no
+   * partition is given. Synchronous where nothing has to be read.
+   */
+  use(
+    config: SpaceConfig,
+    partition?: PartitionId,
+  ): LoadedSpace | undefined | Promise<LoadedSpace | undefined> {
+    const entry = this.#entries.get(config.space);
+    if (entry?.kind === 'loaded' && entry.space.config.afterSequence >= config.afterSequence)
+      return entry.space;
+    if (entry === undefined && !this.#mayHaveFiles(config.space)) {
+      // A question about a space without entries must not leave one behind.
+      if (partition === undefined) return undefined;
+      return this.#add(config, partition, emptySpace(config, this.#options(config.space)));
+    }
+    return this.#useSlowly(config, partition);
+  }
+
+  async #useSlowly(
+    config: SpaceConfig,
+    partition: PartitionId | undefined,
+  ): Promise<LoadedSpace | undefined> {
+    for (;;) {
+      const entry = this.#entries.get(config.space);
+      switch (entry?.kind) {
+        case 'changing':
+          await entry.done; // S1
+          continue;
+        case 'loaded':
+          if (entry.space.config.afterSequence >= config.afterSequence) return entry.space;
+          await this.drop(config.space); // S2
+          continue;
+        case 'unloaded':
+          if (entry.config.afterSequence < config.afterSequence) {
+            await this.drop(config.space);
+            continue;
+          }
+          return this.#open(entry.config, entry.partition);
+        case undefined:
+          if (this.#mayHaveFiles(config.space) && partition !== undefined)
+            return this.#open(config, partition);
+          if (partition === undefined) return undefined;
+          return this.#add(config, partition, emptySpace(config, this.#options(config.space)));
+      }
+    }
+  }
+
+  /** Writes a space to its files and forgets it, unless it is in use or not ready for that. */
+  async unload(space: LoadedSpace): Promise<boolean> {
+    const { space: id } = space.config;
+    const entry = this.#entries.get(id);
+    if (space.users > 0 || entry?.kind !== 'loaded' || entry.space !== space) return false;
+    const { count, completeTo } = space.engine;
+    const { config, partition } = space;
+    return this.#change(id, partition, async () => {
+      const isUnloaded = await space.upkeep.unload();
+      return isUnloaded
+        ? { entry: { kind: 'unloaded', config, partition, count, completeTo }, result: true }
+        : { entry: { kind: 'loaded', space }, result: false };
+    });
+  }
+
+  async drop(id: SpaceId): Promise<void> {
+    let entry = this.#entries.get(id);
+    while (entry?.kind === 'changing') {
+      await entry.done;
+      entry = this.#entries.get(id);
+    }
+    if (entry === undefined) return;
+    const known: Exclude<Entry, { kind: 'changing' }> = entry;
+    await this.#change(id, partitionIn(known), async () => {
+      const space =
+        known.kind === 'loaded' ? known.space : emptySpace(known.config, this.#options(id));
+      await space.upkeep.destroy();
+      return { entry: undefined, result: undefined };
+    });
+  }
+
+  async dropPartitions(partitions: readonly PartitionId[]): Promise<void> {
+    const gone = new Set(partitions);
+    const dropped: Promise<void>[] = [];
+    for (const [id, entry] of this.#entries)
+      if (gone.has(partitionIn(entry))) dropped.push(this.drop(id));
+    await Promise.all(dropped);
+  }
+
+  #add(config: SpaceConfig, partition: PartitionId, opened: OpenSpace): LoadedSpace {
+    const space: LoadedSpace = {
+      ...opened,
+      config,
+      partition,
+      usedAtMs: performance.now(),
+      users: 0,
+    };
+    this.#entries.set(config.space, { kind: 'loaded', space });
+    return space;
+  }
+
+  #open(config: SpaceConfig, partition: PartitionId): Promise<LoadedSpace> {
+    return this.#change(config.space, partition, async () => {
+      const opened = await openSpace(config, this.#options(config.space));
+      if (opened.isDamaged) this.faults.damaged.add(partition);
+      const space: LoadedSpace = {
+        ...opened,
+        config,
+        partition,
+        usedAtMs: performance.now(),
+        users: 0,
+      };
+      return { entry: { kind: 'loaded', space }, result: space };
+    });
+  }
+
+  /** Runs a change of one space; everybody else waits for it (S1). */
+  async #change<T>(
+    id: SpaceId,
+    partition: PartitionId,
+    run: () => Promise<{ entry: Entry | undefined; result: T }>,
+  ): Promise<T> {
+    const before = this.#entries.get(id);
+    let resolve = (): void => undefined;
+    const done = new Promise<void>((resolved) => (resolve = resolved));
+    this.#entries.set(id, { kind: 'changing', done, partition });
+    let after: Entry | undefined = before;
+    try {
+      const { entry, result } = await run();
+      after = entry;
+      return result;
+    } finally {
+      if (after === undefined) this.#entries.delete(id);
+      else this.#entries.set(id, after);
+      resolve();
+    }
+  }
+
+  /** Only a thread that follows another one finds files of spaces that it does not know. */
+  #mayHaveFiles(space: SpaceId): boolean {
+    return this.#settings.incarnation > 0 && existsSync(this.#folder(space));
+  }
+
+  /** The hash tells names apart that differ in case only, where the file system does not. */
+  #folder(space: SpaceId): string {
+    return join(this.#settings.folder, `${space}-${fnv1a32(space).toString(16)}`);
+  }
+
+  #options(space: SpaceId): EngineOptions {
+    const { graphThreshold, segmentBytesMax, snapshotKeepMs, incarnation } = this.#settings;
+    return {
+      folder: this.#folder(space),
+      firstFile: (incarnation * OPENINGS_MAX + ++this.#openings) * FILES_AN_OPENING + 1,
+      graphThreshold,
+      segmentBytesMax,
+      mergedBytesMax: MERGED_BYTES_MAX,
+      snapshotKeepMs,
+      pace: slicedPace(),
+      onFault: ({ message, cause }) => {
+        const detail = cause instanceof Error ? `${message}: ${cause.message}` : message;
+        if (this.faults.faults.length < FAULTS_MAX) this.faults.faults.push(detail);
+      },
+    };
+  }
+}
+
+function partitionIn(entry: Entry): PartitionId {
+  return entry.kind === 'loaded' ? entry.space.partition : entry.partition;
+}
+
+/** Between two ticks; more say nothing new. */
+const FAULTS_MAX = 16;
+/**
+ * Numbers of files that a space has for itself each time that it comes into memory: what is still built
+ * for one that was deleted, or by a thread for one that ended, must not be taken for a later one's.
+ */
+const FILES_AN_OPENING = 100_000;
+const OPENINGS_MAX = 10_000_000;
