@@ -5,7 +5,7 @@ import { K, recallOf, type Dataset } from './dataset.ts';
 import { mean } from './samples.ts';
 
 /** The cluster's own defaults (packages/model/src/space.ts). */
-export const GRAPH = { metric: 'cosine', m: 16, efConstruction: 128 } as const;
+export const GRAPH = { metric: 'cosine', m: 16, efConstruction: 64 } as const;
 /** The cluster's default of a recall (packages/space-engine). */
 export const EF_DEFAULT = 128;
 /** As packages/vector-index sets it, so that both build the same graph from the same order. */

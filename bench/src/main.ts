@@ -5,12 +5,15 @@ import { fileURLToPath } from 'node:url';
 import { findNatsServer, findRedisServer } from '@engram/local-cluster';
 import { describeEnvironment } from './environment.ts';
 import type { Group } from './group.ts';
+import { engines } from './groups/engines.ts';
+import { engine } from './groups/engine.ts';
 import { graph } from './groups/graph.ts';
 import { ingest } from './groups/ingest.ts';
+import { storage } from './groups/storage.ts';
 import { parseOptions, UsageError, WORDS_DEFAULT, type BenchOptions } from './options.ts';
 import { printEnvironment, printReport, writeJson } from './report.ts';
 
-const GROUPS: readonly Group[] = [graph, ingest];
+const GROUPS: readonly Group[] = [engines, graph, engine, storage, ingest];
 const RESULTS = fileURLToPath(new URL('../results/', import.meta.url));
 const EXIT_INTERRUPTED = 130;
 

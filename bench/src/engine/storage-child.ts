@@ -1,0 +1,153 @@
+// A process of its own for what one process must show: memory, and opening files that another one left.
+//
+//   storage-child.js memory ROWS          RSS for each observation, sealed and searchable
+//   storage-child.js write ROWS FOLDER    a space of sealed files
+//   storage-child.js reopen ROWS FOLDER   time until its first answer, in a new process
+
+import { readFileSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
+import { decodeFrame, encodeFrame } from '@engram/codec';
+import { emptySpace, ENGINE_DEFAULTS, openSpace, UNHURRIED } from '@engram/space-engine';
+import { onEngine, spaceOf } from './fixture.ts';
+
+export const STORAGE_DIMENSION = 768;
+const BATCH = 100;
+const SPACE = spaceOf('stored', STORAGE_DIMENSION);
+
+/** What a child tells its parent. */
+export interface StorageAnswer {
+  readonly [name: string]: number;
+}
+
+/** Rows that follow from their number; clustered, each made when it is needed. */
+function frameAt(first: number): Uint8Array {
+  const embeddings = new Float32Array(BATCH * STORAGE_DIMENSION);
+  for (let row = 0; row < BATCH; row++) embeddings.set(rowAt(first + row), row * STORAGE_DIMENSION);
+  return encodeFrame({
+    dimension: STORAGE_DIMENSION,
+    ids: Array.from({ length: BATCH }, (_, i) => `row-${first + i}`),
+    deletes: [],
+    embeddings,
+    timestamps: Array.from({ length: BATCH }, (_, i) => 1_700_000_000_000 + first + i),
+    metadata: Array.from({ length: BATCH }, (_, i) => `{"lang":"en","rank":${first + i}}`),
+  });
+}
+
+function rowAt(number: number): Float32Array {
+  let state = number;
+  const random = () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+  const centre = number % 200;
+  return Float32Array.from(
+    { length: STORAGE_DIMENSION },
+    (_, i) => Math.sin(centre * 12.9898 + i * 78.233) + random() + random() + random() - 1.5,
+  );
+}
+
+function residentBytes(): { privateBytes: number; fileBytes: number } {
+  const status = readFileSync('/proc/self/status', 'utf8');
+  const bytesOf = (name: string) =>
+    Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? 0) * 1024;
+  return {
+    privateBytes: bytesOf('RssAnon') + bytesOf('RssShmem'),
+    fileBytes: bytesOf('RssFile'),
+  };
+}
+
+async function memory(rows: number): Promise<StorageAnswer> {
+  return onEngine(2, async ({ engine, apply }) => {
+    // Code is compiled and thread heaps have their size before the count begins.
+    await apply(spaceOf('warm', STORAGE_DIMENSION), [{ bytes: frameAt(0), rows: BATCH }]);
+    globalThis.gc?.();
+    await engine.refresh();
+    const before = residentBytes();
+    for (let row = 0; row < rows; row += BATCH)
+      await apply(SPACE, [{ bytes: frameAt(row), rows: BATCH }]);
+    await engine.indexed(SPACE);
+    await settledSegments(engine, rows);
+    // Every page of every graph is in use once so many recalls have gone all ways.
+    for (let i = 0; i < 500; i++)
+      await engine.recall({
+        config: SPACE,
+        embedding: rowAt((i * 7_919) % rows),
+        k: 10,
+        include: [],
+      });
+    globalThis.gc?.();
+    const totals = await engine.refresh();
+    const after = residentBytes();
+    const grown = after.privateBytes - before.privateBytes;
+    const mapped = after.fileBytes - before.fileBytes;
+    return {
+      rows,
+      privateBytes: grown,
+      mappedBytes: mapped,
+      bytesEach: (grown + mapped) / rows,
+      accountedBytes: totals.bytes,
+      accountedMapped: totals.mappedBytes,
+      segments: totals.segments,
+    };
+  });
+}
+
+/** Until everything that is full is in files. */
+async function settledSegments(
+  engine: Parameters<Parameters<typeof onEngine>[1]>[0]['engine'],
+  rows: number,
+): Promise<void> {
+  for (let last = -1; ; ) {
+    const { bytes, observations } = await engine.refresh();
+    if (observations >= rows && bytes === last) return;
+    last = bytes;
+    await pause(1_000);
+  }
+}
+
+async function write(rows: number, folder: string): Promise<StorageAnswer> {
+  const options = { ...ENGINE_DEFAULTS, folder, pace: UNHURRIED, onFault: fail };
+  const { engine, upkeep } = emptySpace(SPACE, options);
+  for (let row = 0; row < rows; row += BATCH) {
+    engine.apply(decodeFrame(frameAt(row)), row + 1, 'normal');
+    upkeep.roll();
+    upkeep.buildGraph(BATCH, () => false);
+    while (await upkeep.tend()) continue;
+  }
+  if (!(await upkeep.unload())) throw new Error('the space was not written');
+  return { rows };
+}
+
+async function reopen(rows: number, folder: string): Promise<StorageAnswer> {
+  const options = { ...ENGINE_DEFAULTS, folder, pace: UNHURRIED, onFault: fail };
+  const wanted = Math.floor(rows / 3);
+  const embedding = rowAt(wanted);
+  const startedAt = performance.now();
+  const { engine } = await openSpace(SPACE, options);
+  const openedAt = performance.now();
+  const [hit] = await engine.recall({ embedding, k: 1 });
+  const answeredAt = performance.now();
+  if (hit?.id !== `row-${wanted}` || engine.count !== rows) throw new Error('the answer is wrong');
+  return {
+    rows,
+    openMs: openedAt - startedAt,
+    firstAnswerMs: answeredAt - startedAt,
+    sinceProcessStartMs: answeredAt,
+  };
+}
+
+function fail(error: Error): never {
+  throw error;
+}
+
+const [mode, count = '100000', folder = ''] = process.argv.slice(2);
+const rows = Number(count);
+const answer =
+  mode === 'memory'
+    ? await memory(rows)
+    : mode === 'write'
+      ? await write(rows, folder)
+      : await reopen(rows, folder);
+process.stdout.write(`${JSON.stringify(answer)}\n`);

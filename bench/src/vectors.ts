@@ -1,0 +1,95 @@
+// Sets of vectors for what runs without a cluster: one slab, queries that are not in it, and the exact
+// answers.
+
+import { setImmediate as turn } from 'node:timers/promises';
+import { WORD_DIMENSION } from '@engram/demo';
+import { scan } from '@engram/vector-index';
+import { K, readFirst, recallOf } from './dataset.ts';
+
+export interface Vectors {
+  readonly name: string;
+  readonly dimension: number;
+  readonly count: number;
+  /** `count` embeddings, one after another, each of length 1. */
+  readonly slab: Float32Array<ArrayBuffer>;
+  readonly queries: readonly Float32Array[];
+  /** For each query the K nearest rows by cosine. */
+  readonly nearest: readonly ReadonlySet<number>[];
+}
+
+const QUERIES = 200;
+const CENTRES = 200;
+/** Of the noise around a centre, against a spread of 1 between centres. */
+const NOISE = 0.7;
+
+/** Numbers from 0 to 1 that a seed determines (mulberry32). */
+function seededRandom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
+
+/** Vectors in clusters, as embeddings of real things are; the same for the same seed. */
+export async function clustered(
+  count: number,
+  dimension: number,
+  signal: AbortSignal,
+  seed = 12_345,
+): Promise<Vectors> {
+  const random = seededRandom(seed);
+  const gauss = () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+  const centres = Float32Array.from({ length: CENTRES * dimension }, gauss);
+  const all = new Float32Array((count + QUERIES) * dimension);
+  for (let row = 0; row < count + QUERIES; row++) {
+    if (row % 1_000 === 0) await turn(undefined, { signal });
+    const centre = Math.floor(random() * CENTRES) * dimension;
+    for (let i = 0; i < dimension; i++)
+      all[row * dimension + i] = centres[centre + i]! + NOISE * gauss();
+  }
+  return vectorsOf(`clustered ${dimension}-d (seed ${seed})`, all, count, dimension, signal);
+}
+
+/** The most frequent English words; the queries are the words behind them. */
+export async function words(count: number, signal: AbortSignal): Promise<Vectors> {
+  const dimension = WORD_DIMENSION;
+  const read = await readFirst(count + QUERIES);
+  const all = new Float32Array(read.length * dimension);
+  read.forEach(({ embedding }, row) => all.set(embedding, row * dimension));
+  return vectorsOf(`English words ${dimension}-d`, all, count, dimension, signal);
+}
+
+async function vectorsOf(
+  name: string,
+  all: Float32Array<ArrayBuffer>,
+  count: number,
+  dimension: number,
+  signal: AbortSignal,
+): Promise<Vectors> {
+  for (let row = 0; row < all.length / dimension; row++) {
+    const embedding = all.subarray(row * dimension, (row + 1) * dimension);
+    const length = Math.hypot(...embedding) || 1;
+    for (let i = 0; i < dimension; i++) embedding[i]! /= length;
+  }
+  const slab = all.slice(0, count * dimension);
+  const queries = Array.from({ length: QUERIES }, (_, i) =>
+    all.slice((count + i) * dimension, (count + i + 1) * dimension),
+  );
+  const nearest: ReadonlySet<number>[] = [];
+  for (const query of queries) {
+    await turn(undefined, { signal });
+    nearest.push(new Set(scan(slab, count, query, K, 'cosine')));
+  }
+  return { name, dimension, count, slab, queries, nearest };
+}
+
+/** recall@10 of an answer given as row numbers. */
+export function rowRecall(vectors: Vectors, query: number, rows: Iterable<number>): number {
+  return recallOf(
+    [...rows].map(String),
+    new Set([...vectors.nearest[query]!].map(String)),
+  );
+}
