@@ -88,8 +88,5 @@ async function vectorsOf(
 
 /** recall@10 of an answer given as row numbers. */
 export function rowRecall(vectors: Vectors, query: number, rows: Iterable<number>): number {
-  return recallOf(
-    [...rows].map(String),
-    new Set([...vectors.nearest[query]!].map(String)),
-  );
+  return recallOf([...rows].map(String), new Set([...vectors.nearest[query]!].map(String)));
 }

@@ -140,7 +140,11 @@ export async function engineRecall(
   let sum = 0;
   for (const [index, embedding] of vectors.queries.entries()) {
     const hits = await engine.recall({ config, embedding, k: K, include: [] });
-    sum += rowRecall(vectors, index, hits.map(({ id }) => rowOf(id)));
+    sum += rowRecall(
+      vectors,
+      index,
+      hits.map(({ id }) => rowOf(id)),
+    );
   }
   return sum / vectors.queries.length;
 }

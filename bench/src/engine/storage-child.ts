@@ -99,7 +99,7 @@ async function settledSegments(
   engine: Parameters<Parameters<typeof onEngine>[1]>[0]['engine'],
   rows: number,
 ): Promise<void> {
-  for (let last = -1; ; ) {
+  for (let last = -1; ;) {
     const { bytes, observations } = await engine.refresh();
     if (observations >= rows && bytes === last) return;
     last = bytes;

@@ -70,7 +70,13 @@ function report(
     tables: [
       {
         title: `${rows} observations of 768 dimensions, id and metadata, default space, all in graphs`,
-        head: ['private MiB', 'mapped MiB', 'bytes each, all included', 'accounted / resident', 'goal'],
+        head: [
+          'private MiB',
+          'mapped MiB',
+          'bytes each, all included',
+          'accounted / resident',
+          'goal',
+        ],
         rows: [
           [
             of(memory, 'privateBytes', mib),

@@ -4,9 +4,9 @@
 import { randomUUID } from 'node:crypto';
 import { ClusterError, type Observation } from '@engram/model';
 import { decodeEmbedding, encodeEmbedding, numbersOf } from './embedding.ts';
-import { PartialFailure } from './errors.ts';
+import { ConnectionError, PartialFailure } from './errors.ts';
 import { HttpTransport } from './http-transport.ts';
-import { errorOf, itemErrorsOf, problemOf } from './problem.ts';
+import { errorOf, errorOfProblem, itemErrorsOf, problemOf } from './problem.ts';
 import { withRetries } from './retry.ts';
 import type { Transport, TransportRequest, TransportResponse } from './transport.ts';
 import type {
@@ -16,8 +16,10 @@ import type {
   CreateSpaceOptions,
   DeleteOptions,
   DeleteResult,
+  Problem,
   PutOptions,
   PutResult,
+  RecallEnd,
   RecallHit,
   RecallQuery,
   RecallResult,
@@ -163,6 +165,29 @@ export class EngramClient {
     return this.#recall('/v1/recall', { ...query, spaces }, signal);
   }
 
+  /**
+   * The same results one by one, best first, read as the caller takes them: so `k` may be 10,000. The
+   * generator returns what was known at the end; `return` (or leaving a `for await`) ends the request.
+   * @throws ClusterError also in the middle: CURSOR_EXPIRED when nothing was read for half a minute
+   * @throws ConnectionError also in the middle; a stream never just stops
+   */
+  recallStream(
+    space: string,
+    query: RecallQuery,
+    options: CallOptions = {},
+  ): AsyncGenerator<RecallHit, RecallEnd, void> {
+    return this.#recallStream(`${pathOf(space)}/recall`, query, options);
+  }
+
+  /** The same of several spaces, merged; every hit names its space. */
+  recallSpacesStream(
+    spaces: readonly string[],
+    query: RecallQuery,
+    options: CallOptions = {},
+  ): AsyncGenerator<RecallHit, RecallEnd, void> {
+    return this.#recallStream('/v1/recall', { ...query, spaces }, options);
+  }
+
   async cluster({ signal }: CallOptions = {}): Promise<ClusterStatus> {
     return (await this.#call({ method: 'GET', path: '/v1/cluster' }, signal)).body as ClusterStatus;
   }
@@ -176,6 +201,28 @@ export class EngramClient {
     const response = await this.#call({ method: 'POST', path, body }, signal, query.waitMs);
     const result = response.body as RecallResult;
     return { ...result, results: result.results.map(withFloats) };
+  }
+
+  async *#recallStream(
+    path: string,
+    query: RecallQuery & { readonly spaces?: readonly string[] },
+    { signal }: CallOptions,
+  ): AsyncGenerator<RecallHit, RecallEnd, void> {
+    const body = JSON.stringify({ ...query, embedding: numbersOf(query.embedding) });
+    const request: TransportRequest = { method: 'POST', path, body };
+    const limits = { timeoutMs: this.#timeoutMs + (query.waitMs ?? 0), signal };
+    const response = await withRetries(() => this.#transport.stream(request, limits), {
+      retries: this.#retries,
+      signal,
+    });
+    if (response.lines === undefined) throw errorOf(response, asked(request));
+    for await (const text of response.lines) {
+      const line = JSON.parse(text) as RecallLine;
+      if ('error' in line) throw errorOfProblem(line.error, asked(request));
+      if ('end' in line) return line.end;
+      yield withFloats(line);
+    }
+    throw new ConnectionError('unreachable', [], new Error('the stream has no end'));
   }
 
   async #call(
@@ -201,6 +248,8 @@ export class EngramClient {
     });
   }
 }
+
+type RecallLine = RecallHit | { readonly end: RecallEnd } | { readonly error: Problem };
 
 /** @throws ClusterError INVALID_SPACE_NAME for the two names that a URL parser resolves away */
 function pathOf(space: string): string {

@@ -1,5 +1,13 @@
 import { ConnectionError } from './errors.ts';
-import type { Transport, TransportRequest, TransportResponse } from './transport.ts';
+import type {
+  Transport,
+  TransportRequest,
+  TransportResponse,
+  TransportStream,
+} from './transport.ts';
+
+const ACCEPT_JSON = 'application/json, application/problem+json';
+const ACCEPT_LINES = 'application/x-ndjson, application/problem+json';
 
 type Limits = Parameters<Transport['exchange']>[1];
 
@@ -16,7 +24,18 @@ export class HttpTransport implements Transport {
     this.#urls = urls.map((url) => new URL(url.endsWith('/') ? url : `${url}/`));
   }
 
-  async exchange(request: TransportRequest, limits: Limits): Promise<TransportResponse> {
+  exchange(request: TransportRequest, limits: Limits): Promise<TransportResponse> {
+    return this.#askInTurn(limits, (base) => ask(base, request, limits));
+  }
+
+  stream(request: TransportRequest, limits: Limits): Promise<TransportStream> {
+    return this.#askInTurn(limits, (base) => askForLines(base, request, limits));
+  }
+
+  async #askInTurn<T extends TransportResponse>(
+    limits: Limits,
+    askOne: (base: URL) => Promise<T>,
+  ): Promise<T> {
     const tried: string[] = [];
     let last: unknown;
     for (let i = 0; i < this.#urls.length; i++) {
@@ -24,7 +43,7 @@ export class HttpTransport implements Transport {
       const base = this.#urls[place] as URL;
       tried.push(base.origin);
       try {
-        const response = await ask(base, request, limits);
+        const response = await askOne(base);
         // A gateway that is draining or cut off says 503; its neighbour may be well.
         this.#first = response.status === 503 ? (place + 1) % this.#urls.length : place;
         return response;
@@ -33,47 +52,150 @@ export class HttpTransport implements Transport {
         last = error;
       }
     }
-    throw new ConnectionError(last instanceof Expired ? 'timeout' : 'unreachable', tried, last);
+    throw failed(tried, last);
   }
 }
 
 class Expired extends Error {}
 
-async function ask(base: URL, request: TransportRequest, limits: Limits) {
-  const url = new URL(request.path.slice(1), base);
-  for (const [name, value] of Object.entries(request.query ?? {}))
-    if (value !== undefined) url.searchParams.set(name, String(value));
+function failed(urls: readonly string[], cause: unknown): ConnectionError {
+  return new ConnectionError(cause instanceof Expired ? 'timeout' : 'unreachable', urls, cause);
+}
+
+/** The signal of one request: aborted by the caller's, or when a wait takes too long. */
+class Attempt {
+  readonly #controller = new AbortController();
+  readonly #limits: Limits;
+  readonly #cancel = () => this.#controller.abort(this.#limits.signal?.reason);
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(limits: Limits) {
+    this.#limits = limits;
+    limits.signal?.addEventListener('abort', this.#cancel, { once: true });
+    if (limits.signal?.aborted) this.#cancel();
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
 
   // Not AbortSignal.timeout: its timers outlive the request, thousands of them under load.
-  const attempt = new AbortController();
-  const { signal, timeoutMs } = limits;
-  const cancel = () => attempt.abort(signal?.reason);
-  const timer = setTimeout(() => {
-    attempt.abort(new Expired(`no answer within ${timeoutMs} ms`));
-  }, timeoutMs);
-  signal?.addEventListener('abort', cancel, { once: true });
-  if (signal?.aborted) cancel();
-  try {
-    const response = await fetch(url, {
-      method: request.method,
-      headers: headersOf(request),
-      signal: attempt.signal,
-      ...(request.body === undefined ? {} : { body: request.body }),
-    });
-    return {
-      status: response.status,
-      retryAfterMs: retryAfterMs(response.headers.get('retry-after')),
-      body: parse(await response.text()),
-    };
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener('abort', cancel);
+  async waitFor<T>(answer: Promise<T>): Promise<T> {
+    const { timeoutMs } = this.#limits;
+    this.#timer = setTimeout(() => {
+      this.#controller.abort(new Expired(`no answer within ${timeoutMs} ms`));
+    }, timeoutMs);
+    try {
+      return await answer;
+    } finally {
+      clearTimeout(this.#timer);
+    }
+  }
+
+  release(): void {
+    this.#limits.signal?.removeEventListener('abort', this.#cancel);
+  }
+
+  /** Ends the request, where it still goes on. */
+  end(): void {
+    this.release();
+    this.#controller.abort();
   }
 }
 
-function headersOf({ body, idempotencyKey }: TransportRequest): Record<string, string> {
+async function ask(
+  base: URL,
+  request: TransportRequest,
+  limits: Limits,
+): Promise<TransportResponse> {
+  const attempt = new Attempt(limits);
+  try {
+    return await attempt.waitFor(send(base, request, attempt.signal, ACCEPT_JSON).then(responseOf));
+  } finally {
+    attempt.release();
+  }
+}
+
+async function askForLines(
+  base: URL,
+  request: TransportRequest,
+  limits: Limits,
+): Promise<TransportStream> {
+  const attempt = new Attempt(limits);
+  let isOpen = false;
+  try {
+    const response = await attempt.waitFor(send(base, request, attempt.signal, ACCEPT_LINES));
+    const { body, ok, status } = response;
+    if (!ok || body === null)
+      return { ...(await attempt.waitFor(responseOf(response))), lines: undefined };
+    isOpen = true;
+    const lines = linesOf(body, attempt, base, limits.signal);
+    return { status, retryAfterMs: undefined, body: undefined, lines };
+  } finally {
+    if (!isOpen) attempt.release();
+  }
+}
+
+async function* linesOf(
+  body: ReadableStream<Uint8Array>,
+  attempt: Attempt,
+  base: URL,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<string, void> {
+  const reader = body.getReader();
+  const decoder = new TextDecoder();
+  let begun = '';
+  try {
+    for (;;) {
+      const { value, done } = await attempt.waitFor(reader.read());
+      const [first = '', ...more] = decoder.decode(value, { stream: !done }).split('\n');
+      begun += first;
+      for (const next of more) {
+        yield begun;
+        begun = next;
+      }
+      if (done) break;
+    }
+    if (begun !== '') yield begun;
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw failed([base.origin], error);
+  } finally {
+    attempt.end();
+  }
+}
+
+function send(
+  base: URL,
+  request: TransportRequest,
+  signal: AbortSignal,
+  accept: string,
+): Promise<Response> {
+  const url = new URL(request.path.slice(1), base);
+  for (const [name, value] of Object.entries(request.query ?? {}))
+    if (value !== undefined) url.searchParams.set(name, String(value));
+  return fetch(url, {
+    method: request.method,
+    headers: headersOf(request, accept),
+    signal,
+    ...(request.body === undefined ? {} : { body: request.body }),
+  });
+}
+
+async function responseOf(response: Response): Promise<TransportResponse> {
   return {
-    accept: 'application/json, application/problem+json',
+    status: response.status,
+    retryAfterMs: retryAfterMs(response.headers.get('retry-after')),
+    body: parse(await response.text()),
+  };
+}
+
+function headersOf(
+  { body, idempotencyKey }: TransportRequest,
+  accept: string,
+): Record<string, string> {
+  return {
+    accept,
     ...(body === undefined ? {} : { 'content-type': 'application/json' }),
     ...(idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey }),
   };

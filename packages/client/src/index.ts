@@ -2,7 +2,13 @@ export { EngramClient } from './client.ts';
 export type { ClientOptions } from './client.ts';
 export { ConnectionError, PartialFailure } from './errors.ts';
 export type { ConnectionFault } from './errors.ts';
-export type { Method, Transport, TransportRequest, TransportResponse } from './transport.ts';
+export type {
+  Method,
+  Transport,
+  TransportRequest,
+  TransportResponse,
+  TransportStream,
+} from './transport.ts';
 export { RECALL_FIELDS } from './types.ts';
 export type {
   CallOptions,
@@ -16,6 +22,7 @@ export type {
   EmbeddingEncoding,
   PutOptions,
   PutResult,
+  RecallEnd,
   RecallField,
   RecallHit,
   RecallQuery,

@@ -23,6 +23,12 @@ export function errorOf(response: TransportResponse, asked: string): ClusterErro
   });
 }
 
+/** The error of a stream that has begun with a success. */
+export function errorOfProblem(problem: Problem, asked: string): ClusterError {
+  const status = problem.status ?? 500;
+  return errorOf({ status, retryAfterMs: undefined, body: problem }, asked);
+}
+
 /** The errors of an answer that name a place in the batch. */
 export function itemErrorsOf(body: unknown): ItemError[] {
   const { errors } = problemOf(body);

@@ -22,10 +22,10 @@ interface RetryOptions {
  * jitter on top of its Retry-After. Gives the last answer, whatever it is.
  * @throws ConnectionError when there was none, or the reason of the signal
  */
-export async function withRetries(
-  attempt: () => Promise<TransportResponse>,
+export async function withRetries<T extends TransportResponse>(
+  attempt: () => Promise<T>,
   { retries, signal, random = Math.random }: RetryOptions,
-): Promise<TransportResponse> {
+): Promise<T> {
   for (let failures = 0; ; failures++) {
     signal?.throwIfAborted();
     const outcome = await attempt().catch(keepConnectionError);

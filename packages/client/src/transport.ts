@@ -19,6 +19,12 @@ export interface TransportResponse {
   readonly body: unknown;
 }
 
+/** An answer that comes in lines. */
+export interface TransportStream extends TransportResponse {
+  /** Of a success, to be read once; `return` ends the request. Another answer has its `body`. */
+  readonly lines: AsyncGenerator<string, void> | undefined;
+}
+
 /**
  * Carries requests to a cluster. It answers for every status and throws only when there is no
  * answer: ConnectionError, or the reason of the signal.
@@ -28,4 +34,13 @@ export interface Transport {
     request: TransportRequest,
     limits: { readonly timeoutMs: number; readonly signal: AbortSignal | undefined },
   ): Promise<TransportResponse>;
+
+  /**
+   * Asks for an answer of lines (NDJSON). The timeout is for its beginning, and then for each wait; a
+   * line that does not come throws ConnectionError.
+   */
+  stream(
+    request: TransportRequest,
+    limits: { readonly timeoutMs: number; readonly signal: AbortSignal | undefined },
+  ): Promise<TransportStream>;
 }

@@ -107,6 +107,7 @@ export type RecallField = (typeof RECALL_FIELDS)[number];
 
 export interface RecallQuery {
   readonly embedding: readonly number[] | Float32Array;
+  /** At most 1,000, or 10,000 in a stream. */
   readonly k: number;
   /** Breadth of the graph search; more is slower and finds more. */
   readonly ef?: number;
@@ -139,6 +140,19 @@ export interface RecallResult {
   readonly watermark: string;
   /** True when a shard did not answer and results may be missing. */
   readonly degraded: boolean;
+  readonly tookMs: number;
+}
+
+/** What a streamed recall says at its end. */
+export interface RecallEnd {
+  readonly count: number;
+  /** Of one space. */
+  readonly watermark?: string;
+  /** Of several spaces, by their names. */
+  readonly watermarks?: Readonly<Record<string, string>>;
+  /** True when a shard did not answer and results may be missing; `reasons` says why. */
+  readonly degraded: boolean;
+  readonly reasons: readonly string[];
   readonly tookMs: number;
 }
 

@@ -101,6 +101,12 @@ export function looksLikeFrame(bytes: Uint8Array): boolean {
   );
 }
 
+/** Observations that a frame says it has, deletes not counted, before it is decoded. */
+export function framePutCount(bytes: Uint8Array): number | undefined {
+  if (!looksLikeFrame(bytes) || bytes.length < FRAME_HEADER_BYTES) return undefined;
+  return new DataView(bytes.buffer, bytes.byteOffset, FRAME_HEADER_BYTES).getUint32(8, true);
+}
+
 /** Observations and deletes that a frame says it has, before it is decoded; at least 1. */
 export function frameCounts(bytes: Uint8Array): number | undefined {
   if (!looksLikeFrame(bytes) || bytes.length < FRAME_HEADER_BYTES) return undefined;

@@ -3,7 +3,8 @@
 
 import type { AckLevel, SpaceConfig } from '@engram/model';
 
-export type ShardMethod = 'recall' | 'get' | 'stats' | 'await' | 'status';
+export type ShardMethod =
+  'recall' | 'next' | 'keep' | 'close' | 'get' | 'stats' | 'await' | 'status';
 
 export type Include = 'metadata' | 'embedding' | 'timestamp';
 
@@ -20,7 +21,24 @@ export interface RecallRequest {
   /** Position token of a snapshot: nothing newer is seen, and all of it is waited for. */
   readonly asOf?: string;
   readonly waitMs: number;
+  /** The first page is answered, with a cursor when there are more. */
+  readonly stream?: true;
 }
+
+/** For the next page of a streamed recall, of the shard that answered the one before. */
+export interface NextRequest {
+  readonly config: SpaceConfig;
+  readonly cursor: string;
+}
+
+export interface NextReply {
+  readonly hits: readonly WireHit[];
+  /** Absent with the last page. */
+  readonly cursor?: string;
+}
+
+/** `keep`: its next page will be asked for later; `close`: never. Nobody waits for the answer. */
+export type CursorRequest = NextRequest;
 
 export interface WireHit {
   readonly id: string;
@@ -31,8 +49,7 @@ export interface WireHit {
   readonly timestamp?: number;
 }
 
-export interface RecallReply {
-  readonly hits: readonly WireHit[];
+export interface RecallReply extends NextReply {
   /** Position token up to which the shard has applied the space's partition. */
   readonly watermark: string;
   /** False while the shard still reads the log: hits may be missing. */

@@ -39,6 +39,11 @@ export interface RecallTask {
 export type WorkerRequest =
   | { readonly verb: 'batch'; readonly tasks: readonly EntryTask[] }
   | (RecallTask & { readonly verb: 'recall' })
+  /** The first page, and those after it. */
+  | (RecallTask & { readonly verb: 'recall-open' })
+  | { readonly verb: 'recall-next'; readonly space: SpaceId; readonly cursor: number }
+  | { readonly verb: 'recall-keep'; readonly space: SpaceId; readonly cursor: number }
+  | { readonly verb: 'recall-close'; readonly space: SpaceId; readonly cursor: number }
   | { readonly verb: 'get'; readonly config: SpaceConfig; readonly id: string }
   | { readonly verb: 'stats'; readonly config: SpaceConfig }
   /** Answers when everything applied before is in a graph. */
@@ -61,6 +66,13 @@ export type WorkerRequest =
   | { readonly verb: 'unload' };
 
 export type RecallAnswer = readonly WireHit[];
+
+/** A page of a streamed recall; without a cursor it is the last one. */
+export interface PageAnswer {
+  readonly hits: RecallAnswer;
+  readonly cursor?: number;
+}
+
 export type GetAnswer = GetReply['found'];
 export type StatsAnswer = Omit<StatsReply, 'watermark' | 'isReady'>;
 export type GiveAnswer = BuildJob | undefined;

@@ -1,4 +1,5 @@
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 const PREFIX = 'run-';
@@ -18,8 +19,9 @@ export function openRunFolder(dataDir: string): string {
   return folder;
 }
 
-export function removeRunFolder(folder: string): void {
-  rmSync(folder, { recursive: true, force: true });
+/** Not all at once: thousands of spaces have thousands of files, and heartbeats go on meanwhile. */
+export function removeRunFolder(folder: string): Promise<void> {
+  return rm(folder, { recursive: true, force: true });
 }
 
 function isRunning(pid: number): boolean {

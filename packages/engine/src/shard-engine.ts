@@ -10,7 +10,6 @@
 import { embeddingBytes, type GetReply, type WireHit } from '@engram/codec';
 import {
   ClusterError,
-  type ItemError,
   type Lane,
   type PartitionId,
   type SpaceConfig,
@@ -33,6 +32,8 @@ import type {
   WorkerRequest,
   WorkerSettings,
 } from './protocol.ts';
+import { RecallStreams } from './recall-streams.ts';
+import { isDeletesOnly, quarantined, type Applied, type Entry } from './entry.ts';
 import { openRunFolder, removeRunFolder } from './run-folder.ts';
 import { SharedBytes } from './shared-bytes.ts';
 
@@ -43,19 +44,6 @@ const TICK_MS = 500;
 const ASSIST_MS_MIN = 20;
 /** An entry that memory had no room for is tried again after so long. */
 const REFUSED_WAIT_MS = 250;
-
-/** An entry of the log. */
-export type Entry = Omit<EntryTask, 'drops'> & {
-  /** Observations and deletes in it, as far as that is known. */
-  readonly observations: number;
-};
-
-export interface Applied {
-  readonly applied: number;
-  readonly stale: number;
-  /** What was refused of it, for the dead letters. */
-  readonly errors: readonly ItemError[];
-}
 
 export interface EngineTotals extends Omit<TickAnswer, 'faults' | 'damaged'> {
   readonly privateBytes: number;
@@ -69,6 +57,11 @@ export class ShardEngine implements AsyncDisposable {
   readonly #stop = new AbortController();
   readonly #drops = new Map<PartitionId, number>();
   readonly #shared = new SharedBytes();
+  /** Streamed recalls, for who asks for pages in messages of their own. */
+  readonly streams = new RecallStreams({
+    ask: (space, request) => this.#ask(space, request),
+    post: (space, request) => this.#post(this.#pool.workerOf(space), request),
+  });
   /** Where spaces are, so that it is known what a thread takes with it. */
   readonly #spaces: Map<SpaceId, PartitionId>[];
   /** By partition and sequence. A replay brings such an entry again, and it would end its thread again. */
@@ -102,7 +95,8 @@ export class ShardEngine implements AsyncDisposable {
   apply(entry: Entry, { isReplay = false } = {}): Promise<Applied> | undefined {
     const known = this.#quarantined.get(entry.partition)?.get(entry.sequence);
     if (known !== undefined) return Promise.resolve(known);
-    if (this.#isClosedFor(isReplay ? 'high' : entry.lane)) return undefined;
+    if (this.#isClosedFor(isReplay ? 'high' : entry.lane) && !isDeletesOnly(entry))
+      return undefined;
     const { observations, ...rest } = entry;
     // Looked at first, so that nothing is copied in vain while the lane is full.
     if (!this.#pool.hasRoom(entry.lane, { observations, bytes: entry.bytes.length }))
@@ -121,6 +115,11 @@ export class ShardEngine implements AsyncDisposable {
   /** The same with the bytes of the embedding, as they come over the wire. */
   recallBytes(task: RecallTask): Promise<readonly WireHit[]> {
     return this.#ask<readonly WireHit[]>(task.config.space, { verb: 'recall', ...task });
+  }
+
+  /** The same a page at a time, each read when it is asked for: so `k` may be large. */
+  recallStream(task: RecallTask): AsyncGenerator<readonly WireHit[], undefined> {
+    return this.streams.read(task);
   }
 
   get(config: SpaceConfig, id: string): Promise<GetReply['found']> {
@@ -280,7 +279,7 @@ export class ShardEngine implements AsyncDisposable {
     this.#stop.abort();
     await Promise.all([this.#assistRounds.close(), this.#ticks.close()]);
     await this.#pool.close();
-    removeRunFolder(this.#folder);
+    await removeRunFolder(this.#folder);
   }
 
   #settings(incarnation: number): WorkerSettings {
@@ -381,8 +380,4 @@ function reasonOf(error: unknown): string {
   return cause instanceof Error && !message.includes(cause.message)
     ? `${message}: ${cause.message}`
     : message;
-}
-
-function quarantined(error: ClusterError): Applied {
-  return { applied: 0, stale: 0, errors: [{ index: 0, code: error.code, detail: error.message }] };
 }

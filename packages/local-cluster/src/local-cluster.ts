@@ -229,6 +229,8 @@ export class LocalCluster implements AsyncDisposable {
           ENGRAM_HTTP_HOST: LOOPBACK,
           ENGRAM_HTTP_PORT: String(port),
           ENGRAM_PARTITIONS: String(this.#partitionCount),
+          // Beside the rest of the cluster's data: the system's folder may be memory.
+          ENGRAM_DATA_DIR: join(this.dataDir, 'segments', id),
         },
       }),
     );

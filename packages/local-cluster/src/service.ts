@@ -11,7 +11,7 @@ export type ServiceKind = 'gateway' | 'shard';
 
 export interface ServiceOptions {
   readonly kind: ServiceKind;
-  /** Its whole environment; nothing is inherited. */
+  /** Its environment; nothing else is inherited. */
   readonly env: Readonly<Record<string, string>>;
   /** In messages; default the kind. */
   readonly name?: string;
@@ -24,6 +24,15 @@ export interface ServiceOptions {
   readonly onSpawn?: (identity: ProcessIdentity) => void;
 }
 
+/**
+ * glibc then gives freed memory back to the system rather than keeping it: threads that seal segments
+ * free a lot at once. It reads these when a process begins, and no other C library minds them.
+ */
+const MALLOC_ENVIRONMENT = {
+  MALLOC_ARENA_MAX: '2',
+  MALLOC_TRIM_THRESHOLD_: '131072',
+  MALLOC_MMAP_THRESHOLD_: '131072',
+} as const;
 const START_DEADLINE_MS = 60_000;
 const CLOSE_DEADLINE_MS = 30_000;
 
@@ -42,7 +51,7 @@ export async function startService(options: ServiceOptions): Promise<ServerProce
     name: options.name ?? options.kind,
     program: process.execPath,
     args: ['--enable-source-maps', entry],
-    env: options.env,
+    env: { ...MALLOC_ENVIRONMENT, ...options.env },
     channel: true,
     ...(options.logFile === undefined ? {} : { logFile: options.logFile }),
     ...(options.onSpawn === undefined ? {} : { onSpawn: options.onSpawn }),

@@ -8,7 +8,7 @@ export { IdempotencyStore } from './idempotency.ts';
 export type { StoredAnswer } from './idempotency.ts';
 export { LogPublisher } from './publisher.ts';
 export type { LogEntry, PublisherOptions, Stored } from './publisher.ts';
-export { request, RpcServer } from './rpc.ts';
+export { request, RpcServer, tell } from './rpc.ts';
 export type { RpcMethod } from './rpc.ts';
 export { SpaceDirectory } from './space-directory.ts';
 export type { SpaceChange } from './space-directory.ts';

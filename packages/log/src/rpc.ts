@@ -105,3 +105,13 @@ export async function request(
   if ('error' in reply) throw ClusterError.fromWire(reply.error);
   return reply.ok;
 }
+
+/** Tells a member something that needs no answer; it may get lost. */
+export function tell(
+  connection: LogConnection,
+  member: MemberId,
+  method: string,
+  body: unknown,
+): void {
+  if (connection.isConnected) connection.nc.publish(subjectOf(member, method), encodeWire(body));
+}

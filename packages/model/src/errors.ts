@@ -60,6 +60,7 @@ export const ERRORS = {
     title: 'The position is not applied yet',
   },
   POSITION_EXPIRED: { status: 410, retry: 'never', title: 'The snapshot is no longer kept' },
+  CURSOR_EXPIRED: { status: 410, retry: 'never', title: 'The streamed recall was given up' },
   SEGMENT_DAMAGED: { status: 500, retry: 'after-reroute', title: 'A segment file is damaged' },
   MEMORY_LIMIT: { status: 503, retry: 'same-owner', title: 'The shard is out of memory' },
   WORKER_CRASHED: {

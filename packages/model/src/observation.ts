@@ -24,6 +24,8 @@ export const LIMITS = {
   metadataDepthMax: 16,
   /** Results of one recall. */
   kMax: 1_000,
+  /** Results of one recall that is streamed. */
+  streamKMax: 10_000,
   efMax: 4_096,
   /** Clauses in one filter. */
   filterClausesMax: 256,

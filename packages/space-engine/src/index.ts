@@ -1,5 +1,6 @@
 export { ENGINE_DEFAULTS } from './options.ts';
 export type { EngineOptions } from './options.ts';
+export type { Hit } from './hit-pages.ts';
 export { emptySpace, openSpace } from './open-space.ts';
 export type { OpenSpace } from './open-space.ts';
 export { UNHURRIED } from './pace.ts';
@@ -7,7 +8,7 @@ export type { Pace } from './pace.ts';
 export type { StoredObservation } from './segment.ts';
 export { buildSegment } from './segment-build.ts';
 export type { BuildJob, BuildResult } from './segment-build.ts';
-export type { ApplyResult, Hit, RecallQuery, SpaceEngine, SpaceStats } from './space-engine.ts';
+export type { ApplyResult, RecallQuery, SpaceEngine, SpaceStats } from './space-engine.ts';
 export { spareBlocks } from './spare-blocks.ts';
 export type { Snapshot } from './stamp.ts';
 export type { Upkeep } from './upkeep.ts';

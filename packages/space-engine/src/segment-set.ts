@@ -7,15 +7,31 @@ import type { Segment } from './segment.ts';
 /** Segments of one space; their numbers stand in two bytes of the id table. */
 const NUMBER_MAX = 65_535;
 
+/** The segments as they were at one moment; none of them is closed before this is released. */
+export interface Pin {
+  readonly segments: readonly Segment[];
+  /** A second time does nothing. */
+  release(): void;
+}
+
+/** Taken out while recalls may still read it: those that pinned the segments before. */
+interface Retired {
+  readonly segment: { close(): void };
+  /** Pins below this number were taken before. */
+  readonly pinsTo: number;
+}
+
 /** The segments that make up a space: those in memory, of which the last one grows, and the sealed. */
 export class SegmentSet {
   readonly #config: SpaceConfig;
   readonly #byNumber = new Map<number, Segment>();
   #memory: MemorySegment[] = [];
   #sealed: SealedSegment[] = [];
-  /** Taken out while recalls may still read them. */
-  #retired: { close(): void }[] = [];
-  #readers = 0;
+  /** In the order in which they were taken out. */
+  #retired: Retired[] = [];
+  /** Ascending, as they were taken. */
+  readonly #pins = new Set<number>();
+  #nextPin = 0;
 
   constructor(config: SpaceConfig) {
     this.#config = config;
@@ -72,7 +88,7 @@ export class SegmentSet {
     const gone = new Set<Segment>(segments);
     for (const segment of segments) {
       if (this.#byNumber.get(segment.number) === segment) this.#byNumber.delete(segment.number);
-      this.#retired.push(segment);
+      this.#retired.push({ segment, pinsTo: this.#nextPin });
     }
     this.#memory = this.#memory.filter((segment) => !gone.has(segment));
     this.#sealed = this.#sealed.filter((segment) => !gone.has(segment));
@@ -85,15 +101,16 @@ export class SegmentSet {
     assert.fail('a space has fewer segments');
   }
 
-  /** Runs something that may pause while it reads; no segment that it sees is closed meanwhile. */
-  async reading<T>(run: (segments: readonly Segment[]) => Promise<T>): Promise<T> {
-    this.#readers++;
-    try {
-      return await run(this.all);
-    } finally {
-      this.#readers--;
-      this.#closeRetired();
-    }
+  /** For what pauses while it reads, or goes on for a while. */
+  pin(): Pin {
+    const pin = this.#nextPin++;
+    this.#pins.add(pin);
+    return {
+      segments: this.all,
+      release: () => {
+        if (this.#pins.delete(pin)) this.#closeRetired();
+      },
+    };
   }
 
   close(): void {
@@ -101,8 +118,10 @@ export class SegmentSet {
   }
 
   #closeRetired(): void {
-    if (this.#readers > 0) return;
-    for (const segment of this.#retired) segment.close();
-    this.#retired = [];
+    const [oldestPin = Infinity] = this.#pins;
+    // Only by what came before it: or recalls that follow each other would keep all for ever.
+    const firstKept = this.#retired.findIndex(({ pinsTo }) => pinsTo > oldestPin);
+    const closable = this.#retired.splice(0, firstKept < 0 ? this.#retired.length : firstKept);
+    for (const { segment } of closable) segment.close();
   }
 }

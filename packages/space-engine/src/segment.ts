@@ -47,10 +47,6 @@ export interface StoredObservation {
   readonly timestamp: number;
 }
 
-export function liveRows(segment: Segment): number {
-  return segment.rows - segment.deaths.count;
-}
-
 /** Whether a row exists for who sees the log up to the snapshot; without one, whether it lives. */
 export function isVisible(segment: Segment, row: number, asOf: Snapshot | undefined): boolean {
   const death = segment.deaths.at(row);

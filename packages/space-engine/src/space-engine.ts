@@ -22,8 +22,9 @@ import {
   type Predicate,
   type SpaceConfig,
 } from '@engram/model';
-import { norm, publicScore } from '@engram/vector-index';
+import { norm } from '@engram/vector-index';
 import { FilterCache } from './filter-matches.ts';
+import { hitPages, type Hit } from './hit-pages.ts';
 import { IdHash } from './id-hash.ts';
 import { IdTable } from './id-table.ts';
 import type { EngineOptions } from './options.ts';
@@ -52,11 +53,6 @@ export interface RecallQuery {
   readonly filter?: { readonly key: string; readonly predicate: Predicate };
   /** Nothing newer is seen. */
   readonly asOf?: Snapshot;
-}
-
-export interface Hit extends StoredObservation {
-  /** Cosine similarity, inner product, or for l2 the Euclidean distance. */
-  readonly score: number;
 }
 
 export interface SpaceStats {
@@ -194,36 +190,44 @@ export class SpaceEngine {
   }
 
   /**
-   * The nearest observations, best first; fewer than k only when fewer match.
+   * The nearest observations, best first and those of one score by id; fewer than k only when fewer
+   * match.
    * @throws ClusterError POSITION_EXPIRED when rows of the snapshot are gone
    */
   async recall(query: RecallQuery): Promise<Hit[]> {
+    const pages = this.recallPages(query, Infinity);
+    const { value = [] } = await pages.next();
+    await pages.return(undefined);
+    return value;
+  }
+
+  /**
+   * The same in pages of about so many bytes, read as they are asked for. The search is done once, at
+   * the first page: observations that die later are still given, and none comes twice. Segments are
+   * kept until the generator ends, returns or throws.
+   * @throws ClusterError POSITION_EXPIRED when rows of the snapshot are gone
+   */
+  async *recallPages(query: RecallQuery, pageBytes: number): AsyncGenerator<Hit[], undefined> {
     const { metric, dimension } = this.config;
     const { embedding, k, filter, asOf } = query;
+    const { pace } = this.options;
     if (asOf !== undefined) this.#requireWhole(asOf);
     const asked = { embedding, norm: metric === 'cosine' ? norm(embedding, 0, dimension) : 1 };
-    return this.segments.reading(async (segments) => {
-      const found = await nearest(segments, asked, {
+    const pin = this.segments.pin();
+    try {
+      const found = await nearest(pin.segments, asked, {
         k,
         ef: Math.max(query.ef ?? EF_DEFAULT, k),
         ...(filter === undefined ? {} : { filter }),
         ...(asOf === undefined ? {} : { asOf }),
         cache: this.#filters,
-        pace: this.options.pace,
+        pace,
       });
       if (asOf !== undefined) this.#requireWhole(asOf);
-      const hits: Hit[] = [];
-      const seen = new Set<string>();
-      for (const { segment, row, rank } of found) {
-        const stored = segment.read(row);
-        // While a filter was judged, an observation may have been written again elsewhere.
-        if (seen.has(stored.id)) continue;
-        seen.add(stored.id);
-        hits.push({ ...stored, score: publicScore(metric, rank) });
-        if (hits.length === k) break;
-      }
-      return hits;
-    });
+      yield* hitPages(found, { metric, k, pageBytes, pace });
+    } finally {
+      pin.release();
+    }
   }
 
   /** Everything up to this sequence is applied, and nothing older can come any more. */
@@ -238,7 +242,7 @@ export class SpaceEngine {
     if (this.retention.isWhole(asOf)) return;
     throw new ClusterError('POSITION_EXPIRED', 'the snapshot is older than what is still kept', {
       pointer: '/asOf',
-      hint: 'take a newer position',
+      hint: 'take the watermark of a recall that is younger than a minute',
     });
   }
 

@@ -10,6 +10,12 @@ import { apply, ids, spaceOf } from './spaces.ts';
 /** Every slice is over at once: whatever can come between two turns does. */
 const HURRIED: Pace = { isDue: () => true, turn: () => nextTurn() };
 
+/** Another thread's work, which pauses less often. */
+const seldom = (): Pace => {
+  let looks = 0;
+  return { isDue: () => ++looks % 8 === 0, turn: () => nextTurn() };
+};
+
 const KINDS = 3;
 const filters = [
   undefined,
@@ -26,6 +32,8 @@ interface Kept {
 /** A space that is written, built, sealed, shared and merged while it is asked. */
 class Subject {
   readonly #random: () => number;
+  /** How often is asked depends on the machine; what goes on does not. */
+  readonly #asking: () => number;
   readonly #vectors: readonly Float32Array[];
   readonly #space: ReturnType<typeof spaceOf>;
   readonly #jobs: BuildJob[] = [];
@@ -38,6 +46,7 @@ class Subject {
 
   constructor(seed: number, dimension: number, rowsMax: number) {
     this.#random = seededRandom(seed);
+    this.#asking = seededRandom(-seed);
     this.#vectors = clustered(64, dimension, seed);
     this.#space = spaceOf(
       { dimension, metric: 'l2', m: 4, efConstruction: 16 },
@@ -50,8 +59,8 @@ class Subject {
     );
   }
 
-  #below(limit: number): number {
-    return Math.floor(this.#random() * limit);
+  #below(limit: number, random = this.#random): number {
+    return Math.floor(random() * limit);
   }
 
   write(puts: number, deletes: number): void {
@@ -108,7 +117,7 @@ class Subject {
         const job = this.#jobs.shift();
         if (job === undefined) return;
         if (this.#random() < 0.2) upkeep.abandon(job.id);
-        else await upkeep.finish(await buildSegment(job, HURRIED));
+        else await upkeep.finish(await buildSegment(job, seldom()));
         if (job.rowsPath !== undefined) this.counts.merged++;
         return;
       }
@@ -124,12 +133,12 @@ class Subject {
     const began = this.#sequence;
     const touched = new Set<string>();
     this.#watches.add(touched);
-    const filter = filters[this.#below(filters.length)];
+    const filter = filters[this.#below(filters.length, this.#asking)];
     const asOf: Snapshot | undefined =
-      this.#random() < 0.4 ? { high: 0, normal: began, low: 0 } : undefined;
-    const isAll = this.#random() < 0.7;
+      this.#asking() < 0.4 ? { high: 0, normal: began, low: 0 } : undefined;
+    const isAll = this.#asking() < 0.7;
     const hits = await engine.recall({
-      embedding: this.#vectors[this.#below(this.#vectors.length)]!,
+      embedding: this.#vectors[this.#below(this.#vectors.length, this.#asking)]!,
       k: isAll ? 1_000 : 5,
       ...(isAll ? { ef: 1_000 } : {}),
       ...(filter === undefined ? {} : { filter }),
@@ -137,14 +146,13 @@ class Subject {
     });
     this.#watches.delete(touched);
     expect(new Set(ids(hits)).size).toBe(hits.length);
-    for (const { id, sequence, metadata } of hits) {
-      const parsed = JSON.parse(metadata!) as Metadata;
-      if (filter !== undefined) expect(filter.predicate(parsed)).toBe(true);
+    const wrong = hits.filter(({ id, sequence, metadata }) => {
+      if (filter?.predicate(JSON.parse(metadata!) as Metadata) === false) return true;
       // What it shows lived when it began, or was written since; as of a snapshot it is what was.
-      const kept = before.get(id);
-      if (asOf !== undefined) expect(sequence).toBe(kept?.sequence);
-      else expect(sequence > began || sequence === kept?.sequence).toBe(true);
-    }
+      const isAsBefore = sequence === before.get(id)?.sequence;
+      return !isAsBefore && (asOf !== undefined || sequence <= began);
+    });
+    expect(wrong).toEqual([]);
     if (!isAll) return;
     // What was there all the time is there, and as of a snapshot all that was there.
     const shown = new Set(ids(hits));
@@ -165,33 +173,34 @@ class Subject {
 }
 
 for (const [dimension, rowsMax, numRuns] of [
-  [2, 40, 5],
-  [4_096, 250, 2], // blocks of 64 rows, so that work that is shared is split
+  [2, 40, 3],
+  [2_048, 250, 2], // blocks of 128 rows, so that work that is shared is split
 ] as const)
   test(`recalls that pause miss nothing, double nothing and show nothing dead while all goes on (${dimension} dimensions)`, async () => {
     const total = { split: 0, sealed: 0, merged: 0, recalls: 0 };
     for (let seed = 1; seed <= numRuns; seed++) {
       const subject = new Subject(seed, dimension, rowsMax);
       for (let part = 0; part < 5; part++) subject.write(40, 0);
-      for (let round = 0; round < 30; round++) {
-        let pending = 3;
-        const recalls = Array.from({ length: pending }, () =>
-          subject.recall().finally(() => pending--),
-        );
-        const all = Promise.all(recalls);
-        all.catch(() => undefined); // it is awaited below
-        for (let step = 0; pending > 0 || step < 8; step++) {
-          await subject.go();
+      let isOver = false;
+      // Some recall is always on its way, whenever a segment is taken in, closed or split.
+      const reader = async () => {
+        while (!isOver) {
+          await subject.recall();
           await nextTurn();
         }
-        await all;
+      };
+      const readers = Promise.all([reader(), reader(), reader()]);
+      readers.catch(() => (isOver = true)); // it is awaited below
+      for (let step = 0; !isOver && step < 120; step++) {
+        await subject.go();
+        await nextTurn();
       }
+      isOver = true;
+      await readers;
       await subject.end();
       for (const key of Object.keys(total) as (keyof typeof total)[])
         total[key] += subject.counts[key];
     }
-    expect(total.split).toBeGreaterThan(0);
-    if (dimension > 2) return;
     expect(total.sealed).toBeGreaterThan(0);
-    expect(total.merged).toBeGreaterThan(0);
+    expect(dimension > 2 ? total.split : total.merged).toBeGreaterThan(0);
   });

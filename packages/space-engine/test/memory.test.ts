@@ -37,8 +37,8 @@ const mean = (values: readonly number[]) =>
   values.reduce((sum, value) => sum + value, 0) / values.length;
 
 for (const [cycles, config] of [
-  [12, { engine: 'usearch', quantization: 'i8' }],
-  [9, { engine: 'hnswlib', quantization: 'f32' }],
+  [9, { engine: 'usearch', quantization: 'i8' }],
+  [6, { engine: 'hnswlib', quantization: 'f32' }],
 ] as const)
   test.runIf(process.platform === 'linux')(
     `lives of a space, one after another, leave neither memory nor open files behind (${config.engine})`,
@@ -50,7 +50,7 @@ for (const [cycles, config] of [
       const bytes = measured.map((each) => each.bytes);
       const second = mean(bytes.slice(cycles / 3, (2 * cycles) / 3));
       const last = mean(bytes.slice((2 * cycles) / 3));
-      // Three lives of 600 rows and their graphs are some 3 MB.
+      // Two lives of 600 rows and their graphs are some 2 MB.
       expect(last - second, JSON.stringify(bytes)).toBeLessThan(1.5 * MEBIBYTE);
       expect(new Set(measured.slice(2).map(({ files }) => files)).size).toBe(1);
     },

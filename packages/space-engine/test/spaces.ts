@@ -2,10 +2,11 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Lane } from '@engram/model';
 import { expect } from 'vitest';
 import { emptySpace, type OpenSpace } from '../src/open-space.ts';
+import type { Hit } from '../src/hit-pages.ts';
 import type { EngineOptions } from '../src/options.ts';
 import { UNHURRIED } from '../src/pace.ts';
 import { buildSegment, type BuildJob } from '../src/segment-build.ts';
-import type { ApplyResult, Hit, RecallQuery } from '../src/space-engine.ts';
+import type { ApplyResult, RecallQuery } from '../src/space-engine.ts';
 import { configOf, frameOf, optionsOf, type Put } from './frames.ts';
 import { scratchFolder } from './scratch.ts';
 

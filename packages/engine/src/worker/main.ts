@@ -1,28 +1,41 @@
 // A worker thread: it has the indices of its spaces and knows nothing of NATS, Redis or HTTP. Recalls
 // are answered as they come; graph building and files go on between them in slices.
 
+import { setPriority } from 'node:os';
 import { workerData } from 'node:worker_threads';
 import { embeddingBytes, embeddingOf, type Include, type WireHit } from '@engram/codec';
 import { ClusterError, compileFilter, type PartitionId, type SpaceId } from '@engram/model';
-import { buildSegment, spareBlocks, type Hit, type StoredObservation } from '@engram/space-engine';
+import {
+  buildSegment,
+  spareBlocks,
+  type Hit,
+  type RecallQuery,
+  type StoredObservation,
+} from '@engram/space-engine';
 import { batchSize, serveThread, type ThreadAnswer } from '@engram/worker-pool';
 import type { MemoryState } from '../memory-guard.ts';
 import type {
   EntryAnswer,
   EntryTask,
   GiveAnswer,
+  PageAnswer,
   RecallAnswer,
+  RecallTask,
   StatsAnswer,
   TickAnswer,
   WorkerRequest,
   WorkerSettings,
 } from '../protocol.ts';
 import { applyEntry } from './apply-entry.ts';
+import { Cursors } from './cursors.ts';
 import { slice, slicedPace } from './slice.ts';
 import { SpaceTable, type LoadedSpace } from './space-table.ts';
 
 /** A space that nobody asked for that long is unloaded when memory is short. */
 const IDLE_MS_WHEN_SHORT = 10_000;
+
+/** Of a streamed recall; a message of NATS may have 1 MiB. */
+const PAGE_BYTES = 256 * 1024;
 
 /**
  * One space is built for so long before the next has its turn: a graph that has just been worked on is
@@ -30,8 +43,11 @@ const IDLE_MS_WHEN_SHORT = 10_000;
  */
 const TURN_MS = 100;
 
+const WORKER_NICENESS = 5;
+
 const settings = workerData as WorkerSettings;
 const spaces = new SpaceTable(settings);
+const cursors = new Cursors(settings.incarnation);
 /** Spaces with rows that wait for a graph, or with segments to be written, in turn. */
 const busy = new Set<LoadedSpace>();
 const waitingForIndex = new Set<{ space: LoadedSpace; resolve: () => void }>();
@@ -131,22 +147,31 @@ async function answer(body: unknown): Promise<ThreadAnswer> {
     case 'batch':
       return { value: await applyAll(request.tasks) };
     case 'recall': {
-      const { config, k, ef, filter, asOf, include } = request;
-      const predicate = filter === undefined ? undefined : compileFilter(filter);
+      const { config, include } = request;
+      const query = queryOf(request);
       const hits = await withSpace(await spaces.use(config), [], ({ engine }) =>
-        engine.recall({
-          embedding: embeddingOf(request.embedding),
-          k,
-          ...(ef === undefined ? {} : { ef }),
-          ...(predicate === undefined
-            ? {}
-            : { filter: { key: JSON.stringify(filter), predicate } }),
-          ...(asOf === undefined ? {} : { asOf }),
-        }),
+        engine.recall(query),
       );
       const value: RecallAnswer = hits.map((hit) => toWire(hit, hit.score, include));
       return { value };
     }
+    case 'recall-open': {
+      const query = queryOf(request);
+      const space = await spaces.use(request.config);
+      const value: PageAnswer =
+        space === undefined
+          ? { hits: [] }
+          : await cursors.open(space, pagesOf(space, query, request.include));
+      return { value };
+    }
+    case 'recall-next':
+      return { value: await cursors.next(request.space, request.cursor) };
+    case 'recall-keep':
+      cursors.keep(request.space, request.cursor);
+      return { value: undefined };
+    case 'recall-close':
+      cursors.close(request.space, request.cursor);
+      return { value: undefined };
     case 'get': {
       const found = await withSpace(await spaces.use(request.config), undefined, ({ engine }) =>
         engine.get(request.id),
@@ -182,6 +207,7 @@ async function answer(body: unknown): Promise<ThreadAnswer> {
       }
       return { value: undefined };
     case 'drop-space':
+      cursors.closeAll(request.space);
       await spaces.drop(request.space);
       return { value: undefined };
     case 'drops':
@@ -252,6 +278,7 @@ async function given(
 /** Looks after every space, in slices: there may be ten thousand of them. */
 async function tick(nowMs: number, state: MemoryState): Promise<TickAnswer> {
   memory = state;
+  cursors.tick(nowMs);
   const isShort = state !== 'normal';
   const idleMs = isShort
     ? Math.min(IDLE_MS_WHEN_SHORT, settings.idleUnloadMs)
@@ -298,6 +325,28 @@ function takeAll<T>(set: Set<T>): T[] {
   return all;
 }
 
+function queryOf({ embedding, k, ef, filter, asOf }: RecallTask): RecallQuery {
+  return {
+    embedding: embeddingOf(embedding),
+    k,
+    ...(ef === undefined ? {} : { ef }),
+    ...(filter === undefined
+      ? {}
+      : { filter: { key: JSON.stringify(filter), predicate: compileFilter(filter) } }),
+    ...(asOf === undefined ? {} : { asOf }),
+  };
+}
+
+async function* pagesOf(
+  { engine }: LoadedSpace,
+  query: RecallQuery,
+  include: readonly Include[],
+): AsyncGenerator<RecallAnswer, undefined> {
+  for await (const hits of engine.recallPages(query, PAGE_BYTES))
+    yield hits.map((hit) => toWire(hit, hit.score, include));
+  return undefined;
+}
+
 function toWire(row: StoredObservation | Hit, score: number, include: readonly Include[]): WireHit {
   return {
     id: row.id,
@@ -311,5 +360,8 @@ function toWire(row: StoredObservation | Hit, score: number, include: readonly I
       : {}),
   };
 }
+
+// Linux takes 0 for this thread alone. Sockets and heartbeats, on the main thread, come first.
+if (process.platform === 'linux') setPriority(0, WORKER_NICENESS);
 
 serveThread(answer);

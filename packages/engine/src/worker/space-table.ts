@@ -25,7 +25,12 @@ export interface LoadedSpace extends OpenSpace {
 type Entry =
   | { readonly kind: 'loaded'; readonly space: LoadedSpace }
   /** Being opened or unloaded; what comes next is seen when it is done. */
-  | { readonly kind: 'changing'; readonly done: Promise<void>; readonly partition: PartitionId }
+  | {
+      readonly kind: 'changing';
+      readonly done: Promise<void>;
+      readonly partition: PartitionId;
+      readonly count: number;
+    }
   | {
       readonly kind: 'unloaded';
       readonly config: SpaceConfig;
@@ -65,7 +70,7 @@ export class SpaceTable {
       if (entry.kind === 'loaded') {
         loaded++;
         observations += entry.space.engine.count;
-      } else if (entry.kind === 'unloaded') {
+      } else {
         unloaded++;
         observations += entry.count;
       }
@@ -195,7 +200,7 @@ export class SpaceTable {
     const before = this.#entries.get(id);
     let resolve = (): void => undefined;
     const done = new Promise<void>((resolved) => (resolve = resolved));
-    this.#entries.set(id, { kind: 'changing', done, partition });
+    this.#entries.set(id, { kind: 'changing', done, partition, count: countIn(before) });
     let after: Entry | undefined = before;
     try {
       const { entry, result } = await run();
@@ -234,6 +239,11 @@ export class SpaceTable {
       },
     };
   }
+}
+
+function countIn(entry: Entry | undefined): number {
+  if (entry === undefined) return 0;
+  return entry.kind === 'loaded' ? entry.space.engine.count : entry.count;
 }
 
 function partitionIn(entry: Entry): PartitionId {

@@ -1,7 +1,7 @@
 // Finds the shard to ask about a space, and asks the next best one when it does not answer.
 
 import type { ShardMethod } from '@engram/codec';
-import { request, type LogConnection } from '@engram/log';
+import { request, tell, type LogConnection } from '@engram/log';
 import type { ClusterView, Membership } from '@engram/membership';
 import {
   ClusterError,
@@ -50,6 +50,24 @@ export class Router {
 
   candidates(partition: PartitionId): ReturnType<typeof candidates> {
     return candidates(partition, this.assignment, this.#options.membership.view);
+  }
+
+  /**
+   * Asks just this shard: it keeps something for us.
+   * @throws ClusterError PARTITION_UNAVAILABLE, LOG_UNAVAILABLE, or what the shard itself says
+   */
+  async askMember<T>(
+    shard: MemberId,
+    method: ShardMethod,
+    body: unknown,
+    timeoutMs: number,
+  ): Promise<T> {
+    return (await request(this.#options.connection, shard, method, body, timeoutMs)) as T;
+  }
+
+  /** The same for what needs no answer. */
+  tellMember(shard: MemberId, method: ShardMethod, body: unknown): void {
+    tell(this.#options.connection, shard, method, body);
   }
 
   /**

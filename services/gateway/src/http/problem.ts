@@ -19,24 +19,24 @@ interface Problem {
 }
 
 export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {
-  const { code, status, detail, pointer, hint, members } = problem;
-  const isRetryable = ERRORS[code].retry !== 'never';
+  const { status } = problem;
   if (status === 429 || status === 503 || status === 507)
     void reply.header('retry-after', String(RETRY_AFTER_S));
-  return reply
-    .code(status)
-    .type(PROBLEM_TYPE)
-    .send({
-      type: `/problems/${code}`,
-      title: ERRORS[code].title,
-      status,
-      detail,
-      code,
-      retryable: isRetryable,
-      ...(pointer === undefined ? {} : { errors: [{ pointer, detail }] }),
-      ...(hint === undefined ? {} : { hint }),
-      ...members,
-    });
+  return reply.code(status).type(PROBLEM_TYPE).send(documentOf(problem));
+}
+
+function documentOf({ code, status, detail, pointer, hint, members }: Problem) {
+  return {
+    type: `/problems/${code}`,
+    title: ERRORS[code].title,
+    status,
+    detail,
+    code,
+    retryable: ERRORS[code].retry !== 'never',
+    ...(pointer === undefined ? {} : { errors: [{ pointer, detail }] }),
+    ...(hint === undefined ? {} : { hint }),
+    ...members,
+  };
 }
 
 /** The answer to a batch of which nothing was stored. */
@@ -75,12 +75,22 @@ export function handleError(
   request: FastifyRequest,
   reply: FastifyReply,
 ): FastifyReply {
+  return sendProblem(reply, toProblem(error, request));
+}
+
+/** The same document for an answer that has begun already. */
+export function problemDocument(error: unknown, request: FastifyRequest): object {
+  return documentOf(toProblem(error, request));
+}
+
+/** What is our own fault is logged. */
+function toProblem(error: unknown, request: FastifyRequest): Problem {
   const known = toClusterError(error as FastifyError | ClusterError, request);
   if (known.status >= 500 && known.retry === 'never')
     request.log.error({ err: error }, 'request failed');
   const { code, status, message, pointer, hint, details } = known;
   const members = Object.keys(details).length === 0 ? {} : { details };
-  return sendProblem(reply, { code, status, detail: message, pointer, hint, members });
+  return { code, status, detail: message, pointer, hint, members };
 }
 
 function toClusterError(error: FastifyError | ClusterError, request: FastifyRequest): ClusterError {

@@ -209,7 +209,12 @@ export const Deleted = Type.Object({ position: Position, ack: oneOf(ACK_LEVELS) 
 
 const query = {
   embedding: Embedding,
-  k: Type.Integer({ minimum: 1, maximum: LIMITS.kMax, default: 10 }),
+  k: Type.Integer({
+    minimum: 1,
+    maximum: LIMITS.streamKMax,
+    default: 10,
+    description: `At most ${LIMITS.kMax}, unless the answer is streamed: accept ${CONTENT_TYPES.ndjson}`,
+  }),
   ef: Type.Optional(Type.Integer({ minimum: 1, maximum: LIMITS.efMax })),
   filter: Type.Optional(
     Type.Unsafe<unknown>({
@@ -226,7 +231,7 @@ const query = {
   ),
   asOf: Type.Optional(
     Type.Unsafe<unknown>({
-      description: `A position, or a list of at most ${MIN_POSITIONS_MAX}: nothing newer is seen, so the same question has the same answer while writes go on; kept for a minute at least (the watermark of a recall is one)`,
+      description: `The watermark of a recall, or a list of at most ${MIN_POSITIONS_MAX} for several spaces: nothing newer is seen, so the same question has the same answer while writes go on; kept for a minute at least`,
       examples: ['47-0.1234.0'],
     }),
   ),
@@ -278,6 +283,19 @@ export const Recalled = Type.Object({
   reasons: Type.Array(Type.String()),
   tookMs: Type.Number(),
 });
+
+/** As JSON, or streamed; handlers send the former by its type. */
+export const RecalledOrStream = {
+  description: 'The nearest observations, best first',
+  content: {
+    [CONTENT_TYPES.json]: { schema: Recalled },
+    [CONTENT_TYPES.ndjson]: {
+      schema: binary(
+        'Streamed, where Accept asks for it: one result as JSON in each line, best first, read as the client takes them. The last line is {"end": {count, watermark or watermarks, degraded, reasons, tookMs}}, or {"error": problem document} where it could not go on.',
+      ),
+    },
+  },
+} as unknown as typeof Recalled;
 
 const Problem = Type.Object(
   {

@@ -18,7 +18,9 @@ import {
   type SpaceId,
 } from '@engram/model';
 import type { Clock } from '@engram/runtime';
-import type { Router } from '../cluster/router.ts';
+import type { Answered, Router } from '../cluster/router.ts';
+import { RecallStream, SpacePages } from './recall-stream.ts';
+import { nearestFirst, toResult, type RecallResult } from './results.ts';
 
 export interface RecallOptions {
   readonly router: Router;
@@ -39,15 +41,6 @@ export interface RecallQuery {
   readonly waitMs: number;
   /** Whether an answer that lacks some space is an answer. */
   readonly allowPartial: boolean;
-}
-
-interface RecallResult {
-  readonly space: SpaceId;
-  readonly id: string;
-  readonly score: number;
-  readonly metadata?: unknown;
-  readonly embedding?: number[];
-  readonly timestamp?: number;
 }
 
 export interface RecallAnswer {
@@ -74,77 +67,56 @@ export class Recall {
    *   answers are allowed
    */
   async recall(configs: readonly SpaceConfig[], query: RecallQuery): Promise<RecallAnswer> {
-    const { router, timeoutMs, clock } = this.#options;
+    const { clock } = this.#options;
     const startedAt = clock.now();
-    const positions = this.#byPartition(configs, query.minPositions, '/minPosition');
-    const snapshots = this.#byPartition(configs, query.asOf, '/asOf');
-    const outcomes = await Promise.allSettled(
-      configs.map(async (config) => {
-        const partition = partitionOf(config.space, router.partitionCount);
-        const minPosition = positions.get(partition);
-        const asOf = snapshots.get(partition);
-        if (asOf === undefined && snapshots.size > 0)
-          throw new ClusterError(
-            'INVALID_POSITION',
-            `asOf has no position for the space ${config.space}`,
-            { pointer: '/asOf' },
-          );
-        const body: RecallRequest = {
-          config,
-          embedding: embeddingBytes(query.embedding),
-          k: query.k,
-          ...(query.ef === undefined ? {} : { ef: query.ef }),
-          ...(query.filter === undefined ? {} : { filter: query.filter }),
-          include: query.include,
-          ...(minPosition === undefined ? {} : { minPosition: formatPosition(minPosition) }),
-          ...(asOf === undefined ? {} : { asOf: formatPosition(asOf) }),
-          waitMs: query.waitMs,
-        };
-        const waits = minPosition !== undefined || asOf !== undefined;
-        return router.ask<RecallReply>(
-          config,
-          'recall',
-          body,
-          timeoutMs + (waits ? query.waitMs : 0),
-        );
-      }),
+    const { asked, watermarks, reasons } = judge(configs, query, await this.#ask(configs, query));
+    const results = asked.flatMap(({ config, reply }) =>
+      reply.hits.map((hit) => toResult(config.space, hit)),
     );
-    const results: RecallResult[] = [];
-    const ids = new Set<MemberId>();
-    const watermarks: Record<string, string> = {};
-    const reasons: string[] = [];
-    for (const [index, outcome] of outcomes.entries()) {
-      const { space } = configs[index]!;
-      if (outcome.status === 'rejected') {
-        const error = ClusterError.from(outcome.reason);
-        const isAbsent = error.code === 'PARTITION_UNAVAILABLE' || error.code === 'LOG_UNAVAILABLE';
-        if (!isAbsent || !query.allowPartial) throw error;
-        reasons.push(`${space}: ${error.message}`);
-        continue;
-      }
-      const { shard, reply } = outcome.value;
-      ids.add(shard);
-      watermarks[space] = reply.watermark;
-      if (!reply.isReady) {
-        const reason = `${space}: ${shard} is still reading the log`;
-        if (!query.allowPartial) throw new ClusterError('PARTITION_UNAVAILABLE', reason);
-        reasons.push(reason);
-      }
-      for (const hit of reply.hits) results.push(toResult(space, hit));
-    }
-    sortNearestFirst(results, configs);
+    results.sort(nearestFirst(configs));
     return {
       results: results.slice(0, query.k),
       shards: {
         asked: configs.length,
-        answered: outcomes.filter((o) => o.status === 'fulfilled').length,
-        ids: [...ids],
+        answered: asked.length,
+        ids: [...new Set(asked.map(({ shard }) => shard))],
       },
       watermarks,
       degraded: reasons.length > 0,
       reasons,
       tookMs: Math.round((clock.now() - startedAt) * 1000) / 1000,
     };
+  }
+
+  /**
+   * The same in increments. Resolves once every space has answered its first page; the caller closes it.
+   * @throws ClusterError as `recall` does
+   */
+  async stream(configs: readonly SpaceConfig[], query: RecallQuery): Promise<RecallStream> {
+    const { router, timeoutMs, clock } = this.#options;
+    const startedAt = clock.now();
+    const outcomes = await this.#ask(configs, query, true);
+    const pages = new Map<SpaceId, SpacePages>();
+    for (const [index, outcome] of outcomes.entries()) {
+      if (outcome.status === 'rejected') continue;
+      const config = configs[index]!;
+      pages.set(config.space, new SpacePages(router, config, timeoutMs, outcome.value));
+    }
+    try {
+      const { asked, watermarks, reasons } = judge(configs, query, outcomes);
+      return new RecallStream({
+        spaces: asked.map(({ config }) => pages.get(config.space)!),
+        compare: nearestFirst(configs),
+        k: query.k,
+        watermarks,
+        reasons,
+        startedAt,
+        clock,
+      });
+    } catch (error) {
+      for (const each of pages.values()) each.close();
+      throw error;
+    }
   }
 
   /** @throws ClusterError OBSERVATION_NOT_FOUND, PARTITION_UNAVAILABLE */
@@ -190,6 +162,49 @@ export class Recall {
     );
   }
 
+  /** Each space's answer, or why there is none. @throws ClusterError INVALID_POSITION */
+  async #ask(
+    configs: readonly SpaceConfig[],
+    query: RecallQuery,
+    stream = false,
+  ): Promise<PromiseSettledResult<Answered<RecallReply>>[]> {
+    const { router, timeoutMs } = this.#options;
+    const positions = this.#byPartition(configs, query.minPositions, '/minPosition');
+    const snapshots = this.#byPartition(configs, query.asOf, '/asOf');
+    return Promise.allSettled(
+      configs.map(async (config) => {
+        const partition = partitionOf(config.space, router.partitionCount);
+        const minPosition = positions.get(partition);
+        const asOf = snapshots.get(partition);
+        if (asOf === undefined && snapshots.size > 0)
+          throw new ClusterError(
+            'INVALID_POSITION',
+            `asOf has no position for the space ${config.space}`,
+            { pointer: '/asOf' },
+          );
+        const body: RecallRequest = {
+          config,
+          embedding: embeddingBytes(query.embedding),
+          k: query.k,
+          ...(query.ef === undefined ? {} : { ef: query.ef }),
+          ...(query.filter === undefined ? {} : { filter: query.filter }),
+          include: query.include,
+          ...(minPosition === undefined ? {} : { minPosition: formatPosition(minPosition) }),
+          ...(asOf === undefined ? {} : { asOf: formatPosition(asOf) }),
+          waitMs: query.waitMs,
+          ...(stream ? { stream } : {}),
+        };
+        const waits = minPosition !== undefined || asOf !== undefined;
+        return router.ask<RecallReply>(
+          config,
+          'recall',
+          body,
+          timeoutMs + (waits ? query.waitMs : 0),
+        );
+      }),
+    );
+  }
+
   /** @throws ClusterError INVALID_POSITION for one that belongs to none of the spaces */
   #byPartition(
     configs: readonly SpaceConfig[],
@@ -220,28 +235,39 @@ function later(left: Position, right: Position): Position {
   return { partition: left.partition, sequences };
 }
 
-function toResult(space: SpaceId, hit: RecallReply['hits'][number]): RecallResult {
-  return {
-    space,
-    id: hit.id,
-    score: hit.score,
-    ...(hit.metadata === undefined ? {} : { metadata: JSON.parse(hit.metadata) as unknown }),
-    ...(hit.embedding === undefined ? {} : { embedding: numbersOf(hit.embedding) }),
-    ...(hit.timestamp === undefined ? {} : { timestamp: hit.timestamp }),
-  };
+interface Judged {
+  /** The spaces that answered. */
+  readonly asked: readonly ({ readonly config: SpaceConfig } & Answered<RecallReply>)[];
+  readonly watermarks: Record<string, string>;
+  readonly reasons: string[];
 }
 
-export function numbersOf(bytes: Uint8Array): number[] {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return Array.from({ length: bytes.byteLength / 4 }, (_, i) => view.getFloat32(i * 4, true));
-}
-
-/** Distances rise and similarities fall with distance; equal ones are ordered by id. */
-function sortNearestFirst(results: RecallResult[], configs: readonly SpaceConfig[]): void {
-  const direction = configs[0]?.metric === 'l2' ? 1 : -1;
-  results.sort(
-    (left, right) =>
-      direction * (left.score - right.score) ||
-      (left.id < right.id ? -1 : left.id > right.id ? 1 : 0),
-  );
+/** @throws ClusterError what a shard said; PARTITION_UNAVAILABLE unless partial answers are allowed */
+function judge(
+  configs: readonly SpaceConfig[],
+  { allowPartial }: RecallQuery,
+  outcomes: readonly PromiseSettledResult<Answered<RecallReply>>[],
+): Judged {
+  const asked: ({ readonly config: SpaceConfig } & Answered<RecallReply>)[] = [];
+  const watermarks: Record<string, string> = {};
+  const reasons: string[] = [];
+  for (const [index, outcome] of outcomes.entries()) {
+    const config = configs[index]!;
+    const { space } = config;
+    if (outcome.status === 'rejected') {
+      const error = ClusterError.from(outcome.reason);
+      const isAbsent = error.code === 'PARTITION_UNAVAILABLE' || error.code === 'LOG_UNAVAILABLE';
+      if (!isAbsent || !allowPartial) throw error;
+      reasons.push(`${space}: ${error.message}`);
+      continue;
+    }
+    const { shard, reply } = outcome.value;
+    asked.push({ config, shard, reply });
+    watermarks[space] = reply.watermark;
+    if (reply.isReady) continue;
+    const reason = `${space}: ${shard} is still reading the log`;
+    if (!allowPartial) throw new ClusterError('PARTITION_UNAVAILABLE', reason);
+    reasons.push(reason);
+  }
+  return { asked, watermarks, reasons };
 }

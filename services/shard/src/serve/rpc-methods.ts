@@ -1,10 +1,14 @@
 // The questions of gateways, answered by the worker that has the space.
 
+import { randomUUID } from 'node:crypto';
 import type {
   AwaitReply,
   AwaitRequest,
+  CursorRequest,
   GetReply,
   GetRequest,
+  NextReply,
+  NextRequest,
   RecallReply,
   RecallRequest,
   ShardMethod,
@@ -25,7 +29,7 @@ import {
 } from '@engram/model';
 import type { PartitionReader } from '@engram/partition';
 import { Deadline, type Clock } from '@engram/runtime';
-import type { ShardEngine } from '@engram/engine';
+import type { PageAnswer, ShardEngine } from '@engram/engine';
 import type { ShardMetrics } from '../metrics.ts';
 export interface MethodsOptions {
   readonly partitionCount: number;
@@ -71,20 +75,34 @@ export function rpcMethods(options: MethodsOptions): Readonly<Record<ShardMethod
     isReady: reader.isReady(partition),
   });
 
+  const cursors = new CursorTokens();
+
   const methods: Readonly<Record<ShardMethod, RpcMethod>> = {
     recall: async (body): Promise<RecallReply> => {
-      const { minPosition, asOf, waitMs, ...query } = body as RecallRequest;
+      const { minPosition, asOf, waitMs, stream, ...query } = body as RecallRequest;
       const partition = placeOf(query.config);
       if (minPosition !== undefined) await reached(partition, minPosition, 'minPosition', waitMs);
       const snapshot =
         asOf === undefined ? undefined : await reached(partition, asOf, 'asOf', waitMs);
       // Read before the index is: it may only promise less than the answer holds.
       const state = standing(partition);
-      const hits = await engine.recallBytes({
-        ...query,
-        ...(snapshot === undefined ? {} : { asOf: snapshot.sequences }),
-      });
-      return { hits, ...state };
+      const task = { ...query, ...(snapshot === undefined ? {} : { asOf: snapshot.sequences }) };
+      if (stream === true) return { ...cursors.told(await engine.streams.open(task)), ...state };
+      return { hits: await engine.recallBytes(task), ...state };
+    },
+    next: async (body): Promise<NextReply> => {
+      const { config, cursor } = body as NextRequest;
+      return cursors.told(await engine.streams.next(config.space, cursors.numberOf(cursor)));
+    },
+    keep: (body): Promise<void> => {
+      const { config, cursor } = body as CursorRequest;
+      engine.streams.keep(config.space, cursors.numberOf(cursor));
+      return Promise.resolve();
+    },
+    close: (body): Promise<void> => {
+      const { config, cursor } = body as CursorRequest;
+      engine.streams.close(config.space, cursors.numberOf(cursor));
+      return Promise.resolve();
     },
     get: async (body): Promise<GetReply> => {
       const { config, id, minPosition, waitMs } = body as GetRequest;
@@ -141,4 +159,20 @@ export function rpcMethods(options: MethodsOptions): Readonly<Record<ShardMethod
     return [name, run] as const;
   });
   return Object.fromEntries(timed) as Record<ShardMethod, RpcMethod>;
+}
+
+/** Cursors as gateways hold them: of this process, and of no other that had the same member id. */
+class CursorTokens {
+  readonly #process = randomUUID();
+
+  told({ hits, cursor }: PageAnswer): NextReply {
+    return { hits, ...(cursor === undefined ? {} : { cursor: `${this.#process}.${cursor}` }) };
+  }
+
+  /** @throws ClusterError CURSOR_EXPIRED */
+  numberOf(token: string): number {
+    const [process, number] = token.split('.');
+    if (process === this.#process) return Number(number);
+    throw new ClusterError('CURSOR_EXPIRED', 'the shard was started anew', { hint: 'ask again' });
+  }
 }

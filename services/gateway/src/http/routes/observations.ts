@@ -4,7 +4,7 @@ import type { StoredAnswer } from '@engram/log';
 import { ClusterError, observationIdFault, type SpaceConfig } from '@engram/model';
 import type { FastifyReply } from 'fastify';
 import type { IngestResult } from '../../ingest/ingest.ts';
-import { numbersOf } from '../../recall/recall.ts';
+import { numbersOf } from '../../recall/results.ts';
 import { findSpace } from '../find-space.ts';
 import { LISTED_ERRORS_MAX, sendRefusedBatch } from '../problem.ts';
 import {

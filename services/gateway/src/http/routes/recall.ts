@@ -1,4 +1,4 @@
-import { embeddingFault, writeEmbedding } from '@engram/codec';
+import { CONTENT_TYPES, embeddingFault, writeEmbedding } from '@engram/codec';
 import {
   ClusterError,
   compileFilter,
@@ -10,11 +10,12 @@ import {
 import type { Static } from 'typebox';
 import type { RecallQuery } from '../../recall/recall.ts';
 import { findSpace } from '../find-space.ts';
+import { asksForStream, sendStream } from '../recall-lines.ts';
 import {
   answers,
   MIN_POSITIONS_MAX,
   RecallBody,
-  Recalled,
+  RecalledOrStream,
   RecallSpacesBody,
   SpaceParams,
 } from '../schemas.ts';
@@ -30,10 +31,17 @@ export function recallRoutes(app: GatewayApp, gateway: Gateway): void {
       summary: 'Nearest observations of a space',
       params: SpaceParams,
       body: RecallBody,
-      response: answers({ 200: Recalled }),
+      response: answers({ 200: RecalledOrStream }),
     },
-    handler: async (request) => {
+    handler: async (request, reply) => {
+      const isStreamed = asksForStream(request);
+      requireK(request.body.k, isStreamed);
       const config = await findSpace(directory, request.params.space);
+      if (isStreamed) {
+        const stream = await recall.stream([config], toQuery(request.body, config));
+        metrics.recalls.inc({ result: stream.degraded ? 'degraded' : 'complete' });
+        return sendStream(reply, stream, config.space);
+      }
       const answer = await recall.recall([config], toQuery(request.body, config));
       metrics.recalls.inc({ result: answer.degraded ? 'degraded' : 'complete' });
       const { watermarks, results, ...rest } = answer;
@@ -51,9 +59,11 @@ export function recallRoutes(app: GatewayApp, gateway: Gateway): void {
       tags,
       summary: 'Nearest observations of several spaces, merged',
       body: RecallSpacesBody,
-      response: answers({ 200: Recalled }),
+      response: answers({ 200: RecalledOrStream }),
     },
-    handler: async (request) => {
+    handler: async (request, reply) => {
+      const isStreamed = asksForStream(request);
+      requireK(request.body.k, isStreamed);
       const names = [...new Set(request.body.spaces)];
       const configs = await Promise.all(
         names.map((name, index) => findSpace(directory, name, `/spaces/${index}`)),
@@ -70,10 +80,24 @@ export function recallRoutes(app: GatewayApp, gateway: Gateway): void {
             pointer: `/spaces/${other}`,
           },
         );
+      if (isStreamed) {
+        const stream = await recall.stream(configs, toQuery(request.body, first));
+        metrics.recalls.inc({ result: stream.degraded ? 'degraded' : 'complete' });
+        return sendStream(reply, stream);
+      }
       const answer = await recall.recall(configs, toQuery(request.body, first));
       metrics.recalls.inc({ result: answer.degraded ? 'degraded' : 'complete' });
       return answer;
     },
+  });
+}
+
+/** @throws ClusterError INVALID_BODY */
+function requireK(k: number, isStreamed: boolean): void {
+  if (isStreamed || k <= LIMITS.kMax) return;
+  throw new ClusterError('INVALID_BODY', `k must be <= ${LIMITS.kMax}`, {
+    pointer: '/k',
+    hint: `a streamed answer may have ${LIMITS.streamKMax}: accept ${CONTENT_TYPES.ndjson}`,
   });
 }
 
