@@ -1,6 +1,6 @@
 // What the main thread asks of a worker thread.
 
-import type { BodyKind, GetReply, Include, StatsReply, WireHit } from '@engram/codec';
+import type { BodyKind, Include, StatsReply, WireHit } from '@engram/codec';
 import type { ItemError, Lane, PartitionId, PerLane, SpaceConfig, SpaceId } from '@engram/model';
 import type { BuildJob, BuildResult } from '@engram/space-engine';
 import type { MemoryState } from './memory-guard.ts';
@@ -73,7 +73,6 @@ export interface PageAnswer {
   readonly cursor?: number;
 }
 
-export type GetAnswer = GetReply['found'];
 export type StatsAnswer = Omit<StatsReply, 'watermark' | 'isReady'>;
 export type GiveAnswer = BuildJob | undefined;
 

@@ -12,7 +12,7 @@ export interface Lost {
 }
 
 /** What an engine told, in order. */
-export interface Told {
+interface Told {
   readonly crashes: { readonly worker: number; readonly error: ClusterError }[];
   readonly lost: Lost[];
   readonly failures: ClusterError[];

@@ -26,7 +26,7 @@ export function seededRandom(seed: number): () => number {
 }
 
 /** Vectors in clusters, as embeddings of real things are. */
-export function vectors(dimension: number, seed: number): () => Float32Array {
+function vectors(dimension: number, seed: number): () => Float32Array {
   const random = seededRandom(seed);
   const noise = () => random() + random() + random() - 1.5;
   const centres = Array.from({ length: 24 }, () =>
