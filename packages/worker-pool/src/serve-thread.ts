@@ -20,17 +20,10 @@ export function serveThread(answer: (body: unknown) => ThreadAnswer | Promise<Th
       message = { id, ok: value };
       transfer = moved;
     } catch (error) {
-      message = { id, error: described(error).toJSON() };
+      message = { id, error: ClusterError.from(error).toJSON() };
     }
     port.postMessage(message, transfer);
   };
   port.on('message', (request: ThreadRequest) => void reply(request));
   port.postMessage('ready');
-}
-
-/** No cause crosses to the other thread, so what is unexpected says in its message what it was. */
-function described(error: unknown): ClusterError {
-  const known = ClusterError.from(error);
-  if (known.code !== 'INTERNAL' || !(error instanceof Error)) return known;
-  return new ClusterError('INTERNAL', `${known.message}: ${error.message}`, { cause: error });
 }
