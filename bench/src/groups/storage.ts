@@ -13,6 +13,12 @@ import { formatMs, formatRatio, formatSpread } from '../samples.ts';
 const ROWS = 100_000;
 const CHILD = fileURLToPath(new URL('../engine/storage-child.js', import.meta.url));
 const MIB = 2 ** 20;
+/** As `engram up` and the images start shards (packages/local-cluster/src/service.ts). */
+const MALLOC = {
+  MALLOC_ARENA_MAX: '2',
+  MALLOC_TRIM_THRESHOLD_: '131072',
+  MALLOC_MMAP_THRESHOLD_: '131072',
+};
 
 export const storage: Group = {
   name: 'storage',
@@ -50,7 +56,7 @@ async function child(
   const { stdout } = await promisify(execFile)(
     process.execPath,
     ['--expose-gc', CHILD, ...args.map(String)],
-    { signal },
+    { signal, env: { ...process.env, ...MALLOC } },
   );
   return JSON.parse(stdout) as StorageAnswer;
 }

@@ -8,6 +8,7 @@ const KEPT_BYTES_MAX = 64 * 1024 * 1024;
 class SpareBlocks {
   readonly #free = new Map<number, Float32Array<ArrayBuffer>[]>();
   #bytes = 0;
+  #isInUse = false;
 
   get bytes(): number {
     return this.#bytes;
@@ -15,6 +16,7 @@ class SpareBlocks {
 
   /** A block of so many values; what stands in it is undefined. */
   take(length: number): Float32Array<ArrayBuffer> {
+    this.#isInUse = true;
     const block = this.#free.get(length)?.pop();
     if (block === undefined) return new Float32Array(length);
     this.#bytes -= block.byteLength;
@@ -28,6 +30,12 @@ class SpareBlocks {
     const free = this.#free.get(block.length);
     if (free === undefined) this.#free.set(block.length, [block]);
     else free.push(block);
+  }
+
+  /** To be called now and then: what nobody asked for since the last call is kept no longer. */
+  age(): void {
+    if (!this.#isInUse) this.clear();
+    this.#isInUse = false;
   }
 
   /** Leaves all of them to the garbage collector. */

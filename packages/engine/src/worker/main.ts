@@ -285,6 +285,7 @@ async function tick(nowMs: number, state: MemoryState): Promise<TickAnswer> {
     : settings.idleUnloadMs;
   const idleSince = performance.now() - idleMs;
   if (isShort) spareBlocks.clear();
+  else spareBlocks.age();
   const pace = slicedPace();
   let [backlog, bytes, mappedBytes, segments] = [0, 0, 0, 0];
   for (const space of [...spaces.loaded()]) {
