@@ -20,8 +20,8 @@ export interface EngineOptions {
 }
 
 /**
- * Chosen by measurement (bench/README.md): up to some thousands of rows an exact scan takes a
- * millisecond at most. A segment of 64 MiB is written in about 0.1 s.
+ * Chosen by measurement (`pnpm bench engines`): of 4,000 rows an exact scan takes 0.3 ms at 100
+ * dimensions and 1.8 ms at 768, and it needs no inserts. A segment of 64 MiB is written in about 0.1 s.
  */
 export const ENGINE_DEFAULTS = {
   firstFile: 1,
