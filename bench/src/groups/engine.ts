@@ -3,7 +3,7 @@
 
 import { setTimeout as pause } from 'node:timers/promises';
 import { build, type Histogram } from 'hdr-histogram-js';
-import type { SpaceConfig } from '@engram/model';
+import type { PartitionId, SpaceConfig } from '@engram/model';
 import { quantizationScale } from '@engram/vector-index';
 import { K } from '../dataset.ts';
 import { bareInsertMs } from '../engine/bare-threads.ts';
@@ -176,7 +176,7 @@ function halfFull(vectors: Vectors): Promise<number> {
       const givenAt = performance.now();
       const applied = engine.apply({
         config: configs[index % configs.length]!,
-        partition: 0 as never,
+        partition: 0 as PartitionId,
         lane: 'normal',
         sequence: ++sequence,
         kind: 'frame',

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { MALLOC_ENVIRONMENT } from '@engram/local-cluster';
 import type { StorageAnswer } from '../engine/storage-child.ts';
 import type { Group, GroupContext, GroupReport } from '../group.ts';
 import { formatMs, formatRatio, formatSpread } from '../samples.ts';
@@ -13,12 +14,6 @@ import { formatMs, formatRatio, formatSpread } from '../samples.ts';
 const ROWS = 100_000;
 const CHILD = fileURLToPath(new URL('../engine/storage-child.js', import.meta.url));
 const MIB = 2 ** 20;
-/** As `engram up` and the images start shards (packages/local-cluster/src/service.ts). */
-const MALLOC = {
-  MALLOC_ARENA_MAX: '2',
-  MALLOC_TRIM_THRESHOLD_: '131072',
-  MALLOC_MMAP_THRESHOLD_: '131072',
-};
 
 export const storage: Group = {
   name: 'storage',
@@ -56,7 +51,8 @@ async function child(
   const { stdout } = await promisify(execFile)(
     process.execPath,
     ['--expose-gc', CHILD, ...args.map(String)],
-    { signal, env: { ...process.env, ...MALLOC } },
+    // As `engram up` and the images start shards.
+    { signal, env: { ...process.env, ...MALLOC_ENVIRONMENT } },
   );
   return JSON.parse(stdout) as StorageAnswer;
 }

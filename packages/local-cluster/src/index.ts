@@ -16,7 +16,7 @@ export type { ProcessIdentity } from './process-identity.ts';
 export { startRedisServer } from './redis-server.ts';
 export type { RedisServerOptions } from './redis-server.ts';
 export type { ServerProcess } from './server-process.ts';
-export { startService } from './service.ts';
+export { MALLOC_ENVIRONMENT, startService } from './service.ts';
 export type { ServiceKind, ServiceOptions } from './service.ts';
 export { SetupError } from './setup-error.ts';
 export type { SetupFault } from './setup-error.ts';

@@ -28,7 +28,7 @@ export interface ServiceOptions {
  * glibc then gives freed memory back to the system rather than keeping it: threads that seal segments
  * free a lot at once. It reads these when a process begins, and no other C library minds them.
  */
-const MALLOC_ENVIRONMENT = {
+export const MALLOC_ENVIRONMENT = {
   MALLOC_ARENA_MAX: '2',
   MALLOC_TRIM_THRESHOLD_: '131072',
   MALLOC_MMAP_THRESHOLD_: '131072',
