@@ -1,10 +1,11 @@
 import type { Metric } from '@engram/model';
 import { norm } from './score.ts';
+import { TopK } from './top-k.ts';
 
 /** The largest step of an int8; -128 is left out, so that the steps are symmetric. */
 export const STEP_MAX = 127;
 
-/** Enough that 26 components lie above the quantile, and sorted in some 20 ms. */
+/** Enough that 26 components lie above the quantile. */
 const COMPONENTS_MAX = 2 ** 18;
 /** One component in 10,000 is clipped; a rare outlier must not take the steps from all others. */
 const QUANTILE = 0.9999;
@@ -21,16 +22,18 @@ export function quantizationScale(
   metric: Metric,
 ): number {
   const taken = Math.min(count, Math.ceil(COMPONENTS_MAX / dimension));
-  const magnitudes = new Float32Array(taken * dimension);
+  const components = taken * dimension;
+  // A recall waits while this runs: the few above the quantile are picked out, nothing is sorted.
+  const largest = new TopK(components - Math.ceil(QUANTILE * components) + 1);
   for (let i = 0; i < taken; i++) {
     const from = Math.floor((i * count) / taken) * dimension;
     const length = metric === 'cosine' ? norm(vectors, from, dimension) || 1 : 1;
     for (let j = 0; j < dimension; j++)
-      magnitudes[i * dimension + j] = Math.abs(vectors[from + j]!) / length;
+      largest.offer(i * dimension + j, Math.abs(vectors[from + j]!) / length);
   }
-  magnitudes.sort();
-  const quantile = magnitudes[Math.ceil(QUANTILE * magnitudes.length) - 1] ?? 0;
+  const magnitudes = largest.drain();
+  const quantile = magnitudes.at(-1)?.score ?? 0;
   // Nearly all components are 0 in very sparse rows; then the largest decides.
-  const full = quantile > 0 ? quantile : (magnitudes.at(-1) ?? 0);
+  const full = quantile > 0 ? quantile : (magnitudes[0]?.score ?? 0);
   return full > 0 ? STEP_MAX / full : 1;
 }
