@@ -12,10 +12,14 @@ import type { Snapshot } from './stamp.ts';
 const RERANK_MARGIN = 24;
 /** A candidate of a graph costs about as much as this many rows scored exactly, read and all. */
 const ROWS_A_CANDIDATE = 1;
+/** A graph that is to bring this part of its rows saves no time, and cannot pause while it searches. */
+const EXACT_SHARE = 2;
 /** A graph that brought too few is asked again for so many times as many. */
 const BREADTH_STEP = 4;
 /** Rows scored between two looks at the time; some 0.1 ms. */
 const ROWS_A_LOOK = 64;
+/** A recall of more than these takes long enough that others go on between its segments. */
+const K_AT_ONCE = 500;
 
 export interface NearestOptions {
   readonly k: number;
@@ -34,43 +38,55 @@ export interface Found {
 }
 
 /**
- * Best first; more than k, where a snapshot may know an id twice. Without a filter and a snapshot it
- * sees one state of the space: it pauses only where a graph does not reach its rows.
+ * Best first; more than k, where a snapshot, or a write meanwhile, makes an id known twice. For a small
+ * k without a filter and a snapshot it sees one state of the space: it pauses only where a graph does
+ * not reach its rows.
+ * @param segments those of the moment; what is taken out meanwhile must stay readable
  */
 export async function nearest(
-  segments: readonly Segment[],
+  segments: () => readonly Segment[],
   query: Query,
   options: NearestOptions,
 ): Promise<Found[]> {
+  const { asOf, filter, cache, pace, k } = options;
   const found: Found[] = [];
-  const newest = options.asOf === undefined ? Infinity : Math.max(...Object.values(options.asOf));
-  for (const segment of segments) {
+  const newest = asOf === undefined ? Infinity : Math.max(...Object.values(asOf));
+  // Of an observation that is written again meanwhile the old row may be dead before it is looked at,
+  // and the new one stand behind what was searched: so all that came since is searched as well.
+  const searchedTo = new Map<Segment, number>();
+  const from = (segment: Segment) => searchedTo.get(segment) ?? 0;
+  for (;;) {
+    const segment = segments().find((each) => each.rows > from(each));
+    if (segment === undefined) break;
+    const best = new TopK(k);
+    const search = new SegmentSearch(segment, from(segment), query, options, best);
+    searchedTo.set(segment, segment.rows);
     if (segment.oldest > newest) continue;
-    const best = new TopK(options.k);
-    const search = new SegmentSearch(segment, query, options, best);
-    if (options.filter === undefined) {
+    if (filter === undefined) {
       const rest = search.all();
       if (rest !== undefined) await rest;
     } else {
-      const { key, predicate } = options.filter;
-      await search.matching(await options.cache.matches(key, segment, predicate, options.pace));
+      await search.matching(await cache.matches(filter.key, segment, filter.predicate, pace));
     }
     for (const { row, score } of best.drain()) found.push({ segment, row, rank: score });
+    if (k > K_AT_ONCE && pace.isDue()) await pace.turn();
   }
-  // A row may have died, or moved with its id, while another segment was searched.
-  return found
-    .filter(({ segment, row }) => isVisible(segment, row, options.asOf))
-    .sort((left, right) => right.rank - left.rank);
+  return found.sort((left, right) => right.rank - left.rank);
 }
 
+/** Searches the rows of a segment from one on, as many as there are now. */
 class SegmentSearch {
   readonly #segment: Segment;
+  readonly #from: number;
+  readonly #to: number;
   readonly #query: Query;
   readonly #options: NearestOptions;
   readonly #best: TopK;
 
-  constructor(segment: Segment, query: Query, options: NearestOptions, best: TopK) {
+  constructor(segment: Segment, from: number, query: Query, options: NearestOptions, best: TopK) {
     this.#segment = segment;
+    this.#from = from;
+    this.#to = segment.rows;
     this.#query = query;
     this.#options = options;
     this.#best = best;
@@ -78,11 +94,14 @@ class SegmentSearch {
 
   /** @returns what is left to wait for, if anything is */
   all(): Promise<void> | undefined {
-    const { rows, graphedTo } = this.#segment;
+    const { graphedTo } = this.#segment;
     const { asOf, k } = this.#options;
-    const isProposed = graphedTo === 0 || this.#propose(this.#breadth(1), (row) => this.#sees(row));
-    const from = isProposed ? graphedTo : 0;
-    if (asOf !== undefined) return this.#score(range(from, rows));
+    if (this.#from > 0) return this.#score(range(this.#from, this.#to));
+    const breadth = this.#breadth(1);
+    const isProposed =
+      graphedTo === 0 ||
+      (breadth * EXACT_SHARE < graphedTo && this.#propose(breadth, (row) => this.#sees(row)));
+    if (asOf !== undefined) return this.#score(range(isProposed ? graphedTo : 0, this.#to));
     // Before anything pauses: meanwhile rows may go from here into the graph.
     this.#segment.scan(this.#query, k, (row) => {
       if (this.#sees(row)) this.#offer(row);
@@ -91,13 +110,14 @@ class SegmentSearch {
   }
 
   async matching(matches: Matches): Promise<void> {
-    const { rows, graphedTo } = this.#segment;
+    const { graphedTo } = this.#segment;
     if (matches.count === 0) return;
-    const breadth = this.#breadth(rows / matches.count);
-    const isWorthwhile = graphedTo > 0 && matches.count > breadth * ROWS_A_CANDIDATE;
+    const breadth = this.#breadth(this.#to / matches.count);
+    const isWorthwhile =
+      this.#from === 0 && graphedTo > 0 && matches.count > breadth * ROWS_A_CANDIDATE;
     const isDone =
       isWorthwhile && this.#propose(breadth, (row) => matches.has(row) && this.#sees(row));
-    await this.#score(matches.between(isDone ? graphedTo : 0, rows));
+    await this.#score(matches.between(isDone ? graphedTo : this.#from, this.#to));
   }
 
   get #wanted(): number {

@@ -215,7 +215,7 @@ export class SpaceEngine {
     const asked = { embedding, norm: metric === 'cosine' ? norm(embedding, 0, dimension) : 1 };
     const pin = this.segments.pin();
     try {
-      const found = await nearest(pin.segments, asked, {
+      const found = await nearest(() => this.segments.all, asked, {
         k,
         ef: Math.max(query.ef ?? EF_DEFAULT, k),
         ...(filter === undefined ? {} : { filter }),
