@@ -113,7 +113,7 @@ async function write(rows: number, folder: string): Promise<StorageAnswer> {
   for (let row = 0; row < rows; row += BATCH) {
     engine.apply(decodeFrame(frameAt(row)), row + 1, 'normal');
     upkeep.roll();
-    upkeep.buildGraph(BATCH, () => false);
+    upkeep.buildGraph(() => false);
     while (await upkeep.tend()) continue;
   }
   if (!(await upkeep.unload())) throw new Error('the space was not written');

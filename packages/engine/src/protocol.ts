@@ -103,6 +103,4 @@ export interface WorkerSettings {
   readonly segmentBytesMax: number;
   readonly snapshotKeepMs: number;
   readonly idleUnloadMs: number;
-  readonly minBatch: number;
-  readonly maxBatch: number;
 }

@@ -283,8 +283,7 @@ export class ShardEngine implements AsyncDisposable {
   }
 
   #settings(incarnation: number): WorkerSettings {
-    const { graphThreshold, segmentBytesMax, snapshotKeepMs, idleUnloadMs, minBatch, maxBatch } =
-      this.#options;
+    const { graphThreshold, segmentBytesMax, snapshotKeepMs, idleUnloadMs } = this.#options;
     return {
       folder: this.#folder,
       incarnation,
@@ -292,8 +291,6 @@ export class ShardEngine implements AsyncDisposable {
       segmentBytesMax,
       snapshotKeepMs,
       idleUnloadMs,
-      minBatch,
-      maxBatch,
     };
   }
 

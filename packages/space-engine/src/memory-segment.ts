@@ -8,15 +8,13 @@ import {
   type GraphIndex,
 } from '@engram/vector-index';
 import { Deaths } from './deaths.ts';
+import { rowsAStep } from './graph-step.ts';
 import { MemoryRows, type NewRow } from './memory-rows.ts';
 import { observationOf, type Query, type Segment, type StoredObservation } from './segment.ts';
 import { sequenceOf } from './stamp.ts';
 
 /** A sample smaller than this says little of how components are spread. */
 const SCALE_SAMPLE_MIN = 256;
-/** Graph inserts between two looks at the time: half a millisecond at 768 dimensions. */
-const INSERTS_MAX = 5;
-
 /** How far rows are in a graph. */
 interface Built {
   graph: GraphIndex | undefined;
@@ -168,15 +166,10 @@ export class MemorySegment implements Segment {
   }
 
   /**
-   * Puts rows into the graph, `batch` at a time at most, until none waits or `shouldStop` says so.
+   * Puts rows into the graph until none waits or `shouldStop`, asked after each step, says so.
    * @param scale for a graph that begins with too few rows to tell; undefined where none is known
    */
-  buildGraph(
-    engine: GraphEngine,
-    scale: number | undefined,
-    batch: number,
-    shouldStop: () => boolean,
-  ): void {
+  buildGraph(engine: GraphEngine, scale: number | undefined, shouldStop: () => boolean): void {
     const rows = this.#stored;
     const { dimension, metric } = this.#config;
     const built = this.#built;
@@ -188,7 +181,7 @@ export class MemorySegment implements Segment {
           : quantizationScale(rows.blocks[0]!, sample, dimension, metric);
       built.graph = engine.create(this.#config, built.scale, rows.count * 2);
     }
-    const step = Math.max(1, Math.min(batch, INSERTS_MAX));
+    const step = rowsAStep(dimension);
     while (built.graphedTo < rows.count) {
       const row = built.graphedTo;
       const slab = rows.slab(row);

@@ -6,14 +6,13 @@ import { renameSync, rmSync } from 'node:fs';
 import { GRAPH_ENGINES, quantizationScale, type GraphIndex } from '@engram/vector-index';
 import type { GraphOptions } from '@engram/vector-index';
 import type { SpaceId } from '@engram/model';
+import { rowsAStep } from './graph-step.ts';
 import type { Pace } from './pace.ts';
 import { RowRecords } from './row-records.ts';
 import { checksumOf, RowsFile, writeRowsFile } from './rows-file.ts';
 
 /** Floats read at once, 1 MiB. */
 const CHUNK_FLOATS = 262_144;
-/** Floats inserted between two looks at the time. */
-const STEP_FLOATS = 4_096;
 const RECORDS_AT_ONCE = 4_096;
 const TEXT_BYTES_AT_ONCE = 1024 * 1024;
 
@@ -56,7 +55,7 @@ export async function buildSegment(job: BuildJob, pace: Pace): Promise<BuildResu
     graph = GRAPH_ENGINES[job.options.engine].create(job.options, scale, rows);
     let row = 0;
     for (const { chunk, count } of chunksOf(job, inputs)) {
-      const step = Math.max(1, Math.floor(STEP_FLOATS / dimension));
+      const step = rowsAStep(dimension);
       for (let at = 0; at < count; at += step) {
         const some = Math.min(step, count - at);
         graph.add(row, chunk.subarray(at * dimension, (at + some) * dimension), some);

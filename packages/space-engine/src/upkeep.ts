@@ -64,16 +64,15 @@ export class Upkeep {
 
   /**
    * Moves rows into graphs until `shouldStop` says so, oldest first.
-   * @param batch rows to insert between two looks
    * @returns whether more wait
    */
-  buildGraph(batch: number, shouldStop: () => boolean): boolean {
+  buildGraph(shouldStop: () => boolean): boolean {
     const { engine } = this;
     if (!engine.needsGraph) return false;
     const factory = GRAPH_ENGINES[engine.config.engine];
     for (const segment of this.#own()) {
       if (segment.backlog === 0) continue;
-      segment.buildGraph(factory, this.#scale, batch, shouldStop);
+      segment.buildGraph(factory, this.#scale, shouldStop);
       this.#scale = segment.scale;
       if (segment.backlog > 0) return true;
       if (shouldStop()) break;

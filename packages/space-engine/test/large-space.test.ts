@@ -21,7 +21,7 @@ describe('a large space', () => {
         for (let i = 0; i < puts.length; i += 500) apply(each, i + 1, puts.slice(i, i + 500));
       expect(space.upkeep.isIndexed).toBe(false);
       expect(space.engine.backlog).toBe(2_600);
-      while (space.upkeep.buildGraph(1, () => true)) continue;
+      while (space.upkeep.buildGraph(() => true)) continue;
       expect(space.upkeep.isIndexed).toBe(true);
       expect(space.engine.stats).toMatchObject({ count: 2_600, indexed: 2_600 });
       expect(space.engine.segments.growing.graphedTo).toBe(2_600);
@@ -46,7 +46,7 @@ describe('a large space', () => {
     const space = spaceOf({ dimension: DIMENSION }, { graphThreshold: 100 });
     apply(space, 1, puts.slice(0, 300));
     let looks = 0;
-    expect(space.upkeep.buildGraph(10, () => ++looks === 3)).toBe(true);
+    expect(space.upkeep.buildGraph(() => ++looks === 3)).toBe(true);
     const { graphedTo } = space.engine.segments.growing;
     expect(graphedTo).toBeGreaterThanOrEqual(3);
     expect(graphedTo).toBeLessThanOrEqual(30);
@@ -98,7 +98,7 @@ describe('a large space', () => {
     const space = spaceOf({ dimension: DIMENSION, metric: 'l2' }, { graphThreshold: 100 });
     apply(space, 1, puts.slice(0, 400));
     let left = 0;
-    while (space.upkeep.buildGraph(1, () => ++left >= 37)) {
+    while (space.upkeep.buildGraph(() => ++left >= 37)) {
       const { graphedTo } = space.engine.segments.growing;
       for (const row of [graphedTo - 1, graphedTo, graphedTo + 1]) {
         if (row >= 400) continue;

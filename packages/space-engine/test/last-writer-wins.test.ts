@@ -112,7 +112,7 @@ class Subject {
     if (typeof each !== 'string') {
       if ('deliver' in each) return this.deliver(each.deliver % this.#writes.length);
       let left = each.build;
-      upkeep.buildGraph(1, () => --left <= 0);
+      upkeep.buildGraph(() => --left <= 0);
       return;
     }
     switch (each) {
@@ -153,7 +153,7 @@ class Subject {
   async finish(): Promise<void> {
     const { upkeep } = this.#space;
     for (const job of this.#jobs.splice(0)) await upkeep.finish(await buildSegment(job, UNHURRIED));
-    while (upkeep.buildGraph(10, () => false)) continue;
+    while (upkeep.buildGraph(() => false)) continue;
     while (await upkeep.tend()) continue;
     expect(upkeep.isIndexed).toBe(true);
   }

@@ -140,7 +140,7 @@ describe('a merge', () => {
       const built = await buildSegment(upkeep.giveMerge()!, UNHURRIED);
       both(6, puts.slice(0, 200));
       engine.segments.roll();
-      upkeep.buildGraph(1_000, () => false);
+      upkeep.buildGraph(() => false);
       const sealing = upkeep.tend();
       for (let turn = 0; turn < turns; turn++) await nextTurn();
       await Promise.all([sealing, upkeep.finish(built)]);

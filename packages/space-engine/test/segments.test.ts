@@ -134,7 +134,7 @@ describe('a sealed segment', () => {
     const space = spaceOf({ dimension: 2 }, { graphThreshold: 100 });
     const rows = Array.from({ length: 5_000 }, (_, i) => ({ id: `r${i}`, embedding: [1, i] }));
     apply(space, 1, rows);
-    space.upkeep.buildGraph(100, () => true);
+    space.upkeep.buildGraph(() => true);
     apply(space, 2, [], ids(rows.slice(0, 4_100)));
     const before = space.engine.segments.growing;
     space.upkeep.roll();

@@ -52,7 +52,7 @@ describe('work that is given away', () => {
     both(2, [{ id: 'row 900', embedding: queries[3]! }], ['row 0', 'row 600', 'row 800']);
     await expectWhole(pair);
     const begun = engine.segments.growing;
-    while (begun.graphedTo < 40) upkeep.buildGraph(16, () => true);
+    while (begun.graphedTo < 40) upkeep.buildGraph(() => true);
     const { graphedTo } = begun;
     expect(graphedTo).toBeLessThan(BLOCK);
     const job = (await upkeep.giveWork(100))!;

@@ -67,7 +67,7 @@ describe('a snapshot', () => {
     space.engine.apply(entries[2]!, 3, 'normal');
     space.engine.segments.roll();
     space.engine.apply(entries[1]!, 2, 'normal');
-    space.upkeep.buildGraph(100, () => false);
+    space.upkeep.buildGraph(() => false);
     space.engine.apply(frameOf(later), 4, 'normal');
     space.engine.complete(4);
     // The file knows of deaths whose causes are in memory, and so the log is replayed from before.

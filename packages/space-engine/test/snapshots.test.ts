@@ -91,10 +91,10 @@ class Subject {
         this.remembered.push({ asOf: this.#seen, model: this.model });
         return;
       case 'build':
-        upkeep.buildGraph(3, () => true);
+        upkeep.buildGraph(() => true);
         return;
       case 'seal':
-        upkeep.buildGraph(100, () => false);
+        upkeep.buildGraph(() => false);
         await upkeep.tend();
         return;
       case 'give work':
@@ -112,7 +112,7 @@ class Subject {
         upkeep.tick(this.nowMs++, false);
         return;
       case 'unload and open':
-        upkeep.buildGraph(100, () => false);
+        upkeep.buildGraph(() => false);
         if (await upkeep.unload())
           this.#space = await openSpace(this.engine.config, this.engine.options);
         return;
@@ -123,7 +123,7 @@ class Subject {
   async forget(): Promise<void> {
     const { upkeep } = this.#space;
     for (const job of this.#jobs.splice(0)) await upkeep.finish(await buildSegment(job, UNHURRIED));
-    upkeep.buildGraph(100, () => false);
+    upkeep.buildGraph(() => false);
     while (await upkeep.tend()) continue;
     for (let pass = 0; pass < 3; pass++) upkeep.tick((this.nowMs += KEEP_MS), false);
     for (let job = upkeep.giveMerge(); job !== undefined; job = upkeep.giveMerge())

@@ -30,7 +30,7 @@ export function apply(
 
 /** Every row that waits goes into a graph. */
 export function graph({ upkeep }: OpenSpace): void {
-  while (upkeep.buildGraph(1_000, () => false)) continue;
+  while (upkeep.buildGraph(() => false)) continue;
 }
 
 /** Every row that there is goes into a file, in one segment more than there were. */

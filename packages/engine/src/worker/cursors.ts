@@ -1,7 +1,8 @@
 // Streamed recalls that are not at their end: their pages are read as they are asked for.
 //
 //   C1. A thread has at most CURSORS_MAX; the one that was not asked for the longest time makes room.
-//   C2. One that nobody asks for IDLE_MS is given up, so a client that went away holds nothing for long.
+//   C2. One that nobody asks for IDLE_MS is given up, so a client that went away holds nothing for long;
+//       sooner when memory is short.
 //   C3. A space with one counts as in use. It is let go once, however the stream ends.
 //   C4. A page is answered without a cursor only when it is the last: a stream never just stops.
 
@@ -12,6 +13,7 @@ import type { LoadedSpace } from './space-table.ts';
 /** Each may hold a page, and keep segments from being closed. */
 const CURSORS_MAX = 64;
 const IDLE_MS = 30_000;
+const IDLE_MS_WHEN_SHORT = 3_000;
 /** Numbers of one thread; its successor has others, and so takes no old cursor for one of its own. */
 const NUMBERS_A_THREAD = 2 ** 32;
 
@@ -89,10 +91,11 @@ export class Cursors {
   }
 
   /** To be called now and then. */
-  tick(nowMs: number): void {
+  tick(nowMs: number, isShort: boolean): void {
+    const idleMs = isShort ? IDLE_MS_WHEN_SHORT : IDLE_MS;
     for (const [number, cursor] of [...this.#cursors])
       if (cursor.isReading) cursor.idleSinceMs = undefined;
-      else if (nowMs - (cursor.idleSinceMs ??= nowMs) >= IDLE_MS) this.#end(number); // C2
+      else if (nowMs - (cursor.idleSinceMs ??= nowMs) >= idleMs) this.#end(number); // C2
   }
 
   async #read(number: number, cursor: Cursor): Promise<PageAnswer> {

@@ -12,7 +12,7 @@ import {
   type RecallQuery,
   type StoredObservation,
 } from '@engram/space-engine';
-import { batchSize, serveThread, type ThreadAnswer } from '@engram/worker-pool';
+import { serveThread, type ThreadAnswer } from '@engram/worker-pool';
 import type { MemoryState } from '../memory-guard.ts';
 import type {
   EntryAnswer,
@@ -55,6 +55,8 @@ const drops = new Map<PartitionId, number>();
 let memory: MemoryState = 'normal';
 let isRunning = false;
 let turnEndsAt = 0;
+/** Entries came since the last round: more may wait behind it. */
+let isApplying = false;
 
 /** Starts the loop unless it runs; each round gives the event loop, and so recalls, a turn. */
 function run(): void {
@@ -64,11 +66,11 @@ function run(): void {
 }
 
 function round(): void {
-  const isOver = slice();
+  const isOver = slice(isApplying);
+  isApplying = false;
   for (const space of busy) {
     const { upkeep } = space;
-    const batch = batchSize(upkeep.backlog, settings);
-    const hasMore = upkeep.buildGraph(batch, isOver);
+    const hasMore = upkeep.buildGraph(isOver);
     if (upkeep.isUntended) void tend(space);
     const isStaying = hasMore && performance.now() < turnEndsAt;
     if (!isStaying) {
@@ -128,6 +130,7 @@ function apply(task: EntryTask): EntryAnswer | Promise<EntryAnswer> {
   space.usedAtMs = performance.now();
   const answer = applyEntry(space.engine, task, memory === 'hard');
   space.upkeep.roll();
+  isApplying = true;
   if (space.engine.backlog > 0) wake(space);
   return answer;
 }
@@ -278,8 +281,8 @@ async function given(
 /** Looks after every space, in slices: there may be ten thousand of them. */
 async function tick(nowMs: number, state: MemoryState): Promise<TickAnswer> {
   memory = state;
-  cursors.tick(nowMs);
   const isShort = state !== 'normal';
+  cursors.tick(nowMs, isShort);
   const idleMs = isShort
     ? Math.min(IDLE_MS_WHEN_SHORT, settings.idleUnloadMs)
     : settings.idleUnloadMs;
