@@ -4,7 +4,6 @@
 //   storage-child.js write ROWS FOLDER    a space of sealed files
 //   storage-child.js reopen ROWS FOLDER   time until its first answer, in a new process
 
-import { readFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { decodeFrame, encodeFrame } from '@engram/codec';
 import { emptySpace, ENGINE_DEFAULTS, openSpace, UNHURRIED } from '@engram/space-engine';
@@ -48,23 +47,12 @@ function rowAt(number: number): Float32Array {
   );
 }
 
-function residentBytes(): { privateBytes: number; fileBytes: number } {
-  const status = readFileSync('/proc/self/status', 'utf8');
-  const bytesOf = (name: string) =>
-    Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? 0) * 1024;
-  return {
-    privateBytes: bytesOf('RssAnon') + bytesOf('RssShmem'),
-    fileBytes: bytesOf('RssFile'),
-  };
-}
-
 async function memory(rows: number): Promise<StorageAnswer> {
   return onEngine(2, async ({ engine, apply }) => {
     // Code is compiled and thread heaps have their size before the count begins.
     await apply(spaceOf('warm', STORAGE_DIMENSION), [{ bytes: frameAt(0), rows: BATCH }]);
     globalThis.gc?.();
-    await engine.refresh();
-    const before = residentBytes();
+    const before = await engine.refresh();
     for (let row = 0; row < rows; row += BATCH)
       await apply(SPACE, [{ bytes: frameAt(row), rows: BATCH }]);
     await engine.indexed(SPACE);
@@ -78,31 +66,35 @@ async function memory(rows: number): Promise<StorageAnswer> {
         include: [],
       });
     globalThis.gc?.();
-    const totals = await engine.refresh();
-    const after = residentBytes();
+    const after = await engine.refresh();
+    const { components } = after;
+    const counted = Object.values(components).reduce((sum, bytes) => sum + bytes, 0);
     const grown = after.privateBytes - before.privateBytes;
-    const mapped = after.fileBytes - before.fileBytes;
+    const mapped = after.rssBytes - after.privateBytes - (before.rssBytes - before.privateBytes);
     return {
       rows,
-      privateBytes: grown,
+      ...components,
+      privateBytes: after.privateBytes,
+      grownBytes: grown,
       mappedBytes: mapped,
       bytesEach: (grown + mapped) / rows,
-      accountedBytes: totals.bytes,
-      accountedMapped: totals.mappedBytes,
-      segments: totals.segments,
+      countedBytes: counted,
+      countedMapped: after.mappedBytes,
+      spaceBytes: after.bytes,
+      segments: after.segments,
     };
   });
 }
 
-/** Until everything that is full is in files. */
+/** Until everything that is full is in files, and merged. */
 async function settledSegments(
   engine: Parameters<Parameters<typeof onEngine>[1]>[0]['engine'],
   rows: number,
 ): Promise<void> {
   for (let last = -1; ;) {
-    const { bytes, observations } = await engine.refresh();
-    if (observations >= rows && bytes === last) return;
-    last = bytes;
+    const { bytes, graphBytes, observations } = await engine.refresh();
+    if (observations >= rows && bytes + graphBytes === last) return;
+    last = bytes + graphBytes;
     await pause(1_000);
   }
 }

@@ -4,4 +4,4 @@ export type { EngineEvents, LaneCapacity, ShardEngineOptions } from './options.t
 export type { PageAnswer } from './protocol.ts';
 export type { Applied, Entry } from './entry.ts';
 export { ShardEngine } from './shard-engine.ts';
-export type { EngineTotals } from './shard-engine.ts';
+export type { EngineTotals } from './totals.ts';

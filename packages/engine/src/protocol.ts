@@ -4,6 +4,7 @@ import type { BodyKind, Include, StatsReply, WireHit } from '@engram/codec';
 import type { ItemError, Lane, PartitionId, PerLane, SpaceConfig, SpaceId } from '@engram/model';
 import type { BuildJob, BuildResult } from '@engram/space-engine';
 import type { MemoryState } from './memory-guard.ts';
+import type { ThreadMemory } from './memory-usage.ts';
 
 /** One entry of the log, on its way to the index. */
 export interface EntryTask {
@@ -76,15 +77,17 @@ export interface PageAnswer {
 export type StatsAnswer = Omit<StatsReply, 'watermark' | 'isReady'>;
 export type GiveAnswer = BuildJob | undefined;
 
-export interface TickAnswer {
+export interface TickAnswer extends ThreadMemory {
   /** Spaces in memory, and those in files only. */
   readonly loaded: number;
   readonly unloaded: number;
   readonly observations: number;
   /** Rows that wait for a graph and are not given away. */
   readonly backlog: number;
-  /** Estimated private memory of the spaces. */
+  /** Private memory of the spaces, as they count it. */
   readonly bytes: number;
+  /** What native graphs have, also those that are built for another thread. */
+  readonly graphBytes: number;
   readonly mappedBytes: number;
   readonly segments: number;
   /** What went wrong with files since the last tick. */
@@ -101,6 +104,7 @@ export interface WorkerSettings {
   readonly incarnation: number;
   readonly graphThreshold: number;
   readonly segmentBytesMax: number;
+  readonly mergedBytesMax: number;
   readonly snapshotKeepMs: number;
   readonly idleUnloadMs: number;
 }

@@ -20,7 +20,7 @@ import type { BuildResult } from '@engram/space-engine';
 import { WorkerPool } from '@engram/worker-pool';
 import { Assist } from './assist.ts';
 import { nextMemoryState, type MemoryState } from './memory-guard.ts';
-import { memoryUsage } from './memory-usage.ts';
+import { memoryUsage, threadMemory } from './memory-usage.ts';
 import type { ShardEngineOptions } from './options.ts';
 import type {
   EntryAnswer,
@@ -36,20 +36,20 @@ import { RecallStreams } from './recall-streams.ts';
 import { isDeletesOnly, quarantined, type Applied, type Entry } from './entry.ts';
 import { openRunFolder, removeRunFolder } from './run-folder.ts';
 import { SharedBytes } from './shared-bytes.ts';
+import { totalsOf, type EngineTotals } from './totals.ts';
 
 const READY_TIMEOUT_MS = 10_000;
+/** Of the heap of a worker thread, which allocates little that lives for long; V8 would take 48. */
+const YOUNG_MB = 6;
+/** Merged segments are no larger than this, and no larger than this share of the soft limit. */
+const MERGED_BYTES_MAX = 1024 * 1024 * 1024;
+const MERGED_SHARE = 0.5;
 /** Between two looks after idle spaces, old rows and memory. */
 const TICK_MS = 500;
 /** Between two looks for work that a thread can take over. */
 const ASSIST_MS_MIN = 20;
 /** An entry that memory had no room for is tried again after so long. */
 const REFUSED_WAIT_MS = 250;
-
-export interface EngineTotals extends Omit<TickAnswer, 'faults' | 'damaged'> {
-  readonly privateBytes: number;
-  readonly rssBytes: number;
-  readonly memory: MemoryState;
-}
 
 export class ShardEngine implements AsyncDisposable {
   readonly #options: ShardEngineOptions;
@@ -70,9 +70,12 @@ export class ShardEngine implements AsyncDisposable {
   #assist!: Assist;
   #assistRounds!: Repeater;
   #ticks!: Repeater;
-  #totals: readonly TickAnswer[] = [];
+  /** What each worker said at the last look. */
+  #ticked: readonly TickAnswer[] = [];
   #memory: MemoryState = 'normal';
   #usage = memoryUsage();
+  #own = threadMemory();
+  #runtimeBytes = 0;
   #closing: Promise<void> | undefined;
 
   private constructor(options: ShardEngineOptions) {
@@ -199,16 +202,8 @@ export class ShardEngine implements AsyncDisposable {
 
   /** As of the last look, half a second old at most. */
   get totals(): EngineTotals {
-    const sum = (of: (answer: TickAnswer) => number) =>
-      this.#totals.reduce((total, answer) => total + of(answer), 0);
     return {
-      loaded: sum(({ loaded }) => loaded),
-      unloaded: sum(({ unloaded }) => unloaded),
-      observations: sum(({ observations }) => observations),
-      backlog: sum(({ backlog }) => backlog),
-      bytes: sum(({ bytes }) => bytes),
-      mappedBytes: sum(({ mappedBytes }) => mappedBytes),
-      segments: sum(({ segments }) => segments),
+      ...totalsOf(this.#ticked, this.#own, this.#runtimeBytes),
       ...this.#usage,
       memory: this.#memory,
     };
@@ -234,6 +229,7 @@ export class ShardEngine implements AsyncDisposable {
     this.#pool = await WorkerPool.start<EntryTask, EntryAnswer>({
       entry: entry ?? new URL('./worker/main.js', import.meta.url),
       workerData: (index) => this.#settings(incarnations[index]!++),
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
       readyTimeoutMs: READY_TIMEOUT_MS,
       count: workers,
       lanes,
@@ -265,6 +261,9 @@ export class ShardEngine implements AsyncDisposable {
         onFault: (error) => this.#fault(error),
       },
     );
+    await this.#tick();
+    const { heaps, buffers } = this.totals.components;
+    this.#runtimeBytes = Math.max(0, memoryUsage().privateBytes - heaps - buffers);
     const onError = (error: unknown) => this.#fault(error);
     this.#assistRounds = new Repeater({
       clock,
@@ -283,12 +282,16 @@ export class ShardEngine implements AsyncDisposable {
   }
 
   #settings(incarnation: number): WorkerSettings {
-    const { graphThreshold, segmentBytesMax, snapshotKeepMs, idleUnloadMs } = this.#options;
+    const { graphThreshold, segmentBytesMax, snapshotKeepMs, idleUnloadMs, memory } = this.#options;
     return {
       folder: this.#folder,
       incarnation,
       graphThreshold,
       segmentBytesMax,
+      mergedBytesMax: Math.max(
+        segmentBytesMax,
+        Math.min(MERGED_BYTES_MAX, memory.softBytes * MERGED_SHARE),
+      ),
       snapshotKeepMs,
       idleUnloadMs,
     };
@@ -340,9 +343,10 @@ export class ShardEngine implements AsyncDisposable {
     this.#usage = (this.#options.memoryUsage ?? memoryUsage)();
     this.#memory = nextMemoryState(this.#memory, this.#usage.privateBytes, memory);
     const request: WorkerRequest = { verb: 'tick', nowMs: clock.now(), memory: this.#memory };
-    this.#totals = await this.#askAll<TickAnswer>(request);
-    for (const { faults } of this.#totals) for (const fault of faults) events.onFault(fault);
-    const damaged = [...new Set(this.#totals.flatMap((answer) => answer.damaged))];
+    this.#ticked = await this.#askAll<TickAnswer>(request);
+    this.#own = threadMemory();
+    for (const { faults } of this.#ticked) for (const fault of faults) events.onFault(fault);
+    const damaged = [...new Set(this.#ticked.flatMap((answer) => answer.damaged))];
     if (damaged.length > 0) events.onLost(damaged, []);
   }
 

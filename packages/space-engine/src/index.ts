@@ -6,7 +6,7 @@ export type { OpenSpace } from './open-space.ts';
 export { UNHURRIED } from './pace.ts';
 export type { Pace } from './pace.ts';
 export type { StoredObservation } from './segment.ts';
-export { buildSegment } from './segment-build.ts';
+export { buildBytes, buildSegment } from './segment-build.ts';
 export type { BuildJob, BuildResult } from './segment-build.ts';
 export type { ApplyResult, RecallQuery, SpaceEngine, SpaceStats } from './space-engine.ts';
 export { spareBlocks } from './spare-blocks.ts';

@@ -1,3 +1,4 @@
+import { freeBuffers } from './free-buffers.ts';
 import { RECORD_BYTES, RowRecords } from './row-records.ts';
 import { spareBlocks } from './spare-blocks.ts';
 
@@ -32,7 +33,7 @@ export class MemoryRows {
   readonly #shift: number;
   readonly #blocks: Float32Array<ArrayBuffer>[] = [];
   #records = RowRecords.ofCapacity(FIRST_ROWS);
-  #text = new Uint8Array(FIRST_ROWS * 16);
+  #text: Uint8Array<ArrayBuffer> = new Uint8Array(FIRST_ROWS * 16);
   #count = 0;
 
   constructor(dimension: number) {
@@ -162,11 +163,17 @@ export class MemoryRows {
     return this.#text;
   }
 
-  /** Gives the blocks back; nothing may be read any more. */
+  /** Gives the memory back; nothing may be read any more. */
   release(): void {
     const full = this.blockRows * this.dimension;
+    const freed = [this.#records.bytes.buffer, this.#text.buffer];
     for (const block of this.#blocks.splice(0))
       if (block.length === full) spareBlocks.giveBack(block);
+      else freed.push(block.buffer);
+    freeBuffers(freed);
+    this.#records = RowRecords.ofCapacity(0);
+    this.#text = new Uint8Array(0);
+    this.#count = 0;
   }
 
   #blockFor(row: number): Float32Array {

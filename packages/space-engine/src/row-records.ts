@@ -13,7 +13,7 @@ const U32 = RECORD_BYTES / 4;
 
 /** Records of consecutive rows, over any bytes that hold them. */
 export class RowRecords {
-  readonly bytes: Uint8Array;
+  readonly bytes: Uint8Array<ArrayBuffer>;
   readonly #doubles: Float64Array;
   readonly #words: Uint32Array;
 

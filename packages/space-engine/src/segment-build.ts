@@ -40,6 +40,15 @@ export interface BuildResult {
   readonly graph: { readonly bytes: number; readonly crc: number; readonly scale: number };
 }
 
+const underConstruction = new Set<GraphIndex>();
+
+/** What the graphs take that this thread builds for segments. */
+export function buildBytes(): number {
+  let bytes = 0;
+  for (const graph of underConstruction) bytes += graph.bytes;
+  return bytes;
+}
+
 /** @throws ClusterError SEGMENT_DAMAGED when an input cannot be read; what it wrote is removed */
 export async function buildSegment(job: BuildJob, pace: Pace): Promise<BuildResult> {
   const { dimension } = job.options;
@@ -53,6 +62,7 @@ export async function buildSegment(job: BuildJob, pace: Pace): Promise<BuildResu
     const rows = job.inputs.reduce((sum, input) => sum + keptCount(input), 0);
     const scale = scaleOf(job, inputs);
     graph = GRAPH_ENGINES[job.options.engine].create(job.options, scale, rows);
+    underConstruction.add(graph);
     let row = 0;
     for (const { chunk, count } of chunksOf(job, inputs)) {
       const step = rowsAStep(dimension);
@@ -73,7 +83,10 @@ export async function buildSegment(job: BuildJob, pace: Pace): Promise<BuildResu
       if (path !== undefined) rmSync(path, { force: true });
     throw error;
   } finally {
-    graph?.close();
+    if (graph !== undefined) {
+      underConstruction.delete(graph);
+      graph.close();
+    }
     for (const input of inputs) input.close();
   }
 }

@@ -61,8 +61,10 @@ export interface SpaceStats {
   readonly indexed: number;
   readonly tombstones: number;
   readonly segments: number;
-  /** Private memory, estimated. */
+  /** Private memory. */
   readonly bytes: number;
+  /** Of that what graphs have, outside of JavaScript; the rest lies in array buffers. */
+  readonly graphBytes: number;
   /** Of the page cache, for mapped graphs; given back when memory is short. */
   readonly mappedBytes: number;
   readonly diskBytes: number;
@@ -137,13 +139,18 @@ export class SpaceEngine {
 
   get stats(): SpaceStats {
     const { sealed, memory } = this.segments;
-    const bytes = [...sealed, ...memory].reduce((sum, segment) => sum + segment.bytes, 0);
+    let [bytes, graphBytes] = [this.ids.bytes, 0];
+    for (const segment of [...sealed, ...memory]) {
+      bytes += segment.bytes;
+      graphBytes += segment.graph?.bytes ?? 0;
+    }
     return {
       count: this.count,
       indexed: Math.max(0, this.count - this.backlog),
       tombstones: this.tombstones.size,
       segments: sealed.length + memory.filter(({ rows }) => rows > 0).length,
-      bytes: bytes + this.ids.bytes,
+      bytes,
+      graphBytes,
       mappedBytes: sealed.reduce((sum, { mappedBytes }) => sum + mappedBytes, 0),
       diskBytes: sealed.reduce((sum, { file, graphFile }) => sum + file.bytes + graphFile.bytes, 0),
     };

@@ -116,10 +116,27 @@ export function observeShard(
   registry.gauge('segments', 'Segments of all loaded spaces', [], (set) =>
     set(engine.totals.segments),
   );
-  registry.gauge('index_memory_bytes', 'Memory of the indices, estimated', ['kind'], (set) => {
-    set(engine.totals.bytes, { kind: 'private' });
-    set(engine.totals.mappedBytes, { kind: 'mapped' });
-  });
+  registry.gauge(
+    'index_memory_bytes',
+    'Memory of the indices, as they count it',
+    ['kind'],
+    (set) => {
+      set(engine.totals.bytes, { kind: 'private' });
+      set(engine.totals.mappedBytes, { kind: 'mapped' });
+    },
+  );
+  registry.gauge(
+    'memory_component_bytes',
+    'Private memory of the process by what has it, as counted here',
+    ['component'],
+    (set) => {
+      for (const [component, bytes] of Object.entries(engine.totals.components))
+        set(bytes, { component });
+    },
+  );
+  registry.gauge('memory_private_bytes', 'Private memory of the process by the kernel', [], (set) =>
+    set(engine.totals.privateBytes),
+  );
   registry.gauge('memory_state', 'Whether memory is short: 0 no, 1 soft, 2 hard limit', [], (set) =>
     set({ normal: 0, soft: 1, hard: 2 }[engine.totals.memory]),
   );

@@ -6,6 +6,7 @@ import { workerData } from 'node:worker_threads';
 import { embeddingBytes, embeddingOf, type Include, type WireHit } from '@engram/codec';
 import { ClusterError, compileFilter, type PartitionId, type SpaceId } from '@engram/model';
 import {
+  buildBytes,
   buildSegment,
   spareBlocks,
   type Hit,
@@ -14,6 +15,7 @@ import {
 } from '@engram/space-engine';
 import { serveThread, type ThreadAnswer } from '@engram/worker-pool';
 import type { MemoryState } from '../memory-guard.ts';
+import { threadMemory } from '../memory-usage.ts';
 import type {
   EntryAnswer,
   EntryTask,
@@ -264,6 +266,8 @@ async function giveWork(rowsMin: number): Promise<GiveAnswer> {
 }
 
 function giveMerge(): GiveAnswer {
+  // The graph of a merged segment is in memory until it is in a file.
+  if (memory !== 'normal') return undefined;
   for (const { upkeep } of spaces.loaded()) {
     const job = upkeep.giveMerge();
     if (job !== undefined) return job;
@@ -290,7 +294,7 @@ async function tick(nowMs: number, state: MemoryState): Promise<TickAnswer> {
   if (isShort) spareBlocks.clear();
   else spareBlocks.age();
   const pace = slicedPace();
-  let [backlog, bytes, mappedBytes, segments] = [0, 0, 0, 0];
+  let [backlog, bytes, graphBytes, mappedBytes, segments] = [0, 0, 0, 0, 0];
   for (const space of [...spaces.loaded()]) {
     if (pace.isDue()) await pace.turn();
     if (spaces.peek(space.config.space) !== space) continue;
@@ -300,6 +304,7 @@ async function tick(nowMs: number, state: MemoryState): Promise<TickAnswer> {
     const { stats } = engine;
     backlog += upkeep.backlog;
     bytes += stats.bytes;
+    graphBytes += stats.graphBytes;
     mappedBytes += stats.mappedBytes;
     segments += stats.segments;
     if (upkeep.isUntended || upkeep.backlog > 0) wake(space);
@@ -307,8 +312,10 @@ async function tick(nowMs: number, state: MemoryState): Promise<TickAnswer> {
   }
   return {
     ...spaces.counts,
+    ...threadMemory(),
     backlog,
     bytes: bytes + spareBlocks.bytes,
+    graphBytes: graphBytes + buildBytes(),
     mappedBytes,
     segments,
     faults: spaces.faults.faults.splice(0),

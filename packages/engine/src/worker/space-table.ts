@@ -11,8 +11,6 @@ import { emptySpace, openSpace, type EngineOptions, type OpenSpace } from '@engr
 import type { WorkerSettings } from '../protocol.ts';
 import { slicedPace } from './slice.ts';
 
-const MERGED_BYTES_MAX = 1024 * 1024 * 1024;
-
 /** A space that is in memory. */
 export interface LoadedSpace extends OpenSpace {
   readonly config: SpaceConfig;
@@ -224,13 +222,14 @@ export class SpaceTable {
   }
 
   #options(space: SpaceId): EngineOptions {
-    const { graphThreshold, segmentBytesMax, snapshotKeepMs, incarnation } = this.#settings;
+    const { graphThreshold, segmentBytesMax, mergedBytesMax, snapshotKeepMs, incarnation } =
+      this.#settings;
     return {
       folder: this.#folder(space),
       firstFile: (incarnation * OPENINGS_MAX + ++this.#openings) * FILES_AN_OPENING + 1,
       graphThreshold,
       segmentBytesMax,
-      mergedBytesMax: MERGED_BYTES_MAX,
+      mergedBytesMax,
       snapshotKeepMs,
       pace: slicedPace(),
       onFault: ({ message, cause }) => {
