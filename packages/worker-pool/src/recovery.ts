@@ -1,7 +1,8 @@
 // What becomes of the tasks that a thread had when it ended. Pure.
 //
-//   C1. A task is given up only after two crashes at which it was under way, at the second one alone:
-//       so it was the one, and nothing that merely stood beside it is taken for it.
+//   C1. A task is given up only after two crashes at which it was under way, at the second one alone,
+//       with no question beside it either: so it was the one, and nothing that merely stood beside it
+//       is taken for it.
 //   C2. After a crash every task that was under way is tried alone before anything else is.
 
 export class Recovery<T> {

@@ -1,19 +1,24 @@
 import assert from 'node:assert/strict';
 import { parentPort, type TransferListItem } from 'node:worker_threads';
 import { ClusterError } from '@engram/model';
-import type { ThreadReply, ThreadRequest } from './worker-thread.ts';
+import type { ThreadMessage, ThreadRequest } from './worker-thread.ts';
 
 export interface ThreadAnswer {
   readonly value: unknown;
   readonly transfer?: readonly TransferListItem[];
 }
 
-/** The other end of a `WorkerThread`: answers each request, in whatever order they finish. */
-export function serveThread(answer: (body: unknown) => ThreadAnswer | Promise<ThreadAnswer>): void {
+/**
+ * The other end of a `WorkerThread`: answers each request, in whatever order they finish.
+ * @returns tells the other end something unasked; it comes before every later answer
+ */
+export function serveThread(
+  answer: (body: unknown) => ThreadAnswer | Promise<ThreadAnswer>,
+): (news: unknown) => void {
   assert(parentPort !== null, 'serveThread runs in a worker thread');
   const port = parentPort;
   const reply = async ({ id, body }: ThreadRequest) => {
-    let message: ThreadReply;
+    let message: ThreadMessage;
     let transfer: readonly TransferListItem[] = [];
     try {
       const { value, transfer: moved = [] } = await answer(body);
@@ -26,4 +31,5 @@ export function serveThread(answer: (body: unknown) => ThreadAnswer | Promise<Th
   };
   port.on('message', (request: ThreadRequest) => void reply(request));
   port.postMessage('ready');
+  return (news) => port.postMessage({ news } satisfies ThreadMessage);
 }

@@ -25,6 +25,8 @@ export interface PoolOptions extends BatchLimits {
     /** Tasks that were under way. */
     readonly inFlight: number;
   }) => void;
+  /** What a thread tells unasked. */
+  readonly onNews?: (worker: number, news: unknown) => void;
   /** Its memory is gone; called before it gets any task again. */
   readonly onRestarted: (worker: number) => void;
   readonly onFailed: (error: ClusterError) => void;
@@ -71,7 +73,7 @@ export class WorkerPool<B, A> implements AsyncDisposable {
                 ...(workerData === undefined ? {} : { workerData: workerData(worker) }),
                 ...(resourceLimits === undefined ? {} : { resourceLimits }),
               },
-              onEnd,
+              { onEnd, onNews: (news) => options.onNews?.(worker, news) },
             ),
           onCrash: (crash) => {
             if (isOpen) options.onCrash({ worker, ...crash });

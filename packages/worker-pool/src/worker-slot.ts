@@ -128,7 +128,7 @@ export class WorkerSlot<B, A> {
   }
 
   async #threadWithin(timeoutMs: number): Promise<WorkerThread> {
-    if (this.#thread === undefined && this.failure === undefined) {
+    if (!this.#takesQuestions && this.failure === undefined) {
       let wake = (): void => undefined;
       const restarted = new Promise<void>((resolve) => (wake = resolve));
       this.#waitingForThread.push(wake);
@@ -138,11 +138,16 @@ export class WorkerSlot<B, A> {
     }
     const { failure } = this;
     if (failure !== undefined) throw failure;
-    if (this.#thread !== undefined) return this.#thread;
+    if (this.#thread !== undefined && this.#takesQuestions) return this.#thread;
     throw new ClusterError(
       'PARTITION_UNAVAILABLE',
       'the worker of the space is being started again',
     );
+  }
+
+  /** A suspect is tried with nothing beside it, or a question that ends threads would be laid on it. */
+  get #takesQuestions(): boolean {
+    return this.#thread !== undefined && !this.#recovery.isIsolating;
   }
 
   #takeBatch(): Task<B, A>[] {
@@ -182,6 +187,7 @@ export class WorkerSlot<B, A> {
     if (!this.#underWay.includes(batch)) return false;
     this.#underWay = this.#underWay.filter((each) => each !== batch);
     this.#recovery.answered();
+    if (this.#takesQuestions) this.#wakeWaiting();
     this.#endsInARow = 0;
     this.#quarantinesInARow = 0;
     return true;
@@ -217,7 +223,7 @@ export class WorkerSlot<B, A> {
       this.#restarts++;
       this.#thread = next;
       onRestarted();
-      this.#wakeWaiting();
+      if (this.#takesQuestions) this.#wakeWaiting();
       this.pump();
     }
   }

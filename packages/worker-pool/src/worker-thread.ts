@@ -15,9 +15,17 @@ export interface ThreadRequest {
   readonly id: number;
   readonly body: unknown;
 }
-export type ThreadReply =
+export type ThreadMessage =
+  /** Told unasked. */
+  | { readonly news: unknown }
   | { readonly id: number; readonly ok: unknown }
   | { readonly id: number; readonly error: WireError };
+
+/** What is heard of a thread beside answers. */
+export interface ThreadEvents {
+  readonly onEnd: (error: ClusterError) => void;
+  readonly onNews?: (news: unknown) => void;
+}
 
 interface Waiting {
   readonly resolve: (value: unknown) => void;
@@ -32,10 +40,13 @@ export class WorkerThread implements AsyncDisposable {
   #isClosing = false;
   #end: ClusterError | undefined;
 
-  private constructor(worker: Worker, onCrash: (error: ClusterError) => void) {
+  private constructor(worker: Worker, { onEnd, onNews }: ThreadEvents) {
     this.#worker = worker;
     let cause: Error | undefined;
-    worker.on('message', (reply: ThreadReply) => this.#settle(reply));
+    worker.on('message', (message: ThreadMessage) => {
+      if ('news' in message) onNews?.(message.news);
+      else this.#settle(message);
+    });
     worker.on('error', (error: Error) => (cause = error));
     worker.on('exit', (code) => {
       const reason =
@@ -46,7 +57,7 @@ export class WorkerThread implements AsyncDisposable {
       this.#end = error;
       for (const { reject } of this.#waiting.values()) reject(error);
       this.#waiting.clear();
-      if (!this.#isClosing) onCrash(error);
+      if (!this.#isClosing) onEnd(error);
     });
   }
 
@@ -56,7 +67,7 @@ export class WorkerThread implements AsyncDisposable {
    */
   static async start(
     { entry, readyTimeoutMs, ...options }: ThreadOptions,
-    onCrash: (error: ClusterError) => void,
+    events: ThreadEvents,
   ): Promise<WorkerThread> {
     const worker = new Worker(entry, options);
     const signal = AbortSignal.timeout(readyTimeoutMs);
@@ -75,7 +86,7 @@ export class WorkerThread implements AsyncDisposable {
       await worker.terminate();
       throw error;
     }
-    return new WorkerThread(worker, onCrash);
+    return new WorkerThread(worker, events);
   }
 
   /** Requests under way. */
@@ -123,7 +134,7 @@ export class WorkerThread implements AsyncDisposable {
     return this.close();
   }
 
-  #settle(reply: ThreadReply): void {
+  #settle(reply: Exclude<ThreadMessage, { readonly news: unknown }>): void {
     const waiting = this.#waiting.get(reply.id);
     this.#waiting.delete(reply.id);
     if ('error' in reply) waiting?.reject(ClusterError.fromWire(reply.error));

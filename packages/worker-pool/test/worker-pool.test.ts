@@ -294,13 +294,35 @@ describe('a pool whose thread ends', () => {
     expect(events.failures).toEqual([]);
   });
 
+  test('symptom: a question that ended threads had clean tasks given up', async () => {
+    const { pool, events } = await start();
+    const outcomes: string[] = [];
+    let isOver = false;
+    const asking = (async () => {
+      while (!isOver && events.crashes.length < 10)
+        await codeOf(pool.request('a', { verb: 'crash' }));
+    })();
+    for (let n = 0; events.crashes.length < 10; n += 20) {
+      const tasks = Array.from({ length: 20 }, (_, i) => pool.submit(taskOf(n + i, 'good'))!);
+      outcomes.push(...(await Promise.all(tasks)).map(({ kind }) => kind));
+    }
+    isOver = true;
+    await asking;
+    expect(new Set(outcomes)).toEqual(new Set(['answered']));
+    expect(events.failures).toEqual([]);
+  });
+
   test('tells how many tasks were under way', async () => {
     const { pool, events } = await start({ minBatch: 1, maxBatch: 1 });
     const held = [0, 1, 2].map((n) => pool.submit(taskOf(n, 'hold'))!);
     await codeOf(pool.request('a', { verb: 'crash' }));
     let open = held.length;
     const settled = Promise.all(held.map((each) => each.then(() => open--)));
-    while (open > 0) await pool.request('a', { verb: 'release' });
+    // Questions wait while suspects are tried one at a time.
+    await until('all are released', () => {
+      pool.post(0, { verb: 'release' });
+      return open === 0;
+    });
     await settled;
     await codeOf(pool.request('a', { verb: 'crash' }));
     expect(events.crashes.map(({ inFlight }) => inFlight)).toEqual([2, 0]);

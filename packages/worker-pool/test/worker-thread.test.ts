@@ -7,9 +7,9 @@ afterEach(async () => {
   for (const each of open.splice(0)) await each[Symbol.asyncDispose]();
 });
 
-async function start(onCrash: (error: Error) => void = () => undefined): Promise<WorkerThread> {
+async function start(onEnd: (error: Error) => void = () => undefined): Promise<WorkerThread> {
   const options = { entry: entry('answering'), readyTimeoutMs: 20_000 };
-  const thread = await WorkerThread.start(options, onCrash);
+  const thread = await WorkerThread.start(options, { onEnd });
   open.push(thread);
   return thread;
 }
@@ -21,8 +21,9 @@ describe('a worker thread', () => {
     ['mute', 300],
   ])('does not start with an entry that is %s', async (name, readyTimeoutMs) => {
     const crashes: Error[] = [];
-    const started = WorkerThread.start({ entry: entry(name), readyTimeoutMs }, (error) =>
-      crashes.push(error),
+    const started = WorkerThread.start(
+      { entry: entry(name), readyTimeoutMs },
+      { onEnd: (error) => crashes.push(error) },
     );
     await expect(started).rejects.toThrow();
     expect(crashes).toEqual([]);
@@ -106,7 +107,7 @@ describe('a worker thread', () => {
     const crashes: Error[] = [];
     const started = WorkerThread.start(
       { entry: entry('working'), readyTimeoutMs: 20_000, workerData },
-      (error) => crashes.push(error),
+      { onEnd: (error) => crashes.push(error) },
     );
     // Both come while this thread has no turn.
     const end = performance.now() + 500;
