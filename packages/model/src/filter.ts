@@ -59,6 +59,7 @@ function compileObject(filter: unknown, pointer: string, depth: number, budget: 
 }
 
 function compileTest(clause: unknown, pointer: string, budget: Budget): Test {
+  requireFinite(clause, pointer);
   if (isScalar(clause)) return (value) => value === clause;
   if (typeof clause !== 'object' || clause === null || Array.isArray(clause))
     throw invalid('a clause must be a value or an object of operators', pointer);
@@ -76,6 +77,7 @@ function compileOperator(
   pointer: string,
   budget: Budget,
 ): Test {
+  requireFinite(operand, pointer);
   switch (operator) {
     case '$eq':
     case '$ne': {
@@ -86,6 +88,7 @@ function compileOperator(
     case '$nin': {
       if (!Array.isArray(operand) || !operand.every(isScalar))
         throw invalid(`${operator} needs a list of values`, pointer);
+      operand.forEach((value, i) => requireFinite(value, `${pointer}/${i}`));
       if ((budget.clauses -= operand.length) < 0)
         throw invalid(`it has more than ${LIMITS.filterClausesMax} clauses and values`, pointer);
       const set = new Set<unknown>(operand);
@@ -120,6 +123,12 @@ function compareWith(operator: (typeof COMPARISONS)[number], operand: number | s
     (typeof value === 'number' || typeof value === 'string') &&
     typeof value === typeof operand &&
     holds(value);
+}
+
+/** JSON writes 1e400 and has no NaN: metadata cannot hold what such a number would be compared with. */
+function requireFinite(value: unknown, pointer: string): void {
+  if (typeof value === 'number' && !Number.isFinite(value))
+    throw invalid('a number must be finite', pointer);
 }
 
 function isScalar(value: unknown): value is string | number | boolean | null {

@@ -114,6 +114,9 @@ test('anything that is no filter is refused as INVALID_FILTER', () => {
     { a: { $in: 1 } },
     { a: { $regex: '(a+)+' } },
     { a: { $exists: 1 } },
+    { a: Infinity },
+    { a: { $lt: -Infinity } },
+    { a: { $in: [1, NaN] } },
   ])
     expect(() => compileFilter(given)).toThrow(expect.objectContaining({ code: 'INVALID_FILTER' }));
 });
