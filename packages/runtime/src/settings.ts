@@ -64,7 +64,7 @@ function settingsOf(role: keyof typeof HTTP_PORT, profile: Profile, machine: Mac
     ENGRAM_LANE_HIGH_MAX: integer(1).default(values.ENGRAM_LANE_HIGH_MAX),
     ENGRAM_LANE_NORMAL_MAX: integer(1).default(values.ENGRAM_LANE_NORMAL_MAX),
     ENGRAM_LANE_LOW_MAX: integer(1).default(values.ENGRAM_LANE_LOW_MAX),
-    ENGRAM_LANE_BYTES_MAX: integer(2 * MIB).default(16 * MIB),
+    ENGRAM_LANE_BYTES_MAX: integer(2 * MIB).default(8 * MIB),
     ENGRAM_MIN_BATCH: integer(1, 100_000).default(values.ENGRAM_MIN_BATCH),
     ENGRAM_MAX_BATCH: integer(1, 100_000).default(values.ENGRAM_MAX_BATCH),
     ENGRAM_STEAL_THRESHOLD: integer(1).default(values.ENGRAM_STEAL_THRESHOLD),

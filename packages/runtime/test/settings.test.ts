@@ -27,7 +27,7 @@ describe('settings', () => {
       ENGRAM_PARTITIONS: 8,
       ENGRAM_CLUSTER: 'engram',
       ENGRAM_PROFILE: 'production',
-      ENGRAM_LANE_BYTES_MAX: 16 * MIB,
+      ENGRAM_LANE_BYTES_MAX: 8 * MIB,
       ENGRAM_GRAPH_THRESHOLD: 4_000,
       ENGRAM_SEGMENT_BYTES_MAX: 64 * MIB,
       ENGRAM_IDLE_UNLOAD_MS: 300_000,
