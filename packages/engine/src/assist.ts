@@ -4,6 +4,7 @@
 //   W1. A thread has one job at a time, and none while its own rows wait.
 //   W2. A job that is not done is given back, so that its rows never wait for ever.
 
+import { ClusterError } from '@engram/model';
 import type { BuildJob, BuildResult } from '@engram/space-engine';
 
 /** One worker as the plan sees it. */
@@ -44,7 +45,7 @@ export interface AssistPort {
   giveMerge(owner: number): Promise<BuildJob | undefined>;
   build(helper: number, job: BuildJob): Promise<BuildResult>;
   finish(owner: number, result: BuildResult): Promise<void>;
-  abandon(owner: number, job: BuildJob): void;
+  abandon(owner: number, job: BuildJob, reason: ClusterError): void;
 }
 
 export interface AssistOptions {
@@ -118,7 +119,7 @@ export class Assist {
     try {
       result = await this.#port.build(helper, job);
     } catch (error) {
-      this.#port.abandon(owner, job); // W2
+      this.#port.abandon(owner, job, ClusterError.from(error)); // W2
       throw error;
     }
     await this.#port.finish(owner, result);

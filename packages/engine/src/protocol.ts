@@ -63,7 +63,15 @@ export type WorkerRequest =
   | { readonly verb: 'give-merge' }
   | { readonly verb: 'build'; readonly job: BuildJob }
   | { readonly verb: 'finish'; readonly result: BuildResult }
-  | { readonly verb: 'abandon'; readonly space: SpaceId; readonly id: number }
+  /** @param isDamaged one of its inputs was: the space begins anew */
+  | {
+      readonly verb: 'abandon';
+      readonly space: SpaceId;
+      readonly id: number;
+      readonly isDamaged: boolean;
+    }
+  /** Entries of these partitions come again from the first; what was told complete before is not. */
+  | { readonly verb: 'trust'; readonly partitions: readonly PartitionId[] }
   | { readonly verb: 'unload' };
 
 export type RecallAnswer = readonly WireHit[];
@@ -76,6 +84,12 @@ export interface PageAnswer {
 
 export type StatsAnswer = Omit<StatsReply, 'watermark' | 'isReady'>;
 export type GiveAnswer = BuildJob | undefined;
+
+/** Told by a worker unasked: files of a space were damaged, and its entries must come again. */
+export interface WorkerNews {
+  readonly damaged: SpaceId;
+  readonly partition: PartitionId;
+}
 
 export interface TickAnswer extends ThreadMemory {
   /** Spaces in memory, and those in files only. */
@@ -92,8 +106,6 @@ export interface TickAnswer extends ThreadMemory {
   readonly segments: number;
   /** What went wrong with files since the last tick. */
   readonly faults: readonly string[];
-  /** Partitions whose files were damaged: their entries must come again. */
-  readonly damaged: readonly PartitionId[];
 }
 
 /** What a worker thread is started with. */

@@ -29,6 +29,7 @@ import type {
   RecallTask,
   StatsAnswer,
   TickAnswer,
+  WorkerNews,
   WorkerRequest,
   WorkerSettings,
 } from './protocol.ts';
@@ -240,6 +241,7 @@ export class ShardEngine implements AsyncDisposable {
         events.onCrash(crash);
         this.#tellLost(crash.worker);
       },
+      onNews: (worker, news) => this.#lostFiles(worker, news as WorkerNews),
       onRestarted: (worker) => this.#post(worker, { verb: 'drops', counts: this.#drops }),
       onFailed: events.onFailed,
     });
@@ -253,7 +255,13 @@ export class ShardEngine implements AsyncDisposable {
         finish: async (owner, result) => {
           await this.#askOf<undefined>(owner, { verb: 'finish', result });
         },
-        abandon: (owner, { space, id }) => this.#post(owner, { verb: 'abandon', space, id }),
+        abandon: (owner, { space, id }, { code }) =>
+          this.#post(owner, {
+            verb: 'abandon',
+            space,
+            id,
+            isDamaged: code === 'SEGMENT_DAMAGED',
+          }),
       },
       {
         workers,
@@ -338,6 +346,12 @@ export class ShardEngine implements AsyncDisposable {
       this.#options.events.onLost([...new Set(spaces.values())], [...spaces.keys()]);
   }
 
+  #lostFiles(worker: number, { damaged, partition }: WorkerNews): void {
+    this.#options.events.onLost([partition], [damaged]);
+    // What was told complete before this message is complete no more.
+    this.#post(worker, { verb: 'trust', partitions: [partition] });
+  }
+
   async #tick(): Promise<void> {
     const { clock, memory, events } = this.#options;
     this.#usage = (this.#options.memoryUsage ?? memoryUsage)();
@@ -346,8 +360,6 @@ export class ShardEngine implements AsyncDisposable {
     this.#ticked = await this.#askAll<TickAnswer>(request);
     this.#own = threadMemory();
     for (const { faults } of this.#ticked) for (const fault of faults) events.onFault(fault);
-    const damaged = [...new Set(this.#ticked.flatMap((answer) => answer.damaged))];
-    if (damaged.length > 0) events.onLost(damaged, []);
   }
 
   #fault(error: unknown): void {

@@ -2,7 +2,7 @@ import type { MemoryState } from './memory-guard.ts';
 import type { MemoryUsage, ThreadMemory } from './memory-usage.ts';
 import type { TickAnswer } from './protocol.ts';
 
-type Summed = Omit<TickAnswer, 'faults' | 'damaged' | keyof ThreadMemory>;
+type Summed = Omit<TickAnswer, 'faults' | keyof ThreadMemory>;
 
 /** All workers together, and the process. */
 export interface EngineTotals extends Summed, MemoryUsage {

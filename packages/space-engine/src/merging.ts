@@ -58,6 +58,7 @@ export class Merging {
       inputs: chosen.map((segment) => ({
         path: segment.file.path,
         rows: segment.rows,
+        checksum: segment.file.checksum,
         kept: keptBits(segment, (death) => !retention.isRemovable(death)),
       })),
       rowsPath: rowsPath(options.folder, file),

@@ -9,7 +9,7 @@ import type { SpaceId } from '@engram/model';
 import { rowsAStep } from './graph-step.ts';
 import type { Pace } from './pace.ts';
 import { RowRecords } from './row-records.ts';
-import { checksumOf, RowsFile, writeRowsFile } from './rows-file.ts';
+import { checksumOf, damaged, RowsFile, writeRowsFile } from './rows-file.ts';
 
 /** Floats read at once, 1 MiB. */
 const CHUNK_FLOATS = 262_144;
@@ -19,6 +19,8 @@ const TEXT_BYTES_AT_ONCE = 1024 * 1024;
 export interface BuildInput {
   readonly path: string;
   readonly rows: number;
+  /** The file's mark: another one in its place is not taken for it. */
+  readonly checksum: number;
   /** A bit for each row that is to be in the result; all of them where there is none. */
   readonly kept?: Uint8Array;
 }
@@ -49,7 +51,10 @@ export function buildBytes(): number {
   return bytes;
 }
 
-/** @throws ClusterError SEGMENT_DAMAGED when an input cannot be read; what it wrote is removed */
+/**
+ * Checks every byte that it reads: what was damaged must not get a new checksum.
+ * @throws ClusterError SEGMENT_DAMAGED when an input is; what it wrote is removed
+ */
 export async function buildSegment(job: BuildJob, pace: Pace): Promise<BuildResult> {
   const { dimension } = job.options;
   const inputs = job.inputs.map(({ path }) => RowsFile.open(path, dimension));
@@ -59,6 +64,11 @@ export async function buildSegment(job: BuildJob, pace: Pace): Promise<BuildResu
     const paced = async () => {
       if (pace.isDue()) await pace.turn();
     };
+    for (const [i, file] of inputs.entries()) {
+      if (file.checksum !== job.inputs[i]!.checksum)
+        throw damaged(file.path, new Error('it is another file'));
+      await file.verify(paced);
+    }
     const rows = job.inputs.reduce((sum, input) => sum + keptCount(input), 0);
     const scale = scaleOf(job, inputs);
     graph = GRAPH_ENGINES[job.options.engine].create(job.options, scale, rows);

@@ -125,20 +125,19 @@ export class Upkeep {
     await this.#writing(async () => {
       const { folder } = this.engine.options;
       const file = this.#files.take();
-      job = {
-        id: file,
-        space: this.engine.config.space,
-        options: this.#graphOptions(),
-        inputs: [{ path: rowsPath(folder, file), rows: segment.rows }],
-        graphPath: graphPath(folder, file),
-      };
       // From here on the owner leaves its graph alone (U2).
-      this.#away.set(job.id, { kind: 'graph', segment });
+      this.#away.set(file, { kind: 'graph', segment });
       try {
-        await this.#files.writeRows(segment, file);
+        const checksum = await this.#files.writeRows(segment, file);
+        job = {
+          id: file,
+          space: this.engine.config.space,
+          options: this.#graphOptions(),
+          inputs: [{ path: rowsPath(folder, file), rows: segment.rows, checksum }],
+          graphPath: graphPath(folder, file),
+        };
       } catch (error) {
-        this.#away.delete(job.id);
-        job = undefined;
+        this.#away.delete(file);
         throw error;
       }
     });

@@ -3,7 +3,10 @@ import { ClusterError, type ItemError, type SpaceConfig } from '@engram/model';
 import type { SpaceEngine } from '@engram/space-engine';
 import type { EntryAnswer, EntryTask } from '../protocol.ts';
 
-/** Applies one entry. Whatever an entry does to us, it is answered: what is wrong with it is told. */
+/**
+ * Applies one entry. Whatever an entry does to us, it is answered: what is wrong with it is told.
+ * @throws ClusterError SEGMENT_DAMAGED: that is never the entry's fault
+ */
 export function applyEntry(
   engine: SpaceEngine,
   { config, sequence, lane, kind, bytes }: EntryTask,
@@ -24,6 +27,7 @@ export function applyEntry(
     }
   } catch (error) {
     const { code, message } = ClusterError.from(error);
+    if (code === 'SEGMENT_DAMAGED') throw error;
     // A shard that ended on it would meet it again.
     errors.push({ index: 0, code, detail: code === 'INTERNAL' ? String(error) : message });
   }

@@ -25,6 +25,7 @@ import type {
   RecallTask,
   StatsAnswer,
   TickAnswer,
+  WorkerNews,
   WorkerRequest,
   WorkerSettings,
 } from '../protocol.ts';
@@ -48,7 +49,9 @@ const TURN_MS = 100;
 const WORKER_NICENESS = 5;
 
 const settings = workerData as WorkerSettings;
-const spaces = new SpaceTable(settings);
+const spaces = new SpaceTable(settings, (damaged, partition) =>
+  tell({ damaged, partition } satisfies WorkerNews),
+);
 const cursors = new Cursors(settings.incarnation);
 /** Spaces with rows that wait for a graph, or with segments to be written, in turn. */
 const busy = new Set<LoadedSpace>();
@@ -121,6 +124,46 @@ async function withSpace<T>(
   }
 }
 
+/** The same for a question about what the space holds. @throws ClusterError PARTITION_UNAVAILABLE */
+function asking<T>(
+  space: LoadedSpace | undefined,
+  missing: T,
+  ask: (space: LoadedSpace) => T | Promise<T>,
+): Promise<T> {
+  return withSpace(space, missing, async (asked) => {
+    requireTrust(asked);
+    try {
+      return await ask(asked);
+    } catch (error) {
+      throw await afterFault(asked, error);
+    }
+  });
+}
+
+function requireTrust(space: LoadedSpace): void {
+  if (!spaces.isTrusted(space)) throw rebuilding();
+}
+
+/** What to tell of a fault, once the space begins anew where that is needed. */
+async function afterFault(space: LoadedSpace, error: unknown): Promise<unknown> {
+  if (ClusterError.from(error).code !== 'SEGMENT_DAMAGED') return error;
+  await beginAnew(space, error);
+  return rebuilding();
+}
+
+async function beginAnew(space: LoadedSpace, cause: unknown): Promise<void> {
+  spaces.faults.push(ClusterError.from(cause).message);
+  cursors.closeAll(space.config.space);
+  await spaces.damaged(space);
+}
+
+function rebuilding(): ClusterError {
+  return new ClusterError(
+    'PARTITION_UNAVAILABLE',
+    'files of the space were damaged; it is read from the log again',
+  );
+}
+
 const NOTHING: EntryAnswer = { applied: 0, stale: 0, errors: [] };
 
 function apply(task: EntryTask): EntryAnswer | Promise<EntryAnswer> {
@@ -130,7 +173,12 @@ function apply(task: EntryTask): EntryAnswer | Promise<EntryAnswer> {
   if (space instanceof Promise) return space.then(() => apply(task));
   if (space === undefined) return NOTHING;
   space.usedAtMs = performance.now();
-  const answer = applyEntry(space.engine, task, memory === 'hard');
+  let answer: EntryAnswer;
+  try {
+    answer = applyEntry(space.engine, task, memory === 'hard');
+  } catch (error) {
+    return beginAnew(space, error).then(() => NOTHING); // the entry comes again with all others
+  }
   space.upkeep.roll();
   isApplying = true;
   if (space.engine.backlog > 0) wake(space);
@@ -154,9 +202,7 @@ async function answer(body: unknown): Promise<ThreadAnswer> {
     case 'recall': {
       const { config, include } = request;
       const query = queryOf(request);
-      const hits = await withSpace(await spaces.use(config), [], ({ engine }) =>
-        engine.recall(query),
-      );
+      const hits = await asking(await spaces.use(config), [], ({ engine }) => engine.recall(query));
       const value: RecallAnswer = hits.map((hit) => toWire(hit, hit.score, include));
       return { value };
     }
@@ -178,7 +224,7 @@ async function answer(body: unknown): Promise<ThreadAnswer> {
       cursors.close(request.space, request.cursor);
       return { value: undefined };
     case 'get': {
-      const found = await withSpace(await spaces.use(request.config), undefined, ({ engine }) =>
+      const found = await asking(await spaces.use(request.config), undefined, ({ engine }) =>
         engine.get(request.id),
       );
       if (found === undefined) return { value: undefined };
@@ -186,7 +232,7 @@ async function answer(body: unknown): Promise<ThreadAnswer> {
       return { value: { ...hit, sequence: found.sequence } };
     }
     case 'stats': {
-      const value = await withSpace<StatsAnswer>(
+      const value = await asking<StatsAnswer>(
         await spaces.use(request.config),
         NO_STATS,
         ({ engine }) => engine.stats,
@@ -206,9 +252,9 @@ async function answer(body: unknown): Promise<ThreadAnswer> {
     case 'backlog':
       return { value: backlogOf() };
     case 'complete':
-      for (const { engine, partition } of spaces.loaded()) {
-        const sequence = request.upTo.get(partition);
-        if (sequence !== undefined) engine.complete(sequence);
+      for (const space of spaces.loaded()) {
+        const sequence = request.upTo.get(space.partition);
+        if (sequence !== undefined && spaces.isTrusted(space)) space.engine.complete(sequence);
       }
       return { value: undefined };
     case 'drop-space':
@@ -236,10 +282,14 @@ async function answer(body: unknown): Promise<ThreadAnswer> {
       });
       return { value: undefined };
     case 'abandon':
-      await given(request.space, (space) => {
+      await given(request.space, async (space) => {
         space.upkeep.abandon(request.id);
-        wake(space);
+        if (request.isDamaged) await spaces.damaged(space);
+        else wake(space);
       });
+      return { value: undefined };
+    case 'trust':
+      spaces.trust(request.partitions);
       return { value: undefined };
     case 'unload':
       for (const space of [...spaces.loaded()]) await spaces.unload(space);
@@ -318,8 +368,7 @@ async function tick(nowMs: number, state: MemoryState): Promise<TickAnswer> {
     graphBytes: graphBytes + buildBytes(),
     mappedBytes,
     segments,
-    faults: spaces.faults.faults.splice(0),
-    damaged: takeAll(spaces.faults.damaged),
+    faults: spaces.faults.splice(0),
   };
 }
 
@@ -328,12 +377,6 @@ function backlogOf(): number {
   let rows = 0;
   for (const { upkeep } of busy) rows += upkeep.backlog;
   return rows;
-}
-
-function takeAll<T>(set: Set<T>): T[] {
-  const all = [...set];
-  set.clear();
-  return all;
 }
 
 function queryOf({ embedding, k, ef, filter, asOf }: RecallTask): RecallQuery {
@@ -349,12 +392,17 @@ function queryOf({ embedding, k, ef, filter, asOf }: RecallTask): RecallQuery {
 }
 
 async function* pagesOf(
-  { engine }: LoadedSpace,
+  space: LoadedSpace,
   query: RecallQuery,
   include: readonly Include[],
 ): AsyncGenerator<RecallAnswer, undefined> {
-  for await (const hits of engine.recallPages(query, PAGE_BYTES))
-    yield hits.map((hit) => toWire(hit, hit.score, include));
+  requireTrust(space);
+  try {
+    for await (const hits of space.engine.recallPages(query, PAGE_BYTES))
+      yield hits.map((hit) => toWire(hit, hit.score, include));
+  } catch (error) {
+    throw await afterFault(space, error);
+  }
   return undefined;
 }
 
@@ -375,4 +423,4 @@ function toWire(row: StoredObservation | Hit, score: number, include: readonly I
 // Linux takes 0 for this thread alone. Sockets and heartbeats, on the main thread, come first.
 if (process.platform === 'linux') setPriority(0, WORKER_NICENESS);
 
-serveThread(answer);
+const tell = serveThread(answer);

@@ -3,6 +3,8 @@
 //   S1. A space is opened once at a time, and nothing touches it while it is being unloaded.
 //   S2. A space that was deleted and made again starts empty: what belongs to another incarnation
 //       (`afterSequence`) is destroyed.
+//   S3. A space whose files were damaged answers nothing until its entries are known to come again: what
+//       is left of it would look like all of it.
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -37,19 +39,23 @@ type Entry =
       readonly completeTo: number;
     };
 
-export interface TableFaults {
-  readonly faults: string[];
-  readonly damaged: Set<PartitionId>;
-}
-
 export class SpaceTable {
   readonly #settings: WorkerSettings;
   readonly #entries = new Map<SpaceId, Entry>();
   #openings = 0;
-  readonly faults: TableFaults = { faults: [], damaged: new Set() };
+  /** Spaces that lost something, with their partitions (S3). */
+  readonly #distrusted = new Map<SpaceId, PartitionId>();
+  readonly #onDamaged: (space: SpaceId, partition: PartitionId) => void;
+  /** What went wrong with files, to be taken. */
+  readonly faults: string[] = [];
 
-  constructor(settings: WorkerSettings) {
+  /** @param onDamaged told at once: the space's entries must come again */
+  constructor(
+    settings: WorkerSettings,
+    onDamaged: (space: SpaceId, partition: PartitionId) => void,
+  ) {
     this.#settings = settings;
+    this.#onDamaged = onDamaged;
   }
 
   /** Those in memory. */
@@ -60,6 +66,29 @@ export class SpaceTable {
   peek(space: SpaceId): LoadedSpace | undefined {
     const entry = this.#entries.get(space);
     return entry?.kind === 'loaded' ? entry.space : undefined;
+  }
+
+  isTrusted({ config }: LoadedSpace): boolean {
+    return !this.#distrusted.has(config.space);
+  }
+
+  /** The entries of these partitions come again, from the first, and nothing is complete before. */
+  trust(partitions: readonly PartitionId[]): void {
+    for (const [space, partition] of this.#distrusted)
+      if (partitions.includes(partition)) this.#distrusted.delete(space);
+  }
+
+  /** A file of the space turned out to be damaged: all of it begins anew, and its entries must come. */
+  async damaged(space: LoadedSpace): Promise<void> {
+    const { config, partition } = space;
+    if (this.peek(config.space) !== space) return; // seen before
+    const change = this.#change(config.space, partition, async () => {
+      await space.upkeep.destroy();
+      const opened = emptySpace(config, this.#options(config.space));
+      return { entry: loadedEntry(config, partition, opened), result: undefined };
+    });
+    this.#distrust(config.space, partition);
+    await change;
   }
 
   get counts(): { loaded: number; unloaded: number; observations: number } {
@@ -144,6 +173,7 @@ export class SpaceTable {
       await entry.done;
       entry = this.#entries.get(id);
     }
+    this.#distrusted.delete(id);
     if (entry === undefined) return;
     const known: Exclude<Entry, { kind: 'changing' }> = entry;
     await this.#change(id, partitionIn(known), async () => {
@@ -163,30 +193,23 @@ export class SpaceTable {
   }
 
   #add(config: SpaceConfig, partition: PartitionId, opened: OpenSpace): LoadedSpace {
-    const space: LoadedSpace = {
-      ...opened,
-      config,
-      partition,
-      usedAtMs: performance.now(),
-      users: 0,
-    };
-    this.#entries.set(config.space, { kind: 'loaded', space });
-    return space;
+    const entry = loadedEntry(config, partition, opened);
+    this.#entries.set(config.space, entry);
+    return entry.space;
   }
 
   #open(config: SpaceConfig, partition: PartitionId): Promise<LoadedSpace> {
     return this.#change(config.space, partition, async () => {
       const opened = await openSpace(config, this.#options(config.space));
-      if (opened.isDamaged) this.faults.damaged.add(partition);
-      const space: LoadedSpace = {
-        ...opened,
-        config,
-        partition,
-        usedAtMs: performance.now(),
-        users: 0,
-      };
-      return { entry: { kind: 'loaded', space }, result: space };
+      if (opened.isDamaged) this.#distrust(config.space, partition);
+      const entry = loadedEntry(config, partition, opened);
+      return { entry, result: entry.space };
     });
+  }
+
+  #distrust(space: SpaceId, partition: PartitionId): void {
+    this.#distrusted.set(space, partition);
+    this.#onDamaged(space, partition);
   }
 
   /** Runs a change of one space; everybody else waits for it (S1). */
@@ -234,10 +257,16 @@ export class SpaceTable {
       pace: slicedPace(),
       onFault: ({ message, cause }) => {
         const detail = cause instanceof Error ? `${message}: ${cause.message}` : message;
-        if (this.faults.faults.length < FAULTS_MAX) this.faults.faults.push(detail);
+        if (this.faults.length < FAULTS_MAX) this.faults.push(detail);
       },
     };
   }
+}
+
+function loadedEntry(config: SpaceConfig, partition: PartitionId, opened: OpenSpace) {
+  const usedAtMs = performance.now();
+  const space: LoadedSpace = { ...opened, config, partition, usedAtMs, users: 0 };
+  return { kind: 'loaded', space } as const;
 }
 
 function countIn(entry: Entry | undefined): number {
