@@ -180,6 +180,43 @@ test('a feed delivers every entry once and in order, within the room it is given
   }
 });
 
+test('a feed that is far behind passes over what is not its own, and goes on as others do', async () => {
+  const start = (await headSequence()) + 1;
+  const mine = [3, 7, 12].map((p) => p as PartitionId);
+  const expected: number[] = [];
+  let sequence = start;
+  const send = async (count: number) => {
+    for (let i = 0; i < count; i++, sequence++) {
+      const partition = i % 16;
+      if (mine.includes(partition as PartitionId)) expected.push(sequence);
+      plain.publish(`obs.${partition}.${LANES[i % 3]}.behind`, new Uint8Array(8));
+    }
+    await until('the log has them', async () => (await headSequence()) === sequence - 1);
+  };
+  await send(5_000);
+  const seen: LogMessage[] = [];
+  const feed = feedOf({
+    partitions: mine,
+    startSequence: start,
+    onMessage: (message) => seen.push(message),
+  });
+  try {
+    await until('all came', () => seen.length === expected.length);
+    // It caught up with one consumer and goes on with another.
+    await until('it has changed over', () => feed.resetCount >= 1);
+    await send(64);
+    await until('the later ones came', () => seen.length === expected.length);
+    expect(seen.map((message) => message.sequence)).toEqual(expected);
+    const progress = await until('the feed knows that it is complete', async () => {
+      const known = await feed.progress();
+      return known?.pending === 0 ? known : undefined;
+    });
+    expect(progress.completeTo).toBeGreaterThanOrEqual(sequence - 1);
+  } finally {
+    await feed.close();
+  }
+});
+
 test('a feed goes on without a gap when its consumer is deleted under it', async () => {
   const start = (await headSequence()) + 1;
   const sequences: number[] = [];

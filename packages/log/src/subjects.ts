@@ -18,6 +18,14 @@ export function partitionSubjects(partitions: Iterable<PartitionId>, lane: Lane 
   return Array.from(partitions, (partition) => `obs.${partition}.${lane}.*`);
 }
 
+/** One subject that takes in all of some, and may take in more. */
+export function coveringSubject(subjects: readonly string[]): string {
+  const [first = [], ...rest] = subjects.map((subject) => subject.split('.'));
+  return first
+    .map((token, i) => (rest.every((tokens) => tokens[i] === token) ? token : '*'))
+    .join('.');
+}
+
 export function stripeOf(partition: PartitionId, stripeCount: number): number {
   return partition % stripeCount;
 }

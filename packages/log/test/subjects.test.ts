@@ -4,7 +4,7 @@ import { parseAckSubject } from '../src/feed.ts';
 import { parseSubject, stripeOf, streamSubjects } from '../src/subjects.ts';
 
 test('a place is read from an acknowledgement subject of either form', () => {
-  const place = { sequence: 41, delivery: 7, storedAtMs: 1_700_000_000_123 };
+  const place = { sequence: 41, delivery: 7, storedAtMs: 1_700_000_000_123, pending: 5 };
   const counts = '1.41.7.1700000000123456789.5';
   for (const subject of [
     `$JS.ACK.OBS-0.consumer.${counts}`,
