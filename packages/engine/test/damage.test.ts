@@ -1,6 +1,5 @@
 import { closeSync, openSync, readdirSync, truncateSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import type { PartitionId } from '@engram/model';
 import { describe, expect, test } from 'vitest';
 import type { ShardEngine } from '../src/index.ts';
 import { startEngine, type Lost, type TestEngine } from './engines.ts';
@@ -84,7 +83,7 @@ describe('a space whose files are damaged', () => {
 
   test('does not get a new checksum by a merge', async () => {
     const log = new Log();
-    const space = new Space(log, 'damaged', { partition: 3 as PartitionId });
+    const space = new Space(log, 'damaged', { partition: 3 });
     const started = await startEngine({ segmentBytesMax: 16 * 1024 });
     const { engine, dataDir, told } = started;
     await feedAll(engine, space.fill(400, 20));

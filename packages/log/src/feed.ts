@@ -286,7 +286,10 @@ export class LogFeed implements AsyncDisposable {
       ack_policy: AckPolicy.None,
       deliver_policy: DeliverPolicy.StartSequence,
       opt_start_seq: this.#lastSequence + 1, // D3
-      filter_subjects: isWide ? [coveringSubject(subjects)] : [...subjects],
+      // A list of one is as slow as any list.
+      ...(isWide || subjects.length === 1
+        ? { filter_subject: coveringSubject(subjects) }
+        : { filter_subjects: [...subjects] }),
       inactive_threshold: nanos(INACTIVE_THRESHOLD_MS),
       mem_storage: true,
       num_replicas: 1,

@@ -182,7 +182,7 @@ test.each([false, true])(
     let write = (): void => undefined;
     const space = spaceOf(
       { dimension: 2, metric: 'l2' },
-      { graphThreshold: 10_000, pace: { isDue: () => true, turn: async () => write() } },
+      { graphThreshold: 10_000, pace: { isDue: () => true, turn: () => Promise.resolve(write()) } },
     );
     const rows = Array.from({ length: 700 }, (_, i) => `row ${i}`);
     const puts = (names: readonly string[], y: number) =>
