@@ -11,8 +11,8 @@ export interface Hit extends StoredObservation {
 
 /** What a hit takes beside its contents, on its way through threads and sockets. */
 const HIT_BYTES = 96;
-/** Ids read between two looks at the time; some milliseconds from a file. */
-const IDS_A_LOOK = 256;
+/** Rows read between two looks at the time; half a millisecond from a file. */
+const ROWS_A_LOOK = 64;
 
 export interface HitPagesOptions {
   readonly metric: Metric;
@@ -46,6 +46,7 @@ export async function* hitPages(
       if (seen.has(stored.id)) continue;
       seen.add(stored.id);
       page.push({ ...stored, score });
+      if (seen.size % ROWS_A_LOOK === 0 && pace.isDue()) await pace.turn();
       bytes += bytesOf(stored);
       if (seen.size === k) break;
       if (bytes < pageBytes) continue;
@@ -63,7 +64,7 @@ async function byId(found: readonly Found[], pace: Pace): Promise<Found[]> {
   const named: { readonly id: string; readonly at: Found }[] = [];
   for (const at of found) {
     named.push({ id: at.segment.read(at.row).id, at });
-    if (named.length % IDS_A_LOOK === 0 && pace.isDue()) await pace.turn();
+    if (named.length % ROWS_A_LOOK === 0 && pace.isDue()) await pace.turn();
   }
   named.sort((left, right) => (left.id < right.id ? -1 : left.id > right.id ? 1 : 0));
   return named.map(({ at }) => at);

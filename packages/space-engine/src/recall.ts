@@ -10,12 +10,14 @@ import type { Snapshot } from './stamp.ts';
 
 /** Candidates that are scored exactly beyond half as many again as are wanted. */
 const RERANK_MARGIN = 24;
-/** A candidate of a graph costs about as much as this many rows scored exactly, read and all. */
-const ROWS_A_CANDIDATE = 1;
-/** A graph that is to bring this part of its rows saves no time, and cannot pause while it searches. */
+/**
+ * A graph that is to bring this part of the rows in question saves no time, and cannot pause while it
+ * searches.
+ */
 const EXACT_SHARE = 2;
-/** A graph that brought too few is asked again for so many times as many. */
+/** A graph that brought too few is asked again for so many times as many, some milliseconds at most. */
 const BREADTH_STEP = 4;
+const WIDENED_MAX = 4_096;
 /** Rows scored between two looks at the time; some 0.1 ms. */
 const ROWS_A_LOOK = 64;
 /** A recall of more than these takes long enough that others go on between its segments. */
@@ -24,6 +26,8 @@ const K_AT_ONCE = 500;
 export interface NearestOptions {
   readonly k: number;
   readonly ef: number;
+  /** No row can be nearer than one of this rank. */
+  readonly bestRank: number;
   readonly asOf?: Snapshot;
   readonly filter?: { readonly key: string; readonly predicate: Predicate };
   readonly cache: FilterCache;
@@ -97,10 +101,8 @@ class SegmentSearch {
     const { graphedTo } = this.#segment;
     const { asOf, k } = this.#options;
     if (this.#from > 0) return this.#score(range(this.#from, this.#to));
-    const breadth = this.#breadth(1);
     const isProposed =
-      graphedTo === 0 ||
-      (breadth * EXACT_SHARE < graphedTo && this.#propose(breadth, (row) => this.#sees(row)));
+      graphedTo === 0 || this.#propose(this.#breadth(1), graphedTo, (row) => this.#sees(row));
     if (asOf !== undefined) return this.#score(range(isProposed ? graphedTo : 0, this.#to));
     // Before anything pauses: meanwhile rows may go from here into the graph.
     this.#segment.scan(this.#query, k, (row) => {
@@ -113,10 +115,10 @@ class SegmentSearch {
     const { graphedTo } = this.#segment;
     if (matches.count === 0) return;
     const breadth = this.#breadth(this.#to / matches.count);
-    const isWorthwhile =
-      this.#from === 0 && graphedTo > 0 && matches.count > breadth * ROWS_A_CANDIDATE;
     const isDone =
-      isWorthwhile && this.#propose(breadth, (row) => matches.has(row) && this.#sees(row));
+      this.#from === 0 &&
+      graphedTo > 0 &&
+      this.#propose(breadth, matches.count, (row) => matches.has(row) && this.#sees(row));
     await this.#score(matches.between(isDone ? graphedTo : this.#from, this.#to));
   }
 
@@ -131,23 +133,30 @@ class SegmentSearch {
     return Math.ceil(Math.max(this.#options.ef, this.#wanted * rowsAMatch) * rowsALiving);
   }
 
-  /** Scores what the graph proposes. @returns false when that is less than there must be */
-  #propose(breadth: number, accepts: (row: number) => boolean): boolean {
+  /**
+   * Scores what the graph proposes.
+   * @param rows that would be scored otherwise
+   * @returns false when it is better to score those: the graph would have to bring too many of them, or
+   *   brought too few, or only rows that are all alike, behind which others may be out of its reach
+   */
+  #propose(breadth: number, rows: number, accepts: (row: number) => boolean): boolean {
     const { graph, graphedTo } = this.#segment;
-    for (let width = breadth; ; width *= BREADTH_STEP) {
+    for (let width = breadth; width * EXACT_SHARE < rows; width *= BREADTH_STEP) {
+      if (width > breadth && width > WIDENED_MAX) break;
       const near = graph!.search(this.#query.embedding, Math.min(width, graphedTo));
       const taken: number[] = [];
       for (const row of near) {
         if (accepts(row)) taken.push(row);
         if (taken.length === this.#wanted) break;
       }
-      if (taken.length >= this.#options.k || (width >= graphedTo && near.length === graphedTo)) {
-        for (const row of taken) this.#offer(row);
-        return true;
-      }
-      // Rows behind many equal ones can be out of the graph's reach: then all are scored.
-      if (width >= graphedTo) return false;
+      if (taken.length < this.#options.k) continue;
+      const ranks = taken.map((row) => this.#segment.rank(row, this.#query));
+      const [first = Infinity] = ranks;
+      if (first < this.#options.bestRank && ranks.every((rank) => rank === first)) return false;
+      taken.forEach((row, i) => this.#best.offer(row, ranks[i]!));
+      return true;
     }
+    return false;
   }
 
   async #score(rows: Iterable<number>): Promise<void> {

@@ -19,6 +19,7 @@ import {
   type ErrorCode,
   type ItemError,
   type Lane,
+  type Metric,
   type Predicate,
   type SpaceConfig,
 } from '@engram/model';
@@ -72,6 +73,9 @@ export interface SpaceStats {
 
 /** Reaches recall@10 ≥ 0.95 on 100-d words with the default graph (bench/README.md). */
 const EF_DEFAULT = 128;
+
+/** Of a row that equals the query, with what rounding takes of it; inner products have no best. */
+const BEST_RANK: Readonly<Record<Metric, number>> = { cosine: 1 - 1e-6, l2: 0, ip: Infinity };
 
 export class SpaceEngine {
   readonly config: SpaceConfig;
@@ -225,6 +229,7 @@ export class SpaceEngine {
       const found = await nearest(() => this.segments.all, asked, {
         k,
         ef: Math.max(query.ef ?? EF_DEFAULT, k),
+        bestRank: BEST_RANK[metric],
         ...(filter === undefined ? {} : { filter }),
         ...(asOf === undefined ? {} : { asOf }),
         cache: this.#filters,
