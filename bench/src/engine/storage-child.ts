@@ -68,7 +68,7 @@ async function memory(rows: number): Promise<StorageAnswer> {
     globalThis.gc?.();
     const after = await engine.refresh();
     const { components } = after;
-    const counted = Object.values(components).reduce((sum, bytes) => sum + bytes, 0);
+    const { runtime, heaps, buffers, graphs } = components;
     const grown = after.privateBytes - before.privateBytes;
     const mapped = after.rssBytes - after.privateBytes - (before.rssBytes - before.privateBytes);
     return {
@@ -78,7 +78,7 @@ async function memory(rows: number): Promise<StorageAnswer> {
       grownBytes: grown,
       mappedBytes: mapped,
       bytesEach: (grown + mapped) / rows,
-      countedBytes: counted,
+      countedBytes: runtime + heaps + buffers + graphs,
       countedMapped: after.mappedBytes,
       spaceBytes: after.bytes,
       segments: after.segments,

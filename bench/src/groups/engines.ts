@@ -6,7 +6,7 @@ import { parseSpaceOptions, type SpaceOptions } from '@engram/model';
 import {
   GRAPH_ENGINES,
   norm,
-  quantizationScale,
+  encodingOf,
   rank,
   scan,
   TopK,
@@ -160,8 +160,8 @@ async function scanTable(vectors: Vectors, signal: AbortSignal): Promise<ReportT
   const options = parseSpaceOptions({ dimension });
   const rows: string[][] = [];
   for (const count of SCAN_ROWS.filter((each) => each <= vectors.count)) {
-    const scale = quantizationScale(slab, count, dimension, 'cosine');
-    const graph = GRAPH_ENGINES[options.engine].create(options, scale, count);
+    const encoding = encodingOf(slab, count, options);
+    const graph = GRAPH_ENGINES[options.engine].create(options, encoding, count);
     graph.add(0, slab, count);
     const part = slab.slice(0, count * dimension);
     const micros = (search: (query: Float32Array) => unknown): string => {
@@ -190,8 +190,8 @@ async function measurePort(
   signal: AbortSignal,
 ): Promise<Measured> {
   const { dimension, count, slab } = vectors;
-  const scale = quantizationScale(slab, count, dimension, 'cosine');
-  const graph = GRAPH_ENGINES[options.engine].create(options, scale, count);
+  const encoding = encodingOf(slab, count, options);
+  const graph = GRAPH_ENGINES[options.engine].create(options, encoding, count);
   const startedAt = performance.now();
   let spentMs = 0;
   for (let row = 0; row < count; row += 100) {

@@ -6,3 +6,6 @@ const FLOATS_MAX = 4_096;
 export function rowsAStep(dimension: number): number {
   return Math.max(1, Math.min(ROWS_MAX, Math.floor(FLOATS_MAX / dimension)));
 }
+
+/** Components from which it is told how rows are encoded, 1 MiB. */
+export const SAMPLE_FLOATS = 262_144;

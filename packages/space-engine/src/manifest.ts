@@ -10,9 +10,10 @@ import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import type { SpaceConfig } from '@engram/model';
 import { damaged } from './rows-file.ts';
+import type { Encoding } from '@engram/vector-index';
 import type { Snapshot } from './stamp.ts';
 
-const VERSION = 1;
+const VERSION = 2;
 const FILE_NAME = 'manifest.json';
 
 export interface SegmentEntry {
@@ -21,7 +22,7 @@ export interface SegmentEntry {
   /** The mark of its file of rows: another file in its place is not taken for it. */
   readonly checksum: number;
   /** Without one, the rows go back into memory when the space is opened. */
-  readonly graph?: { readonly bytes: number; readonly crc: number; readonly scale: number };
+  readonly graph?: { readonly bytes: number; readonly crc: number; readonly encoding: Encoding };
   /** Dead rows and the stamps of their deaths. */
   readonly deaths: readonly (readonly [row: number, stamp: number])[];
 }
@@ -45,7 +46,9 @@ export function graphPath(folder: string, file: number): string {
 }
 
 export async function writeManifest(folder: string, manifest: Manifest): Promise<void> {
-  const body = JSON.stringify(manifest);
+  const body = JSON.stringify(manifest, (_, value: unknown) =>
+    value instanceof Float32Array ? toBase64(value) : value,
+  );
   const path = join(folder, FILE_NAME);
   await writeFile(`${path}.tmp`, `${VERSION} ${crc32(body)}\n${body}`);
   await rename(`${path}.tmp`, path);
@@ -69,5 +72,16 @@ export async function readManifest(folder: string): Promise<Manifest | undefined
   const body = text.slice(end + 1);
   if (version !== VERSION) throw damaged(path, new Error('its version is not known'));
   if (crc32(body) !== checksum) throw damaged(path, new Error('it has another checksum'));
-  return JSON.parse(body) as Manifest;
+  const manifest = JSON.parse(body, (key, value: unknown) =>
+    key === 'centre' && typeof value === 'string' ? fromBase64(value) : value,
+  ) as Manifest;
+  return manifest;
+}
+
+function toBase64({ buffer, byteOffset, byteLength }: Float32Array): string {
+  return Buffer.from(buffer, byteOffset, byteLength).toString('base64');
+}
+
+function fromBase64(text: string): Float32Array {
+  return new Float32Array(Uint8Array.from(Buffer.from(text, 'base64')).buffer);
 }

@@ -1,25 +1,31 @@
 import assert from 'node:assert/strict';
 import type { SpaceConfig } from '@engram/model';
 import {
-  quantizationScale,
+  encodingOf,
   rank,
   scan,
+  type Encoding,
   type GraphEngine,
   type GraphIndex,
 } from '@engram/vector-index';
 import { Deaths } from './deaths.ts';
-import { rowsAStep } from './graph-step.ts';
+import { rowsAStep, SAMPLE_FLOATS } from './graph-step.ts';
 import { MemoryRows, type NewRow } from './memory-rows.ts';
 import { observationOf, type Query, type Segment, type StoredObservation } from './segment.ts';
 import { sequenceOf } from './stamp.ts';
 
 /** A sample smaller than this says little of how components are spread. */
-const SCALE_SAMPLE_MIN = 256;
+const SAMPLE_MIN = 256;
+/** A graph is begun again when as many rows reach beyond its encoding, and this share of all. */
+const CLIPPED_MIN = 64;
+const CLIPPED_SHARE = 1 / 16;
 /** How far rows are in a graph. */
 interface Built {
   graph: GraphIndex | undefined;
-  scale: number;
+  encoding: Encoding | undefined;
   graphedTo: number;
+  /** Rows at which the graph was begun again last. */
+  begunAgainAt: number;
 }
 
 /** A growing segment: rows in memory, of which the first ones are in a graph. */
@@ -39,7 +45,7 @@ export class MemorySegment implements Segment {
     number: number,
     config: SpaceConfig,
     stored = new MemoryRows(config.dimension),
-    built: Built = { graph: undefined, scale: 1, graphedTo: 0 },
+    built: Built = { graph: undefined, encoding: undefined, graphedTo: 0, begunAgainAt: 0 },
   ) {
     this.number = number;
     this.#config = config;
@@ -65,8 +71,8 @@ export class MemorySegment implements Segment {
     return this.#built.graph;
   }
 
-  get scale(): number {
-    return this.#built.scale;
+  get encoding(): Encoding | undefined {
+    return this.#built.encoding;
   }
 
   get graphedTo(): number {
@@ -167,19 +173,16 @@ export class MemorySegment implements Segment {
 
   /**
    * Puts rows into the graph until none waits or `shouldStop`, asked after each step, says so.
-   * @param scale for a graph that begins with too few rows to tell; undefined where none is known
+   * @param encoding for a graph that begins with too few rows to tell; undefined where none is known
    */
-  buildGraph(engine: GraphEngine, scale: number | undefined, shouldStop: () => boolean): void {
+  buildGraph(engine: GraphEngine, encoding: Encoding | undefined, shouldStop: () => boolean): void {
     const rows = this.#stored;
-    const { dimension, metric } = this.#config;
+    const { dimension } = this.#config;
     const built = this.#built;
     if (built.graph === undefined) {
-      const sample = Math.min(rows.blockRows, rows.count);
-      built.scale =
-        scale !== undefined && sample < SCALE_SAMPLE_MIN
-          ? scale
-          : quantizationScale(rows.blocks[0]!, sample, dimension, metric);
-      built.graph = engine.create(this.#config, built.scale, rows.count * 2);
+      built.encoding =
+        encoding !== undefined && rows.count < SAMPLE_MIN ? encoding : this.#sampledEncoding();
+      built.graph = engine.create(this.#config, built.encoding, rows.count * 2);
     }
     const step = rowsAStep(dimension);
     while (built.graphedTo < rows.count) {
@@ -191,8 +194,43 @@ export class MemorySegment implements Segment {
       // All rows, also the dead: a snapshot may still see them, and a graph's rows have no gaps.
       built.graph.add(row, slab.subarray(offset, offset + count * dimension), count);
       built.graphedTo += count;
+      if (this.#isOutgrown(built.graph)) {
+        this.#beginAgain();
+        return;
+      }
       if (shouldStop()) return;
     }
+  }
+
+  /** Rows have come that are so unlike the first ones that the graph does not tell them apart. */
+  #isOutgrown({ clippedRows }: GraphIndex): boolean {
+    const { graphedTo, begunAgainAt } = this.#built;
+    return (
+      clippedRows >= CLIPPED_MIN &&
+      clippedRows >= graphedTo * CLIPPED_SHARE &&
+      this.rows >= begunAgainAt * 2
+    );
+  }
+
+  #beginAgain(): void {
+    const built = this.#built;
+    built.graph?.close();
+    built.graph = undefined;
+    built.graphedTo = 0;
+    built.begunAgainAt = this.rows;
+  }
+
+  #sampledEncoding(): Encoding {
+    const rows = this.#stored;
+    const { dimension } = this.#config;
+    const count = Math.min(rows.count, Math.ceil(SAMPLE_FLOATS / dimension));
+    const sample = new Float32Array(count * dimension);
+    for (let i = 0; i < count; i++) {
+      const row = Math.floor((i * rows.count) / count);
+      const offset = rows.offset(row);
+      sample.set(rows.slab(row).subarray(offset, offset + dimension), i * dimension);
+    }
+    return encodingOf(sample, count, this.#config);
   }
 
   /** First block with no row in the graph, after at least half of what waits. */

@@ -137,7 +137,7 @@ class SegmentSearch {
    * Scores what the graph proposes.
    * @param rows that would be scored otherwise
    * @returns false when it is better to score those: the graph would have to bring too many of them, or
-   *   brought too few, or only rows that are all alike, behind which others may be out of its reach
+   *   brought too few, or mostly rows that are alike, behind which others may be out of its reach
    */
   #propose(breadth: number, rows: number, accepts: (row: number) => boolean): boolean {
     const { graph, graphedTo } = this.#segment;
@@ -151,12 +151,24 @@ class SegmentSearch {
       }
       if (taken.length < this.#options.k) continue;
       const ranks = taken.map((row) => this.#segment.rank(row, this.#query));
-      const [first = Infinity] = ranks;
-      if (first < this.#options.bestRank && ranks.every((rank) => rank === first)) return false;
+      if (this.#areTwins(ranks)) return false;
       taken.forEach((row, i) => this.#best.offer(row, ranks[i]!));
       return true;
     }
     return false;
+  }
+
+  /** Most are as near as each other, and there may be nearer ones. */
+  #areTwins(ranks: readonly number[]): boolean {
+    const counts = new Map<number, number>();
+    let most = 0;
+    for (const rank of ranks) {
+      if (rank >= this.#options.bestRank) return false;
+      const count = (counts.get(rank) ?? 0) + 1;
+      counts.set(rank, count);
+      most = Math.max(most, count);
+    }
+    return most > 1 && most > ranks.length / 2;
   }
 
   async #score(rows: Iterable<number>): Promise<void> {

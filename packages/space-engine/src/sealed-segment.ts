@@ -1,5 +1,5 @@
 import type { SpaceConfig } from '@engram/model';
-import { rank, type GraphIndex } from '@engram/vector-index';
+import { rank, type Encoding, type GraphIndex } from '@engram/vector-index';
 import type { Deaths } from './deaths.ts';
 import type { RowsFile } from './rows-file.ts';
 import { observationOf, type Query, type Segment, type StoredObservation } from './segment.ts';
@@ -12,7 +12,7 @@ export interface GraphFile {
   readonly path: string;
   readonly bytes: number;
   readonly crc: number;
-  readonly scale: number;
+  readonly encoding: Encoding;
 }
 
 /**

@@ -3,10 +3,15 @@
 // nothing of the space but its files, so any thread can do it, in slices.
 
 import { renameSync, rmSync } from 'node:fs';
-import { GRAPH_ENGINES, quantizationScale, type GraphIndex } from '@engram/vector-index';
-import type { GraphOptions } from '@engram/vector-index';
+import {
+  encodingOf,
+  GRAPH_ENGINES,
+  type Encoding,
+  type GraphIndex,
+  type GraphOptions,
+} from '@engram/vector-index';
 import type { SpaceId } from '@engram/model';
-import { rowsAStep } from './graph-step.ts';
+import { rowsAStep, SAMPLE_FLOATS } from './graph-step.ts';
 import type { Pace } from './pace.ts';
 import { RowRecords } from './row-records.ts';
 import { checksumOf, damaged, RowsFile, writeRowsFile } from './rows-file.ts';
@@ -39,7 +44,7 @@ export interface BuildResult {
   readonly id: number;
   readonly space: SpaceId;
   readonly rows: number;
-  readonly graph: { readonly bytes: number; readonly crc: number; readonly scale: number };
+  readonly graph: { readonly bytes: number; readonly crc: number; readonly encoding: Encoding };
 }
 
 const underConstruction = new Set<GraphIndex>();
@@ -70,8 +75,8 @@ export async function buildSegment(job: BuildJob, pace: Pace): Promise<BuildResu
       await file.verify(paced);
     }
     const rows = job.inputs.reduce((sum, input) => sum + keptCount(input), 0);
-    const scale = scaleOf(job, inputs);
-    graph = GRAPH_ENGINES[job.options.engine].create(job.options, scale, rows);
+    const encoding = sampledEncoding(job, inputs);
+    graph = GRAPH_ENGINES[job.options.engine].create(job.options, encoding, rows);
     underConstruction.add(graph);
     let row = 0;
     for (const { chunk, count } of chunksOf(job, inputs)) {
@@ -87,7 +92,7 @@ export async function buildSegment(job: BuildJob, pace: Pace): Promise<BuildResu
     graph.save(beside);
     const { bytes, crc } = await checksumOf(beside, paced);
     renameSync(beside, job.graphPath);
-    return { id: job.id, space: job.space, rows, graph: { bytes, crc, scale } };
+    return { id: job.id, space: job.space, rows, graph: { bytes, crc, encoding } };
   } catch (error) {
     for (const path of [beside, job.graphPath, job.rowsPath])
       if (path !== undefined) rmSync(path, { force: true });
@@ -123,14 +128,20 @@ export function newRows(input: BuildInput, first: number): Uint32Array {
   return target;
 }
 
-function scaleOf({ options, inputs }: BuildJob, files: readonly RowsFile[]): number {
-  const { dimension, metric } = options;
-  // The largest input speaks for all; its embeddings begin a file, so no seek is needed.
-  const largest = inputs.reduce((best, { rows }, i) => (rows > inputs[best]!.rows ? i : best), 0);
-  const count = Math.min(files[largest]!.rows, Math.ceil(CHUNK_FLOATS / dimension));
+/** Of a sample that is taken evenly from all inputs. */
+function sampledEncoding({ options }: BuildJob, files: readonly RowsFile[]): Encoding {
+  const { dimension } = options;
+  const all = files.reduce((sum, { rows }) => sum + rows, 0);
+  const count = Math.min(all, Math.ceil(SAMPLE_FLOATS / dimension));
   const sample = new Float32Array(count * dimension);
-  files[largest]!.readEmbeddings(0, count, sample);
-  return quantizationScale(sample, count, dimension, metric);
+  let file = 0;
+  let first = 0;
+  for (let i = 0; i < count; i++) {
+    const row = Math.floor((i * all) / count);
+    while (row >= first + files[file]!.rows) first += files[file++]!.rows;
+    files[file]!.readEmbeddings(row - first, 1, sample.subarray(i * dimension));
+  }
+  return encodingOf(sample, count, options);
 }
 
 /** The kept embeddings in order, chunk by chunk; a chunk is valid until the next. */

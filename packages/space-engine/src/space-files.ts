@@ -66,13 +66,13 @@ export class SpaceFiles {
     });
   }
 
-  async writeGraph({ graph, scale }: MemorySegment, file: number): Promise<GraphFacts> {
+  async writeGraph({ graph, encoding }: MemorySegment, file: number): Promise<GraphFacts> {
     const path = graphPath(this.folder, file);
     graph!.save(`${path}.tmp`);
     const { pace } = this.#space.options;
     const { bytes, crc } = await checksumOf(`${path}.tmp`, () => pace.turn());
     await rename(`${path}.tmp`, path);
-    return { bytes, crc, scale };
+    return { bytes, crc, encoding: encoding! };
   }
 
   /** @throws ClusterError SEGMENT_DAMAGED */
@@ -100,11 +100,11 @@ export class SpaceFiles {
     away: () => Iterable<number>,
   ): Promise<void> {
     const sealed = engine.segments.sealed.map((segment): SegmentEntry => {
-      const { bytes, crc, scale } = segment.graphFile;
+      const { bytes, crc, encoding } = segment.graphFile;
       return {
         file: this.#fileOf.get(segment)!,
         checksum: segment.file.checksum,
-        graph: { bytes, crc, scale },
+        graph: { bytes, crc, encoding },
         deaths: [...segment.deaths.entries()],
       };
     });
@@ -149,7 +149,7 @@ export function openSealed(
   const path = graphPath(options.folder, file);
   const rowsFile = RowsFile.open(rowsPath(options.folder, file), config.dimension);
   try {
-    const graph = GRAPH_ENGINES[config.engine].open(path, config, graphFile.scale, rows);
+    const graph = GRAPH_ENGINES[config.engine].open(path, config, graphFile.encoding, rows);
     return new SealedSegment(
       number,
       config,

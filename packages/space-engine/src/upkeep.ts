@@ -8,7 +8,7 @@
 
 import { rm } from 'node:fs/promises';
 import { ClusterError } from '@engram/model';
-import { GRAPH_ENGINES } from '@engram/vector-index';
+import { GRAPH_ENGINES, type Encoding } from '@engram/vector-index';
 import { graphPath, rowsPath, type SegmentEntry } from './manifest.ts';
 import { MemoryRows } from './memory-rows.ts';
 import { MemorySegment } from './memory-segment.ts';
@@ -35,7 +35,8 @@ export class Upkeep {
   readonly #away = new Map<number, Away>();
   readonly #files: SpaceFiles;
   readonly #merging: Merging;
-  #scale: number | undefined;
+  /** Of the last graph. */
+  #encoding: Encoding | undefined;
   /** What is being written; one thing at a time. */
   #write: Promise<boolean> | undefined;
   #pausedTends = 0;
@@ -72,8 +73,8 @@ export class Upkeep {
     const factory = GRAPH_ENGINES[engine.config.engine];
     for (const segment of this.#own()) {
       if (segment.backlog === 0) continue;
-      segment.buildGraph(factory, this.#scale, shouldStop);
-      this.#scale = segment.scale;
+      segment.buildGraph(factory, this.#encoding, shouldStop);
+      this.#encoding = segment.encoding;
       if (segment.backlog > 0) return true;
       if (shouldStop()) break;
     }

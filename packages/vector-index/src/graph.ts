@@ -1,4 +1,5 @@
 import type { SpaceOptions } from '@engram/model';
+import type { Encoding } from './encoding.ts';
 
 /** What a space chose for its graphs. */
 export type GraphOptions = Pick<
@@ -16,6 +17,8 @@ export interface GraphIndex {
   readonly size: number;
   /** Opened from a file by mapping: its vectors and links are the page cache's memory. */
   readonly isMapped: boolean;
+  /** Rows that reach beyond what the encoding was made for, and are found less well for it. */
+  readonly clippedRows: number;
   /** Estimated private memory in bytes; of a mapped graph, its tables of pointers. */
   readonly bytes: number;
   /**
@@ -36,17 +39,17 @@ export interface GraphIndex {
 }
 
 /**
- * `scale` of both is what `quantizationScale` says for a sample of the rows, whatever the
- * quantisation; a saved graph is opened with the scale that it was made with.
+ * `encoding` of both is what `encodingOf` says for a sample of the rows; a saved graph is opened with
+ * the one that it was made with.
  */
 export interface GraphEngine {
   /** @param capacity rows that are expected; the graph grows beyond them */
-  create(options: GraphOptions, scale: number, capacity: number): GraphIndex;
+  create(options: GraphOptions, encoding: Encoding, capacity: number): GraphIndex;
   /**
    * Opens a saved graph, read only, memory mapped where the engine can. The caller has verified the
    * file's checksum: only the file's shape is looked at here.
    * @throws ClusterError SEGMENT_DAMAGED when the file cannot be opened or is no graph of these
    *   options and this many rows
    */
-  open(path: string, options: GraphOptions, scale: number, rows: number): GraphIndex;
+  open(path: string, options: GraphOptions, encoding: Encoding, rows: number): GraphIndex;
 }

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import type { HierarchicalNSW as HierarchicalNswType } from 'hnswlib-node';
+import type { Encoding } from './encoding.ts';
 import { damaged, expectEqual, GraphFile, GraphFileFault } from './graph-file.ts';
 import type { GraphEngine, GraphIndex, GraphOptions } from './graph.ts';
 import { RowEncoder } from './row-encoder.ts';
@@ -16,14 +17,14 @@ const TABLE_BYTES = 40 + 8 + 4 + 2 + 40;
 const FIXED_BYTES = 65_536 * 40;
 
 export const HNSWLIB: GraphEngine = {
-  create(options, scale, capacity) {
+  create(options, encoding, capacity) {
     const { m, efConstruction } = options;
     const index = indexOf(options);
     const maxElements = Math.max(CAPACITY_MIN, capacity);
     index.initIndex({ maxElements, m, efConstruction, randomSeed: SEED });
-    return new HnswlibGraph(options, scale, index, false);
+    return new HnswlibGraph(options, encoding, index, false);
   },
-  open(path, options, scale, rows) {
+  open(path, options, encoding, rows) {
     const index = indexOf(options);
     try {
       checkFile(path, options, rows);
@@ -32,7 +33,7 @@ export const HNSWLIB: GraphEngine = {
     } catch (cause) {
       throw damaged(path, cause);
     }
-    return new HnswlibGraph(options, scale, index, true);
+    return new HnswlibGraph(options, encoding, index, true);
   },
 };
 
@@ -96,12 +97,21 @@ class HnswlibGraph implements GraphIndex {
   readonly #isOpened: boolean;
   #nextRow = 0;
 
-  constructor(options: GraphOptions, scale: number, index: HierarchicalNswType, isOpened: boolean) {
-    const { dimension, metric, quantization } = options;
+  constructor(
+    options: GraphOptions,
+    encoding: Encoding,
+    index: HierarchicalNswType,
+    isOpened: boolean,
+  ) {
+    const { dimension, metric } = options;
     this.#index = index;
     this.#options = options;
-    this.#encoder = new RowEncoder(dimension, metric, quantization, scale, 1);
+    this.#encoder = new RowEncoder(dimension, metric, encoding, 1);
     this.#isOpened = isOpened;
+  }
+
+  get clippedRows(): number {
+    return this.#encoder.clippedRows;
   }
 
   get size(): number {

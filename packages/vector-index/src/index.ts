@@ -1,3 +1,5 @@
+export { encodingOf } from './encoding.ts';
+export type { Encoding } from './encoding.ts';
 export { GRAPH_ENGINES } from './engines.ts';
 export type { GraphEngine, GraphIndex, GraphOptions } from './graph.ts';
 export { quantizationScale } from './quantization.ts';

@@ -6,8 +6,10 @@
 //     `1 - dot`, which engines compare, would drown small products, and f16 ends at 65,504.
 //  E3 What is farther out is clipped, never infinite. A graph only proposes rows: a clipped outlier
 //     is found a little less well and scored exactly, while one infinity would spoil its neighbours.
+//  E4 Where rows lie together far from 0 their centre is taken off first (encoding.ts).
 
-import type { Metric, Quantization } from '@engram/model';
+import type { Metric } from '@engram/model';
+import { floatScale, type Encoding } from './encoding.ts';
 import { STEP_MAX } from './quantization.ts';
 import { norm } from './score.ts';
 
@@ -17,24 +19,23 @@ import { norm } from './score.ts';
  */
 const FLOAT_MAX = { f16: 65_504, bf16: 1e17, f32: 1e17 } as const;
 
+/** A row of which a larger share of components is clipped is not found well. */
+const CLIPPED_SHARE = 0.02;
+
 /** Encodes up to `rowsMax` rows at a time into one array, which is reused. */
 export class RowEncoder {
-  readonly rowsMax: number;
   readonly #dimension: number;
   readonly #isCosine: boolean;
   readonly #steps: Int8Array | undefined;
   readonly #floats: Float32Array;
   readonly #scale: number;
   readonly #limit: number;
+  /** As it is taken off: with the scale. */
+  readonly #centre: Float32Array | undefined;
+  #clippedRows = 0;
 
-  constructor(
-    dimension: number,
-    metric: Metric,
-    quantization: Quantization,
-    scale: number,
-    rowsMax: number,
-  ) {
-    this.rowsMax = rowsMax;
+  constructor(dimension: number, metric: Metric, encoding: Encoding, rowsMax: number) {
+    const { quantization, scale, centre } = encoding;
     this.#dimension = dimension;
     this.#isCosine = metric === 'cosine';
     if (quantization === 'i8') {
@@ -44,28 +45,41 @@ export class RowEncoder {
       this.#limit = STEP_MAX;
     } else {
       this.#floats = new Float32Array(rowsMax * dimension);
-      this.#scale = this.#isCosine ? 1 : scale / STEP_MAX;
+      // Rows of length 1 are in a good range as they are; not so what a centre leaves of them.
+      this.#scale = this.#isCosine && centre === undefined ? 1 : floatScale(encoding);
       this.#limit = FLOAT_MAX[quantization];
     }
+    this.#centre = centre?.map((value) => value * this.#scale);
+  }
+
+  /** Rows so far that reach beyond the encoding, and are found less well for it. */
+  get clippedRows(): number {
+    return this.#clippedRows;
   }
 
   /** The encoded rows one after another; overwritten by the next call. */
   encode(vectors: Float32Array, firstRow: number, count: number): Int8Array | Float32Array {
     const dimension = this.#dimension;
+    const target = this.#steps ?? this.#floats;
     for (let i = 0; i < count; i++) {
       const from = (firstRow + i) * dimension;
       const factor = this.#isCosine
         ? this.#scale / (norm(vectors, from, dimension) || 1)
         : this.#scale;
       const to = i * dimension;
-      if (this.#steps !== undefined) quantize(vectors, from, factor, this.#steps, to, dimension);
-      else scaleRow(vectors, from, factor, this.#limit, this.#floats, to, dimension);
+      const clipped =
+        this.#steps === undefined
+          ? scaleRow(vectors, from, factor, this.#centre, this.#limit, this.#floats, to, dimension)
+          : this.#centre === undefined
+            ? quantize(vectors, from, factor, this.#steps, to, dimension)
+            : quantizeAround(vectors, from, factor, this.#centre, this.#steps, to, dimension);
+      if (clipped > dimension * CLIPPED_SHARE) this.#clippedRows++;
     }
-    return (this.#steps ?? this.#floats).subarray(0, count * dimension);
+    return target.subarray(0, count * dimension);
   }
 }
 
-/** Writes the nearest int8 steps of a row; components beyond ±127 steps are clipped. */
+/** Writes the nearest int8 steps of a row. @returns components beyond ±127 steps, which are clipped */
 export function quantize(
   source: Float32Array,
   from: number,
@@ -73,30 +87,59 @@ export function quantize(
   target: Int8Array,
   to: number,
   dimension: number,
-): void {
+): number {
+  let clipped = 0;
   for (let i = 0; i < dimension; i++) {
     const value = source[from + i]! * factor;
-    // Positive before it is cut to an integer: four times as fast as Math.round.
-    target[to + i] =
-      value > STEP_MAX
-        ? STEP_MAX
-        : value < -STEP_MAX
-          ? -STEP_MAX
-          : ((value + (STEP_MAX + 0.5)) | 0) - STEP_MAX;
+    if (value > STEP_MAX || value < -STEP_MAX) {
+      clipped++;
+      target[to + i] = value > 0 ? STEP_MAX : -STEP_MAX;
+    } else {
+      // Positive before it is cut to an integer: four times as fast as Math.round.
+      target[to + i] = ((value + (STEP_MAX + 0.5)) | 0) - STEP_MAX;
+    }
   }
+  return clipped;
+}
+
+/** The same of a row less a centre, which has the scale already. */
+function quantizeAround(
+  source: Float32Array,
+  from: number,
+  factor: number,
+  centre: Float32Array,
+  target: Int8Array,
+  to: number,
+  dimension: number,
+): number {
+  let clipped = 0;
+  for (let i = 0; i < dimension; i++) {
+    const value = source[from + i]! * factor - centre[i]!;
+    if (value > STEP_MAX || value < -STEP_MAX) {
+      clipped++;
+      target[to + i] = value > 0 ? STEP_MAX : -STEP_MAX;
+    } else {
+      target[to + i] = ((value + (STEP_MAX + 0.5)) | 0) - STEP_MAX;
+    }
+  }
+  return clipped;
 }
 
 function scaleRow(
   source: Float32Array,
   from: number,
   factor: number,
+  centre: Float32Array | undefined,
   limit: number,
   target: Float32Array,
   to: number,
   dimension: number,
-): void {
+): number {
+  let clipped = 0;
   for (let i = 0; i < dimension; i++) {
-    const value = source[from + i]! * factor;
+    const value = source[from + i]! * factor - (centre === undefined ? 0 : centre[i]!);
+    if (value > limit || value < -limit) clipped++;
     target[to + i] = value > limit ? limit : value < -limit ? -limit : value;
   }
+  return clipped;
 }

@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { devNull } from 'node:os';
-import type { Metric, Quantization } from '@engram/model';
+import type { Quantization } from '@engram/model';
+import type { Encoding } from './encoding.ts';
 import { damaged, expectEqual, GraphFile, GraphFileFault } from './graph-file.ts';
 import type { GraphEngine, GraphIndex, GraphOptions } from './graph.ts';
 import { RowEncoder } from './row-encoder.ts';
@@ -17,32 +18,38 @@ const TABLE_BYTES = 8 + 8 + 2 * 16;
 const ELEMENT_BYTES: Readonly<Record<Quantization, number>> = { i8: 1, bf16: 2, f16: 2, f32: 4 };
 
 export const USEARCH: GraphEngine = {
-  create: (options, scale) => new UsearchGraph(options, scale, indexOf(options), false),
-  open(path, options, scale, rows) {
-    const index = indexOf(options);
+  create: (options, encoding) =>
+    new UsearchGraph(options, encoding, indexOf(options, encoding), false),
+  open(path, options, encoding, rows) {
+    const index = indexOf(options, encoding);
     try {
-      checkFile(path, options, rows);
+      checkFile(path, options, encoding, rows);
       index.view(path);
       expectEqual('dimension', index.dimensions(), options.dimension);
       expectEqual('number of rows', index.size(), rows);
     } catch (cause) {
       throw damaged(path, cause);
     }
-    return new UsearchGraph(options, scale, index, true);
+    return new UsearchGraph(options, encoding, index, true);
   },
 };
 
 /** Rows of cosine have the length 1, where the inner product inserted 12 % faster than l2sq. */
-function indexOf({ dimension, metric, quantization, m, efConstruction }: GraphOptions) {
+function indexOf(options: GraphOptions, encoding: Encoding) {
+  const { dimension, m, efConstruction } = options;
   const { CompiledIndex } = usearchAddon();
-  const measure = metric === 'l2' ? 'l2sq' : 'ip';
+  const measure = measureOf(options, encoding);
   const expansion = [efConstruction, EXPANSION_SEARCH] as const;
-  return new CompiledIndex(dimension, measure, quantization, m, ...expansion, false);
+  return new CompiledIndex(dimension, measure, encoding.quantization, m, ...expansion, false);
+}
+
+function measureOf({ metric }: GraphOptions, { centre }: Encoding): keyof typeof METRIC_KIND {
+  return metric === 'l2' || centre !== undefined ? 'l2sq' : 'ip';
 }
 
 const MAGIC = 'usearch';
 /** `metric_kind_t` and `scalar_kind_t` of include/usearch/index_plugins.hpp. */
-const METRIC_KIND: Readonly<Record<Metric, number>> = { cosine: 0x69, ip: 0x69, l2: 0x65 };
+const METRIC_KIND = { ip: 0x69, l2sq: 0x65 } as const;
 const SCALAR_KIND: Readonly<Record<Quantization, number>> = { i8: 23, bf16: 4, f16: 12, f32: 11 };
 
 /**
@@ -50,9 +57,10 @@ const SCALAR_KIND: Readonly<Record<Quantization, number>> = { i8: 23, bf16: 4, f
  * bytes, and the graph (size, links a node in the upper and lowest levels, top level, entry, as
  * 64-bit numbers, then levels and nodes). The library checks that it is whole, not what it is of.
  */
-function checkFile(path: string, options: GraphOptions, rows: number): void {
+function checkFile(path: string, options: GraphOptions, encoding: Encoding, rows: number): void {
   using file = new GraphFile(path);
-  const { dimension, quantization, m } = options;
+  const { dimension, m } = options;
+  const { quantization } = encoding;
   const matrix = file.at(0, 8);
   const rowBytes = dimension * ELEMENT_BYTES[quantization];
   expectEqual('number of rows', matrix.getUint32(0, true), rows);
@@ -61,7 +69,7 @@ function checkFile(path: string, options: GraphOptions, rows: number): void {
   const head = file.at(begin, 64);
   if ([...MAGIC].some((letter, i) => head.getUint8(i) !== letter.charCodeAt(0)))
     throw new GraphFileFault('it is no graph of usearch');
-  expectEqual('metric', head.getUint8(13), METRIC_KIND[options.metric]);
+  expectEqual('metric', head.getUint8(13), METRIC_KIND[measureOf(options, encoding)]);
   expectEqual('scalar kind', head.getUint8(14), SCALAR_KIND[quantization]);
   expectEqual('dimension', head.getBigUint64(33, true), dimension);
   if (rows === 0) return;
@@ -79,20 +87,26 @@ class UsearchGraph implements GraphIndex {
   readonly isMapped: boolean;
   readonly #index: CompiledIndex;
   readonly #options: GraphOptions;
+  readonly #quantization: Quantization;
   readonly #rows: RowEncoder;
   readonly #query: RowEncoder;
   readonly #keys: BigUint64Array;
   #nextRow = 0;
 
-  constructor(options: GraphOptions, scale: number, index: CompiledIndex, isMapped: boolean) {
-    const { dimension, metric, quantization } = options;
+  constructor(options: GraphOptions, encoding: Encoding, index: CompiledIndex, isMapped: boolean) {
+    const { dimension, metric } = options;
+    this.#quantization = encoding.quantization;
     const rowsPerCall = isMapped ? 0 : ROWS_PER_CALL;
     this.isMapped = isMapped;
     this.#index = index;
     this.#options = options;
-    this.#rows = new RowEncoder(dimension, metric, quantization, scale, rowsPerCall);
-    this.#query = new RowEncoder(dimension, metric, quantization, scale, 1);
+    this.#rows = new RowEncoder(dimension, metric, encoding, rowsPerCall);
+    this.#query = new RowEncoder(dimension, metric, encoding, 1);
     this.#keys = new BigUint64Array(rowsPerCall);
+  }
+
+  get clippedRows(): number {
+    return this.#rows.clippedRows;
   }
 
   get size(): number {
@@ -105,10 +119,10 @@ class UsearchGraph implements GraphIndex {
    * places in tables that double.
    */
   get bytes(): number {
-    const { dimension, quantization, m } = this.#options;
+    const { dimension, m } = this.#options;
     const tables = this.#index.capacity() * TABLE_BYTES;
     if (this.isMapped) return tables;
-    const vector = blocks(dimension * ELEMENT_BYTES[quantization], 8);
+    const vector = blocks(dimension * ELEMENT_BYTES[this.#quantization], 8);
     const node = blocks(8 + 2 + (4 + 2 * m * 4), 64) + (4 + m * 4) / (m - 1);
     return tables + Math.ceil(this.size * (vector + node));
   }

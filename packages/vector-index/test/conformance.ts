@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { type Engine, type Metric, METRICS, type Quantization } from '@engram/model';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { GraphEngine, GraphIndex, GraphOptions } from '../src/graph.ts';
-import { quantizationScale } from '../src/quantization.ts';
+import { encodingOf, type Encoding } from '../src/encoding.ts';
 import { norm, rank } from '../src/score.ts';
 import { TopK } from '../src/top-k.ts';
 
@@ -79,12 +79,13 @@ export function describeGraphConformance(
     m: 16,
     efConstruction: 64,
   });
+  const plain: Encoding = { quantization, scale: 1, centre: undefined };
   const built = (metric: Metric, rows: Float32Array, count: number, capacity = count) => {
-    const scale = quantizationScale(rows, count, DIMENSION, metric);
-    const graph = graphs.create(optionsOf(metric), scale, capacity);
+    const encoding = encodingOf(rows, count, optionsOf(metric));
+    const graph = graphs.create(optionsOf(metric), encoding, capacity);
     for (let from = 0; from < count; from += 300)
       graph.add(from, rows.subarray(from * DIMENSION), Math.min(300, count - from));
-    return { graph, scale };
+    return { graph, encoding };
   };
 
   describe(`the engine ${engine} with ${quantization}`, () => {
@@ -92,12 +93,12 @@ export function describeGraphConformance(
       test(`proposes the ten nearest at 0.95 or better, also when it grew and was opened (${metric})`, () => {
         const rows = clusteredRows(2_040, 7);
         const queries = rows.subarray(2_000 * DIMENSION);
-        const { graph, scale } = built(metric, rows, 2_000, 16);
+        const { graph, encoding } = built(metric, rows, 2_000, 16);
         expect(graph).toMatchObject({ size: 2_000, isMapped: false });
         expect(graph.bytes).toBeGreaterThan(2_000 * DIMENSION);
         expect(recallAt10(graph, rows, queries, metric)).toBeGreaterThanOrEqual(0.95);
         graph.save(path);
-        const opened = graphs.open(path, optionsOf(metric), scale, 2_000);
+        const opened = graphs.open(path, optionsOf(metric), encoding, 2_000);
         expect(opened.size).toBe(2_000);
         for (let i = 0; i < 40; i++)
           expect(opened.search(rowOf(queries, i), 50)).toEqual(graph.search(rowOf(queries, i), 50));
@@ -144,13 +145,36 @@ export function describeGraphConformance(
       expect(recallAt10(graph, rows, queries, 'cosine')).toBeGreaterThanOrEqual(0.95);
     });
 
+    test.each(['cosine', 'l2'] as const)(
+      'tells rows apart that have much in common (%s)',
+      (metric) => {
+        const rows = clusteredRows(2_040, 7).map((value) => value + 20);
+        const { graph, encoding } = built(metric, rows, 2_000);
+        const queries = rows.subarray(2_000 * DIMENSION);
+        expect(recallAt10(graph, rows, queries, metric)).toBeGreaterThanOrEqual(0.95);
+        graph.save(path);
+        const opened = graphs.open(path, optionsOf(metric), encoding, 2_000);
+        expect(recallAt10(opened, rows, queries, metric)).toBeGreaterThanOrEqual(0.95);
+        expect(opened.search(rowOf(queries, 3), 50)).toEqual(graph.search(rowOf(queries, 3), 50));
+      },
+    );
+
+    test('says how many rows reach beyond its encoding', () => {
+      const rows = clusteredRows(600, 7);
+      const { graph } = built('l2', rows, 300);
+      expect(graph.clippedRows).toBe(0);
+      graph.add(300, rows.map((value) => value * 100).subarray(300 * DIMENSION), 300);
+      if (quantization === 'i8') expect(graph.clippedRows).toBeGreaterThan(250);
+      else expect(graph.clippedRows).toBe(0);
+    });
+
     test('clips outliers, so that they spoil nothing', () => {
       for (const metric of ['l2', 'ip'] as const) {
         const rows = clusteredRows(540, 17);
-        const scale = quantizationScale(rows, 500, DIMENSION, metric);
+        const encoding = encodingOf(rows, 500, optionsOf(metric));
         rowOf(rows, 100).fill(3e38);
         rowOf(rows, 200).fill(-3e38);
-        const graph = graphs.create(optionsOf(metric), scale, 500);
+        const graph = graphs.create(optionsOf(metric), encoding, 500);
         graph.add(0, rows, 500);
         const candidates = graph.search(rowOf(rows, 520), 500);
         expect(new Set(candidates).size).toBeGreaterThanOrEqual(490);
@@ -162,11 +186,11 @@ export function describeGraphConformance(
 
     test('answers nothing while it is empty, also from a file', () => {
       const query = rowOf(clusteredRows(1, 1), 0);
-      const graph = graphs.create(optionsOf('cosine'), 1, 0);
+      const graph = graphs.create(optionsOf('cosine'), plain, 0);
       expect(graph.size).toBe(0);
       expect(graph.search(query, 10)).toEqual(new Uint32Array(0));
       graph.save(path);
-      const opened = graphs.open(path, optionsOf('cosine'), 1, 0);
+      const opened = graphs.open(path, optionsOf('cosine'), plain, 0);
       expect(opened.size).toBe(0);
       expect(opened.search(query, 10)).toEqual(new Uint32Array(0));
     });
@@ -182,7 +206,7 @@ export function describeGraphConformance(
 
     test('takes rows in ascending order only, and gaps between them', () => {
       const rows = clusteredRows(10, 5);
-      const graph = graphs.create(optionsOf('l2'), 100, 10);
+      const graph = graphs.create(optionsOf('l2'), { ...plain, scale: 100 }, 10);
       graph.add(5, rows, 2);
       expect(() => graph.add(6, rows, 1)).toThrow(/ascending/);
       expect(() => graph.add(7, rows, 11)).toThrow(/fewer vectors/);
@@ -193,13 +217,13 @@ export function describeGraphConformance(
 
     test('refuses a file that is cut short, foreign or of something else', () => {
       const rows = clusteredRows(300, 5);
-      const { graph, scale } = built('l2', rows, 300);
+      const { graph, encoding } = built('l2', rows, 300);
       graph.save(path);
       const options = optionsOf('l2');
       const refuses = (change: Partial<GraphOptions> = {}, count = 300, from = path) =>
-        expect(() => graphs.open(from, { ...options, ...change }, scale, count)).toThrow(
-          expect.objectContaining({ code: 'SEGMENT_DAMAGED' }),
-        );
+        expect(() =>
+          graphs.open(from, { ...options, ...change }, { ...encoding, ...change }, count),
+        ).toThrow(expect.objectContaining({ code: 'SEGMENT_DAMAGED' }));
       refuses({ dimension: DIMENSION - 1 });
       refuses({ dimension: 2 * DIMENSION });
       refuses({ m: 8 });

@@ -4,6 +4,7 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import { GRAPH_ENGINES } from '../src/engines.ts';
 import type { GraphOptions } from '../src/graph.ts';
 import { quantizationScale } from '../src/quantization.ts';
+import { encodingOf, type Encoding } from '../src/encoding.ts';
 import { quantize, RowEncoder } from '../src/row-encoder.ts';
 import { scan } from '../src/scan.ts';
 import { dot, norm, publicScore, rank, squaredDistance } from '../src/score.ts';
@@ -14,6 +15,8 @@ for (const quantization of QUANTIZATIONS)
   describeGraphConformance('usearch', quantization, GRAPH_ENGINES.usearch);
 describeGraphConformance('hnswlib', 'f32', GRAPH_ENGINES.hnswlib);
 
+const PLAIN: Encoding = { quantization: 'f32', scale: 1, centre: undefined };
+
 describe('without a binary for the platform', () => {
   afterEach(() => vi.unstubAllEnvs());
 
@@ -23,7 +26,7 @@ describe('without a binary for the platform', () => {
     const { GRAPH_ENGINES: fresh } = await import('../src/engines.ts');
     const options = { dimension: 2, metric: 'l2', quantization: 'f32', m: 4, efConstruction: 16 };
     expect(() =>
-      fresh.usearch.create({ ...options, engine: 'usearch' } as GraphOptions, 1, 1),
+      fresh.usearch.create({ ...options, engine: 'usearch' } as GraphOptions, PLAIN, 1),
     ).toThrow(/the engine usearch has no binary/);
   });
 });
@@ -87,7 +90,12 @@ test('encoded rows are finite, and of length 1 for cosine', () => {
   fc.assert(
     fc.property(row, metric, quantization, (given, of, kind) => {
       const vector = Float32Array.from(given);
-      const encoded = new RowEncoder(4, of, kind, 127, 1).encode(vector, 0, 1);
+      const encoded = new RowEncoder(
+        4,
+        of,
+        { quantization: kind, scale: 127, centre: undefined },
+        1,
+      ).encode(vector, 0, 1);
       const limit = { i8: 127, f16: 65_504, bf16: 1.1e17, f32: 1.1e17 }[kind];
       for (const value of encoded) expect(Math.abs(value)).toBeLessThanOrEqual(limit);
       if (of === 'cosine' && kind !== 'i8' && norm(vector, 0, 4) > 0)
@@ -174,4 +182,46 @@ test('an l2 score is a distance and never NaN', () => {
   expect([publicScore('l2', -9), publicScore('l2', 1e-9), publicScore('ip', -9)]).toEqual([
     3, 0, -9,
   ]);
+});
+
+describe('an encoding', () => {
+  const of = (
+    rows: readonly number[][],
+    metric: 'cosine' | 'l2' | 'ip',
+    quantization: 'i8' | 'f32',
+  ) =>
+    encodingOf(Float32Array.from(rows.flat()), rows.length, {
+      dimension: rows[0]!.length,
+      metric,
+      quantization,
+    });
+  const near = (x: number) =>
+    Array.from({ length: 64 }, (_, i) => [x + (i % 8) - 3.5, x - (i % 5) + 2]);
+
+  test('has a centre where rows lie together far from 0, and the metric allows it', () => {
+    expect(of(near(0), 'l2', 'i8').centre).toBeUndefined();
+    expect([...of(near(1_000), 'l2', 'i8').centre!]).toEqual([1_000, expect.closeTo(1_000, 0)]);
+    expect(of(near(1_000), 'cosine', 'i8').centre).toBeDefined();
+    expect(of(near(1_000), 'ip', 'i8').centre).toBeUndefined();
+    expect(of(near(1_000), 'l2', 'f32').centre).toBeUndefined();
+  });
+
+  test('has two bytes a component where int8 would leave nothing of some rows', () => {
+    const mixed = Array.from({ length: 64 }, (_, i) => [
+      i % 4 === 0 ? 0.01 : 1,
+      0.5 * (1 + (i % 3)),
+    ]);
+    expect(of(mixed, 'l2', 'i8').quantization).toBe('i8');
+    const apart = Array.from({ length: 64 }, (_, i) => (i % 4 === 0 ? [0.01, -0.01] : [1, -1]));
+    expect(of(apart, 'l2', 'i8').quantization).toBe('f16');
+    expect(of(apart, 'cosine', 'i8').quantization).toBe('i8');
+    // Rows of zeros are zeros in any form.
+    expect(
+      of(
+        apart.map(([x, y]) => (x === 1 ? [1, y!] : [0, 0])),
+        'ip',
+        'i8',
+      ).quantization,
+    ).toBe('i8');
+  });
 });
