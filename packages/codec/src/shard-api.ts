@@ -102,6 +102,7 @@ export interface StatusReply {
   readonly held: readonly number[];
   readonly ready: readonly number[];
   readonly replaying: number;
+  /** Entries that wait in the log: of each lane, and of the replays (`replay`). */
   readonly lag: Readonly<Record<string, number>>;
   readonly spaces: number;
   readonly observations: number;

@@ -1,6 +1,6 @@
 import type { ClusterError, PartitionId, PerLane, SpaceId } from '@engram/model';
 import type { Clock } from '@engram/runtime';
-import type { MemoryLimits } from './memory-guard.ts';
+import type { MemoryLimits, MemoryState } from './memory-guard.ts';
 import type { MemoryUsage } from './memory-usage.ts';
 
 export interface LaneCapacity {
@@ -44,6 +44,8 @@ export interface EngineEvents {
    * applied again, from the first. Called before the new thread has any work.
    */
   readonly onLost: (partitions: readonly PartitionId[], spaces: readonly SpaceId[]) => void;
+  /** Memory has become short, or is no longer. */
+  readonly onMemory?: (state: MemoryState, privateBytes: number) => void;
   /** Threads end again and again: the engine is of no use any more. */
   readonly onFailed: (error: ClusterError) => void;
   /** Something could not be written or read; the engine goes on. */

@@ -7,6 +7,7 @@
 //       engine applies those entries again.
 //   G3. What is under way is bounded for each lane, in observations and in bytes.
 
+import { setMaxListeners } from 'node:events';
 import { embeddingBytes, type GetReply, type WireHit } from '@engram/codec';
 import {
   ClusterError,
@@ -31,20 +32,17 @@ import type {
   TickAnswer,
   WorkerNews,
   WorkerRequest,
-  WorkerSettings,
 } from './protocol.ts';
 import { RecallStreams } from './recall-streams.ts';
 import { isDeletesOnly, quarantined, type Applied, type Entry } from './entry.ts';
 import { openRunFolder, removeRunFolder } from './run-folder.ts';
 import { SharedBytes } from './shared-bytes.ts';
+import { workerSettings } from './worker-settings.ts';
 import { totalsOf, type EngineTotals } from './totals.ts';
 
 const READY_TIMEOUT_MS = 10_000;
 /** Of the heap of a worker thread, which allocates little that lives for long; V8 would take 48. */
 const YOUNG_MB = 6;
-/** Merged segments are no larger than this, and no larger than this share of the soft limit. */
-const MERGED_BYTES_MAX = 1024 * 1024 * 1024;
-const MERGED_SHARE = 0.5;
 /** Between two looks after idle spaces, old rows and memory. */
 const TICK_MS = 500;
 /** Between two looks for work that a thread can take over. */
@@ -80,6 +78,8 @@ export class ShardEngine implements AsyncDisposable {
   #closing: Promise<void> | undefined;
 
   private constructor(options: ShardEngineOptions) {
+    // Everything that waits for memory listens for the end.
+    setMaxListeners(0, this.#stop.signal);
     this.#options = options;
     this.#folder = openRunFolder(options.dataDir);
     this.#spaces = Array.from({ length: options.workers }, () => new Map<SpaceId, PartitionId>());
@@ -99,8 +99,8 @@ export class ShardEngine implements AsyncDisposable {
   apply(entry: Entry, { isReplay = false } = {}): Promise<Applied> | undefined {
     const known = this.#quarantined.get(entry.partition)?.get(entry.sequence);
     if (known !== undefined) return Promise.resolve(known);
-    if (this.#isClosedFor(isReplay ? 'high' : entry.lane) && !isDeletesOnly(entry))
-      return undefined;
+    const isClosed = isReplay ? this.#memory === 'hard' : this.#isClosedFor(entry.lane);
+    if (isClosed && !isDeletesOnly(entry)) return undefined;
     const { observations, ...rest } = entry;
     // Looked at first, so that nothing is copied in vain while the lane is full.
     if (!this.#pool.hasRoom(entry.lane, { observations, bytes: entry.bytes.length }))
@@ -162,14 +162,18 @@ export class ShardEngine implements AsyncDisposable {
     this.#postAll({ verb: 'drop-partitions', partitions });
   }
 
-  /** How much more of a lane may come; nothing when memory is short. */
+  /**
+   * How much more of a lane may come; nothing when memory is short. The lane high stays open, because
+   * deletes come in it: puts among them are not taken, and wait with who asks.
+   */
   room(
     lane: Lane,
     { isReplay = false } = {},
   ): { readonly observations: number; readonly bytes: number } {
-    return this.#isClosedFor(isReplay ? 'high' : lane)
-      ? { observations: 0, bytes: 0 }
-      : this.#pool.room(lane);
+    const isClosed = isReplay
+      ? this.#memory === 'hard'
+      : lane !== 'high' && this.#isClosedFor(lane);
+    return isClosed ? { observations: 0, bytes: 0 } : this.#pool.room(lane);
   }
 
   depth(lane: Lane): {
@@ -182,6 +186,10 @@ export class ShardEngine implements AsyncDisposable {
 
   oldestAgeMs(lane: Lane): number {
     return this.#pool.oldestAgeMs(lane);
+  }
+
+  get memory(): MemoryState {
+    return this.#memory;
   }
 
   get workers(): number {
@@ -229,7 +237,7 @@ export class ShardEngine implements AsyncDisposable {
     const incarnations = Array.from({ length: workers }, () => 0);
     this.#pool = await WorkerPool.start<EntryTask, EntryAnswer>({
       entry: entry ?? new URL('./worker/main.js', import.meta.url),
-      workerData: (index) => this.#settings(incarnations[index]!++),
+      workerData: (index) => workerSettings(this.#options, this.#folder, incarnations[index]!++),
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
       readyTimeoutMs: READY_TIMEOUT_MS,
       count: workers,
@@ -289,23 +297,7 @@ export class ShardEngine implements AsyncDisposable {
     await removeRunFolder(this.#folder);
   }
 
-  #settings(incarnation: number): WorkerSettings {
-    const { graphThreshold, segmentBytesMax, snapshotKeepMs, idleUnloadMs, memory } = this.#options;
-    return {
-      folder: this.#folder,
-      incarnation,
-      graphThreshold,
-      segmentBytesMax,
-      mergedBytesMax: Math.max(
-        segmentBytesMax,
-        Math.min(MERGED_BYTES_MAX, memory.softBytes * MERGED_SHARE),
-      ),
-      snapshotKeepMs,
-      idleUnloadMs,
-    };
-  }
-
-  /** Low waits when memory is short, all of them when it is at its limit. */
+  /** Puts of the lane low wait when memory is short, all of them when it is at its limit. */
   #isClosedFor(lane: Lane): boolean {
     return this.#memory === 'hard' || (this.#memory === 'soft' && lane === 'low');
   }
@@ -355,7 +347,9 @@ export class ShardEngine implements AsyncDisposable {
   async #tick(): Promise<void> {
     const { clock, memory, events } = this.#options;
     this.#usage = (this.#options.memoryUsage ?? memoryUsage)();
-    this.#memory = nextMemoryState(this.#memory, this.#usage.privateBytes, memory);
+    const before = this.#memory;
+    this.#memory = nextMemoryState(before, this.#usage.privateBytes, memory);
+    if (this.#memory !== before) events.onMemory?.(this.#memory, this.#usage.privateBytes);
     const request: WorkerRequest = { verb: 'tick', nowMs: clock.now(), memory: this.#memory };
     this.#ticked = await this.#askAll<TickAnswer>(request);
     this.#own = threadMemory();

@@ -1,4 +1,4 @@
-import type { Lane } from '@engram/model';
+import { LANES, type Lane } from '@engram/model';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { nextMemoryState, type MemoryState } from '../src/memory-guard.ts';
@@ -127,14 +127,19 @@ describe('an engine with little memory left', () => {
       async () => (await engine.get(space.config, 'row-3')) === undefined,
     );
     expect(await engine.get(space.config, 'late')).toBeUndefined();
-    for (const lane of ['high', 'normal', 'low'] as Lane[]) {
-      expect(engine.room(lane)).toEqual({ observations: 0, bytes: 0 });
-      expect(engine.apply(space.entries[0]!, { isReplay: true })).toBeUndefined();
-    }
+    const NONE = { observations: 0, bytes: 0 };
+    for (const lane of ['normal', 'low'] as Lane[]) expect(engine.room(lane)).toEqual(NONE);
+    for (const lane of LANES) expect(engine.room(lane, { isReplay: true })).toEqual(NONE);
+    expect(engine.apply(space.entries[0]!, { isReplay: true })).toBeUndefined();
+    // Deletes come in the lane high; a put there is not taken.
+    expect(engine.room('high').observations).toBeGreaterThan(0);
+    const urgent = space.write([], { deletes: ['row-4'], lane: 'high' });
+    expect(await engine.apply(urgent)!).toEqual({ applied: 1, stale: 0, errors: [] });
+    expect(engine.apply({ ...space.entries[0]!, lane: 'high' })).toBeUndefined();
     const { count } = await engine.stats(space.config);
     // As many as are answered, and some wait.
     expect(settled.length).toBeLessThan(30);
-    expect(count).toBe(17 + settled.length);
+    expect(count).toBe(16 + settled.length);
     // Recalls go on.
     expect(
       await engine.recall({

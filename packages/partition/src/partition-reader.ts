@@ -10,31 +10,13 @@
 // once it has caught up it joins the live feeds, one for each lane, which are opened again with the
 // larger set at the lowest place any of their partitions needs. Entries seen before are skipped.
 
-import {
-  LANES,
-  perLane,
-  type Lane,
-  type PartitionId,
-  type PerLane,
-  type Position,
-} from '@engram/model';
+import { LANES, perLane, type Lane, type PartitionId, type Position } from '@engram/model';
 import type { LogMessage, Room } from '@engram/log';
 import { Repeater } from '@engram/runtime';
 import { partitionSubjects, streamName, stripeOf } from '@engram/log';
-import { LaneProgress } from './lane-progress.ts';
+import { groupByStripe, newlyHeld, type Held } from './held.ts';
 import type { Feed, ReaderOptions } from './options.ts';
 import { PositionWaiters } from './position-waiters.ts';
-
-type Phase =
-  | { readonly kind: 'replaying' }
-  /** Caught up when everything up to these places is applied. */
-  | { readonly kind: 'settling'; readonly until: PerLane<number> }
-  | { readonly kind: 'ready' };
-
-interface Held {
-  phase: Phase;
-  readonly lanes: PerLane<LaneProgress>;
-}
 
 interface Replay {
   readonly stripe: number;
@@ -42,6 +24,8 @@ interface Replay {
   readonly feed: Feed;
   /** The log as it stood when the replay began ends here. */
   readonly until: number;
+  /** Entries before it that wait, as far as the server told. */
+  pending: number;
 }
 
 interface LiveFeed {
@@ -137,6 +121,11 @@ export class PartitionReader implements AsyncDisposable {
     return this.#laneLoad[lane].messages;
   }
 
+  /** Entries that the replays have not read yet, other shards' too where those stand between. */
+  get replayPending(): number {
+    return this.#replays.reduce((sum, { pending }) => sum + pending, 0);
+  }
+
   get replayCount(): number {
     return this.#replays.reduce((sum, { partitions }) => sum + partitions.size, 0);
   }
@@ -226,7 +215,7 @@ export class PartitionReader implements AsyncDisposable {
 
   async #startReplays(gained: readonly PartitionId[]): Promise<void> {
     const { stripeCount, openFeed, head, logger } = this.#options;
-    const stripes = groupBy(gained, stripeCount);
+    const stripes = groupByStripe(gained, stripeCount);
     for (const [stripe, members] of stripes) {
       const until = await head(stripe);
       const partitions = new Map<PartitionId, Held>();
@@ -245,7 +234,7 @@ export class PartitionReader implements AsyncDisposable {
             this.#receive(message, held, this.#replayLoad);
         },
       });
-      this.#replays.push({ stripe, partitions, feed, until });
+      this.#replays.push({ stripe, partitions, feed, until, pending: until });
       logger.info({ stripe, partitions: partitions.size, until }, 'replaying');
     }
   }
@@ -254,7 +243,9 @@ export class PartitionReader implements AsyncDisposable {
     await this.#endAbandoned();
     const finished: { replay: Replay; completeTo: number }[] = [];
     for (const replay of this.#replays) {
-      const completeTo = (await replay.feed.progress())?.completeTo;
+      const progress = await replay.feed.progress();
+      const completeTo = progress?.completeTo;
+      replay.pending = progress?.pending ?? replay.pending;
       if (completeTo !== undefined && completeTo >= replay.until)
         finished.push({ replay, completeTo });
     }
@@ -378,22 +369,4 @@ export class PartitionReader implements AsyncDisposable {
   #announce(): void {
     this.#options.onReady(this.ready);
   }
-}
-
-function newlyHeld(): Held {
-  return { phase: { kind: 'replaying' }, lanes: perLane(() => new LaneProgress()) };
-}
-
-function groupBy(
-  partitions: readonly PartitionId[],
-  stripeCount: number,
-): Map<number, PartitionId[]> {
-  const groups = new Map<number, PartitionId[]>();
-  for (const partition of partitions) {
-    const stripe = stripeOf(partition, stripeCount);
-    const group = groups.get(stripe);
-    if (group === undefined) groups.set(stripe, [partition]);
-    else group.push(partition);
-  }
-  return groups;
 }

@@ -1,4 +1,4 @@
-import { once } from 'node:events';
+import { once, setMaxListeners } from 'node:events';
 import type { Logger } from './logger.ts';
 
 /** What the process tells the one that started it, over the IPC channel of a fork. */
@@ -21,6 +21,8 @@ interface ServiceRun {
  */
 export async function runService({ logger, drainTimeoutMs, run }: ServiceRun): Promise<void> {
   const stop = new AbortController();
+  // Whatever waits in the process listens for it: thousands of entries, while a lane is full.
+  setMaxListeners(0, stop.signal);
   const ask = (reason: string) => {
     if (stop.signal.aborted) return;
     logger.info({ reason }, 'draining');

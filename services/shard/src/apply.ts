@@ -26,6 +26,8 @@ import type { ShardMetrics } from './metrics.ts';
 
 /** The reader leaves what does not fit in the log; more than that comes rarely. */
 const FULL_WAIT_MS = 20;
+/** At the limit of memory thousands may wait, for long. */
+const SHORT_WAIT_MS = 500;
 
 export interface ApplierOptions {
   readonly connection: LogConnection;
@@ -109,7 +111,7 @@ export class Applier {
       if (!isCurrent() || stop.aborted) return undefined;
       const applied = engine.apply(entry, { isReplay: !isReady(partition) });
       if (applied !== undefined) return applied;
-      await clock.sleep(FULL_WAIT_MS, stop);
+      await clock.sleep(engine.memory === 'hard' ? SHORT_WAIT_MS : FULL_WAIT_MS, stop);
     }
   }
 

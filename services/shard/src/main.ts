@@ -8,7 +8,7 @@ import {
   streamHead,
 } from '@engram/log';
 import { Membership, type ClusterView } from '@engram/membership';
-import { LANES, parseMemberId, perLane, type Lane } from '@engram/model';
+import { ClusterError, LANES, parseMemberId, perLane, type Lane } from '@engram/model';
 import { PartitionReader, partitionsToHold } from '@engram/partition';
 import { assign } from '@engram/ring';
 import {
@@ -68,6 +68,10 @@ async function run(
     low: config.ENGRAM_LANE_LOW_MAX,
   };
   const laneBytesMax = config.ENGRAM_LANE_BYTES_MAX;
+  const limits = {
+    softBytes: config.ENGRAM_MEMORY_SOFT_BYTES,
+    hardBytes: config.ENGRAM_MEMORY_HARD_BYTES,
+  };
   const engine = await scope.own(
     'engine',
     ShardEngine.start({
@@ -78,10 +82,7 @@ async function run(
       maxBatch: config.ENGRAM_MAX_BATCH,
       stealThreshold: config.ENGRAM_STEAL_THRESHOLD,
       idleSleepMs: config.ENGRAM_IDLE_SLEEP_MS,
-      memory: {
-        softBytes: config.ENGRAM_MEMORY_SOFT_BYTES,
-        hardBytes: config.ENGRAM_MEMORY_HARD_BYTES,
-      },
+      memory: limits,
       graphThreshold: config.ENGRAM_GRAPH_THRESHOLD,
       segmentBytesMax: config.ENGRAM_SEGMENT_BYTES_MAX,
       idleUnloadMs: config.ENGRAM_IDLE_UNLOAD_MS,
@@ -97,6 +98,11 @@ async function run(
           logger.warn({ partitions: partitions.length, spaces: spaces.length }, 'replaying');
           reader.replay(partitions);
         },
+        onMemory: (state, privateBytes) => {
+          const told = { memory: state, privateBytes, ...limits };
+          if (state === 'normal') logger.info(told, MEMORY_TOLD.normal);
+          else logger.warn(told, MEMORY_TOLD[state]);
+        },
         onFailed: (error) => crash.abort(error),
         onFault: (fault) => {
           metrics.fileFaults.inc();
@@ -105,6 +111,13 @@ async function run(
       },
     }),
   );
+  const { privateBytes } = engine.totals;
+  if (privateBytes >= limits.softBytes)
+    throw new ClusterError(
+      'MEMORY_LIMIT',
+      `ENGRAM_MEMORY_SOFT_BYTES is ${limits.softBytes}, and an empty shard takes ${privateBytes}`,
+      { hint: 'leave room for data above what the process itself takes' },
+    );
   let isStarted = false;
   const health = await scope.own(
     'health',
@@ -217,6 +230,12 @@ async function run(
     await clock.sleep(RECONCILE_MS);
   }
 }
+
+const MEMORY_TOLD = {
+  normal: 'there is memory again',
+  soft: 'memory is above ENGRAM_MEMORY_SOFT_BYTES: the lane low waits in the log',
+  hard: 'memory is at ENGRAM_MEMORY_HARD_BYTES: all but deletes waits in the log, replays too',
+} as const;
 
 /** Messages that a lane takes, or, for replays, that any lane takes. */
 function roomOf(

@@ -63,6 +63,7 @@ export function observeShard(
 ): void {
   registry.gauge('log_lag_messages', 'Entries that wait in the log', ['lane'], (set) => {
     for (const lane of LANES) set(reader.pending(lane), { lane });
+    set(reader.replayPending, { lane: 'replay' });
   });
   registry.gauge(
     'in_flight_messages',
@@ -130,8 +131,9 @@ export function observeShard(
     'Private memory of the process by what has it, as counted here',
     ['component'],
     (set) => {
-      for (const [component, bytes] of Object.entries(engine.totals.components))
-        set(bytes, { component });
+      const { components } = engine.totals;
+      for (const component of ['runtime', 'heaps', 'buffers', 'graphs'] as const)
+        set(components[component], { component });
     },
   );
   registry.gauge('memory_private_bytes', 'Private memory of the process by the kernel', [], (set) =>

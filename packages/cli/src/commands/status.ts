@@ -45,6 +45,8 @@ interface MemberView {
   readonly partitions?: number;
   readonly ready?: number;
   readonly lag?: number;
+  /** Of a shard: normal, soft or hard. */
+  readonly memory?: string;
 }
 
 type Verdict = 'healthy' | 'degraded' | 'starting' | 'unreachable' | 'not running';
@@ -189,12 +191,21 @@ function headline(verdict: Verdict, url = '', cluster: ClusterView = {}): string
 
 function tableOf(members: readonly MemberView[]): string {
   const table = new Table({
-    head: ['member', 'role', 'state', 'pid', 'partitions', 'ready', 'lag', 'url'],
+    head: ['member', 'role', 'state', 'pid', 'partitions', 'ready', 'lag', 'memory', 'url'],
     style: { head: [], border: [] },
     chars: { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' },
-    colAligns: ['left', 'left', 'left', 'right', 'right', 'right', 'right', 'left'],
+    colAligns: ['left', 'left', 'left', 'right', 'right', 'right', 'right', 'left', 'left'],
   });
-  for (const { id, role, state, pid, partitions, ready, lag, url } of members)
-    table.push([id, role, state, pid, partitions, ready, lag, url].map((value) => value ?? ''));
+  for (const { id, role, state, pid, partitions, ready, lag, memory, url } of members)
+    table.push(
+      [id, role, state, pid, partitions, ready, lag, memoryText(memory), url].map(
+        (value) => value ?? '',
+      ),
+    );
   return table.toString();
+}
+
+function memoryText(memory: string | undefined): string | undefined {
+  if (memory === 'soft') return colors.yellow('short');
+  return memory === 'hard' ? colors.red('at its limit') : memory;
 }

@@ -3,16 +3,9 @@
 
 import { setPriority } from 'node:os';
 import { workerData } from 'node:worker_threads';
-import { embeddingBytes, embeddingOf, type Include, type WireHit } from '@engram/codec';
-import { ClusterError, compileFilter, type PartitionId, type SpaceId } from '@engram/model';
-import {
-  buildBytes,
-  buildSegment,
-  spareBlocks,
-  type Hit,
-  type RecallQuery,
-  type StoredObservation,
-} from '@engram/space-engine';
+import type { Include } from '@engram/codec';
+import { ClusterError, type PartitionId, type SpaceId } from '@engram/model';
+import { buildBytes, buildSegment, spareBlocks, type RecallQuery } from '@engram/space-engine';
 import { serveThread, type ThreadAnswer } from '@engram/worker-pool';
 import type { MemoryState } from '../memory-guard.ts';
 import { threadMemory } from '../memory-usage.ts';
@@ -22,7 +15,6 @@ import type {
   GiveAnswer,
   PageAnswer,
   RecallAnswer,
-  RecallTask,
   StatsAnswer,
   TickAnswer,
   WorkerNews,
@@ -32,6 +24,7 @@ import type {
 import { applyEntry } from './apply-entry.ts';
 import { Cursors } from './cursors.ts';
 import { slice, slicedPace } from './slice.ts';
+import { queryOf, toWire } from './wire.ts';
 import { SpaceTable, type LoadedSpace } from './space-table.ts';
 
 /** A space that nobody asked for that long is unloaded when memory is short. */
@@ -379,18 +372,6 @@ function backlogOf(): number {
   return rows;
 }
 
-function queryOf({ embedding, k, ef, filter, asOf }: RecallTask): RecallQuery {
-  return {
-    embedding: embeddingOf(embedding),
-    k,
-    ...(ef === undefined ? {} : { ef }),
-    ...(filter === undefined
-      ? {}
-      : { filter: { key: JSON.stringify(filter), predicate: compileFilter(filter) } }),
-    ...(asOf === undefined ? {} : { asOf }),
-  };
-}
-
 async function* pagesOf(
   space: LoadedSpace,
   query: RecallQuery,
@@ -404,20 +385,6 @@ async function* pagesOf(
     throw await afterFault(space, error);
   }
   return undefined;
-}
-
-function toWire(row: StoredObservation | Hit, score: number, include: readonly Include[]): WireHit {
-  return {
-    id: row.id,
-    score,
-    ...(include.includes('metadata') && row.metadata !== undefined
-      ? { metadata: row.metadata }
-      : {}),
-    ...(include.includes('embedding') ? { embedding: embeddingBytes(row.embedding) } : {}),
-    ...(include.includes('timestamp') && !Number.isNaN(row.timestamp)
-      ? { timestamp: row.timestamp }
-      : {}),
-  };
 }
 
 // Linux takes 0 for this thread alone. Sockets and heartbeats, on the main thread, come first.

@@ -137,7 +137,10 @@ export function rpcMethods(options: MethodsOptions): Readonly<Record<ShardMethod
         held: reader.held,
         ready: [...reader.ready],
         replaying: reader.replayCount,
-        lag: Object.fromEntries(LANES.map((lane) => [lane, reader.pending(lane)])),
+        lag: {
+          ...Object.fromEntries(LANES.map((lane) => [lane, reader.pending(lane)])),
+          replay: reader.replayPending,
+        },
         spaces: loaded + unloaded,
         observations,
         rssBytes,

@@ -122,6 +122,8 @@ function describeMember(member: Member, partitions: number, status: StatusReply 
           spaces: status.spaces,
           observations: status.observations,
           rssBytes: status.rssBytes,
+          privateBytes: status.privateBytes,
+          memory: status.memory,
         }),
   };
 }
