@@ -1,6 +1,7 @@
 // A process of its own for what one process must show: memory, and opening files that another one left.
 //
 //   storage-child.js memory ROWS          RSS for each observation, sealed and searchable
+//   storage-child.js spaces COUNT         RSS for each of many small spaces, in memory and in files
 //   storage-child.js write ROWS FOLDER    a space of sealed files
 //   storage-child.js reopen ROWS FOLDER   time until its first answer, in a new process
 
@@ -86,6 +87,58 @@ async function memory(rows: number): Promise<StorageAnswer> {
   });
 }
 
+const SMALL_DIMENSION = 8;
+const SMALL_ROWS = 3;
+
+async function spaces(count: number): Promise<StorageAnswer> {
+  return onEngine(
+    2,
+    async ({ engine, apply }) => {
+      const frame = encodeFrame({
+        dimension: SMALL_DIMENSION,
+        ids: ['a', 'b', 'c'],
+        deletes: [],
+        embeddings: Float32Array.from(
+          { length: SMALL_ROWS * SMALL_DIMENSION },
+          (_, i) => Math.sin(i) + 2,
+        ),
+        timestamps: [NaN, NaN, NaN],
+        metadata: ['{"n":1}', '{"n":2}', '{"n":3}'],
+      });
+      const fill = async (prefix: string, many: number) => {
+        for (let n = 0; n < many; n += 500)
+          await Promise.all(
+            Array.from({ length: Math.min(500, many - n) }, (_, i) =>
+              apply(spaceOf(`${prefix}-${n + i}`, SMALL_DIMENSION), [
+                { bytes: frame, rows: SMALL_ROWS },
+              ]),
+            ),
+          );
+      };
+      await fill('warm', 200);
+      globalThis.gc?.();
+      const before = await engine.refresh();
+      await fill('small', count);
+      globalThis.gc?.();
+      const loaded = await engine.refresh();
+      for (;;) {
+        const { unloaded } = await engine.refresh();
+        if (unloaded >= count + 200) break;
+        await pause(250);
+      }
+      await pause(1_000);
+      globalThis.gc?.();
+      const idle = await engine.refresh();
+      return {
+        count,
+        loadedBytesEach: (loaded.privateBytes - before.privateBytes) / count,
+        idleBytesEach: (idle.privateBytes - before.privateBytes) / count,
+      };
+    },
+    { idleUnloadMs: 60_000 },
+  );
+}
+
 /** Until everything that is full is in files, and merged. */
 async function settledSegments(
   engine: Parameters<Parameters<typeof onEngine>[1]>[0]['engine'],
@@ -139,7 +192,9 @@ const rows = Number(count);
 const answer =
   mode === 'memory'
     ? await memory(rows)
-    : mode === 'write'
-      ? await write(rows, folder)
-      : await reopen(rows, folder);
+    : mode === 'spaces'
+      ? await spaces(rows)
+      : mode === 'write'
+        ? await write(rows, folder)
+        : await reopen(rows, folder);
 process.stdout.write(`${JSON.stringify(answer)}\n`);

@@ -81,7 +81,7 @@ export class ShardEngine implements AsyncDisposable {
     // Everything that waits for memory listens for the end.
     setMaxListeners(0, this.#stop.signal);
     this.#options = options;
-    this.#folder = openRunFolder(options.dataDir);
+    this.#folder = openRunFolder(options.dataDir, options.events.onFault);
     this.#spaces = Array.from({ length: options.workers }, () => new Map<SpaceId, PartitionId>());
   }
 

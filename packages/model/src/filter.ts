@@ -1,6 +1,7 @@
 // Metadata filters, in the notation that Pinecone, Chroma and MongoDB share:
 //   {"lang": "en", "rank": {"$gte": 10, "$lt": 20}, "$or": [{"a": {"$exists": true}}, {"$not": …}]}
-// Clauses side by side must all hold. A dot in a field name reaches into nested objects.
+// Clauses side by side must all hold. A dot in a field name reaches into nested objects and lists. A list
+// has a value when one of its items has: {"tags": "new"} and {"tags": {"$in": […]}} look into it.
 
 import { ClusterError, pointerStep } from './errors.ts';
 import { LIMITS, type Metadata } from './observation.ts';
@@ -60,7 +61,7 @@ function compileObject(filter: unknown, pointer: string, depth: number, budget: 
 
 function compileTest(clause: unknown, pointer: string, budget: Budget): Test {
   requireFinite(clause, pointer);
-  if (isScalar(clause)) return (value) => value === clause;
+  if (isScalar(clause)) return someOf((value) => value === clause);
   if (typeof clause !== 'object' || clause === null || Array.isArray(clause))
     throw invalid('a clause must be a value or an object of operators', pointer);
   const entries = Object.entries(clause) as [string, unknown][];
@@ -82,7 +83,8 @@ function compileOperator(
     case '$eq':
     case '$ne': {
       if (!isScalar(operand)) throw invalid(`${operator} needs a value`, pointer);
-      return operator === '$eq' ? (value) => value === operand : (value) => value !== operand;
+      const isEqual = someOf((value) => value === operand);
+      return operator === '$eq' ? isEqual : (value) => !isEqual(value);
     }
     case '$in':
     case '$nin': {
@@ -92,7 +94,8 @@ function compileOperator(
       if ((budget.clauses -= operand.length) < 0)
         throw invalid(`it has more than ${LIMITS.filterClausesMax} clauses and values`, pointer);
       const set = new Set<unknown>(operand);
-      return operator === '$in' ? (value) => set.has(value) : (value) => !set.has(value);
+      const isOneOf = someOf((value) => set.has(value));
+      return operator === '$in' ? isOneOf : (value) => !isOneOf(value);
     }
     case '$exists': {
       if (typeof operand !== 'boolean') throw invalid('$exists needs true or false', pointer);
@@ -104,11 +107,16 @@ function compileOperator(
     case '$lte': {
       if (typeof operand !== 'number' && typeof operand !== 'string')
         throw invalid(`${operator} needs a number or a text`, pointer);
-      return compareWith(operator, operand);
+      return someOf(compareWith(operator, operand));
     }
     default:
       throw invalid(`there is no operator ${JSON.stringify(operator.slice(0, 32))}`, pointer);
   }
+}
+
+/** Holds for a list when it holds for one of its items. */
+function someOf(test: Test): Test {
+  return (value) => (Array.isArray(value) ? value.some(test) : test(value));
 }
 
 /** Only values of the operand's own type compare: 10 is neither below nor above "9". */

@@ -54,20 +54,23 @@ function holds(given: unknown, data: Metadata | undefined): boolean {
         typeof found === 'object' && found !== null && Object.hasOwn(found, name)
           ? (found as Record<string, unknown>)[name]
           : undefined;
-    if (typeof value !== 'object' || value === null) return found === value;
+    const items: unknown[] = Array.isArray(found) ? found : [found];
+    if (typeof value !== 'object' || value === null) return items.includes(value);
     return Object.entries(value).every(([op, operand]: [string, unknown]) => {
-      const isSameType = typeof found === typeof operand;
-      const [l, r] = [found as number, operand as number];
+      const r = operand as number;
+      const some = (compare: (l: number) => boolean) =>
+        items.some((item) => typeof item === typeof operand && compare(item as number));
+      const isAmong = (values: readonly unknown[]) => items.some((item) => values.includes(item));
       const table: Record<string, () => boolean> = {
-        $eq: () => found === operand,
-        $ne: () => found !== operand,
-        $in: () => (operand as unknown[]).includes(found),
-        $nin: () => !(operand as unknown[]).includes(found),
+        $eq: () => isAmong([operand]),
+        $ne: () => !isAmong([operand]),
+        $in: () => isAmong(operand as unknown[]),
+        $nin: () => !isAmong(operand as unknown[]),
         $exists: () => (found !== undefined) === operand,
-        $gt: () => isSameType && l > r,
-        $gte: () => isSameType && l >= r,
-        $lt: () => isSameType && l < r,
-        $lte: () => isSameType && l <= r,
+        $gt: () => some((l) => l > r),
+        $gte: () => some((l) => l >= r),
+        $lt: () => some((l) => l < r),
+        $lte: () => some((l) => l <= r),
       };
       return table[op]!();
     });

@@ -39,6 +39,10 @@ const PAGE_BYTES = 256 * 1024;
  */
 const TURN_MS = 100;
 
+const UNLOADS_AT_ONCE = 8;
+/** One that was used since the list was made is left alone. */
+const UNLOADED_AFTER_MS_MIN = 25;
+
 const WORKER_NICENESS = 5;
 
 const settings = workerData as WorkerSettings;
@@ -53,6 +57,7 @@ const drops = new Map<PartitionId, number>();
 let memory: MemoryState = 'normal';
 let isRunning = false;
 let turnEndsAt = 0;
+let isUnloading = false;
 /** Entries came since the last round: more may wait behind it. */
 let isApplying = false;
 
@@ -338,6 +343,7 @@ async function tick(nowMs: number, state: MemoryState): Promise<TickAnswer> {
   else spareBlocks.age();
   const pace = slicedPace();
   let [backlog, bytes, graphBytes, mappedBytes, segments] = [0, 0, 0, 0, 0];
+  const idle: LoadedSpace[] = [];
   for (const space of [...spaces.loaded()]) {
     if (pace.isDue()) await pace.turn();
     if (spaces.peek(space.config.space) !== space) continue;
@@ -351,8 +357,9 @@ async function tick(nowMs: number, state: MemoryState): Promise<TickAnswer> {
     mappedBytes += stats.mappedBytes;
     segments += stats.segments;
     if (upkeep.isUntended || upkeep.backlog > 0) wake(space);
-    if (space.usedAtMs < idleSince) void spaces.unload(space);
+    if (space.usedAtMs < idleSince) idle.push(space);
   }
+  if (!isUnloading) void unloadAll(idle);
   return {
     ...spaces.counts,
     ...threadMemory(),
@@ -363,6 +370,22 @@ async function tick(nowMs: number, state: MemoryState): Promise<TickAnswer> {
     segments,
     faults: spaces.faults.splice(0),
   };
+}
+
+/** A few at a time: thousands at once would take more memory than they give back. */
+async function unloadAll(idle: readonly LoadedSpace[]): Promise<void> {
+  isUnloading = true;
+  try {
+    for (let from = 0; from < idle.length; from += UNLOADS_AT_ONCE)
+      await Promise.all(
+        idle.slice(from, from + UNLOADS_AT_ONCE).map(async (space) => {
+          const isIdle = performance.now() - space.usedAtMs > UNLOADED_AFTER_MS_MIN;
+          if (isIdle) await spaces.unload(space);
+        }),
+      );
+  } finally {
+    isUnloading = false;
+  }
 }
 
 /** Cheap: only spaces with a backlog are looked at. */

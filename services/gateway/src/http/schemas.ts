@@ -86,7 +86,9 @@ export const SpaceDetails = Type.Object({
     Type.Integer({ description: 'Observations; absent while no shard answers' }),
   ),
   indexed: Type.Optional(Type.Integer({ description: 'Those in the graph, or in no need of one' })),
-  bytes: Type.Optional(Type.Integer({ description: 'Memory of its index, estimated' })),
+  bytes: Type.Optional(
+    Type.Integer({ description: 'Private memory of its index; sealed parts are in files' }),
+  ),
   watermark: Type.Optional(Position),
   degraded: Type.Boolean(),
 });
@@ -215,11 +217,18 @@ const query = {
     default: 10,
     description: `At most ${LIMITS.kMax}, unless the answer is streamed: accept ${CONTENT_TYPES.ndjson}`,
   }),
-  ef: Type.Optional(Type.Integer({ minimum: 1, maximum: LIMITS.efMax })),
+  ef: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: LIMITS.efMax,
+      description:
+        'How far the search of a graph looks, 128 by default: more finds more and takes longer',
+    }),
+  ),
   filter: Type.Optional(
     Type.Unsafe<unknown>({
       description:
-        'Condition on the metadata: {"field": value} or {"field": {operator: operand}} with $eq $ne $in $nin $gt $gte $lt $lte $exists, joined by $and $or $not; a dot reaches into nested objects. Text and numbers compare with their own kind only.',
+        'Condition on the metadata: {"field": value} or {"field": {operator: operand}} with $eq $ne $in $nin $gt $gte $lt $lte $exists, joined by $and $or $not; a dot reaches into nested objects and lists, and a list has a value when one of its items has. $ne and $nin also take what lacks the field. Text and numbers compare with their own kind only.',
       examples: [{ lang: 'en', rank: { $gte: 1, $lt: 100 } }],
     }),
   ),

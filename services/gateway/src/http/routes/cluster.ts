@@ -11,6 +11,12 @@ const ADVICE = {
   'after-reroute': 'A shard is changing: send the same request again in a few seconds.',
 } as const;
 
+/** Where the advice for all of a kind would say nothing. */
+const ADVICE_FOR: Partial<Record<ErrorCode, string>> = {
+  POSITION_EXPIRED: 'Ask without asOf, and take the watermark of that answer.',
+  CURSOR_EXPIRED: 'Ask again from the beginning; read a stream without long pauses.',
+};
+
 const STATUS_TIMEOUT_MS = 1_000;
 
 export function clusterRoutes(app: GatewayApp, gateway: Gateway): void {
@@ -95,7 +101,13 @@ export function clusterRoutes(app: GatewayApp, gateway: Gateway): void {
       const { code } = request.params;
       if (!Object.hasOwn(ERRORS, code)) return reply.callNotFound();
       const { title, status, retry } = ERRORS[code as ErrorCode];
-      return { code, title, status, retryable: retry !== 'never', advice: ADVICE[retry] };
+      return {
+        code,
+        title,
+        status,
+        retryable: retry !== 'never',
+        advice: ADVICE_FOR[code as ErrorCode] ?? ADVICE[retry],
+      };
     },
   });
 }

@@ -151,6 +151,11 @@ function toQuery(body: Static<typeof RecallBody>, config: SpaceConfig): RecallQu
 function toPositions(given: unknown, pointer: string): Position[] {
   if (given === undefined) return [];
   const tokens: unknown[] = Array.isArray(given) ? given : [given];
+  if (tokens.length === 0)
+    throw new ClusterError('INVALID_POSITION', 'the list is empty', {
+      pointer,
+      hint: 'leave the field away where no position is meant',
+    });
   if (tokens.length > MIN_POSITIONS_MAX)
     throw new ClusterError(
       'INVALID_POSITION',
