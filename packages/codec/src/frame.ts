@@ -101,19 +101,15 @@ export function looksLikeFrame(bytes: Uint8Array): boolean {
   );
 }
 
-/** Observations that a frame says it has, deletes not counted, before it is decoded. */
-export function framePutCount(bytes: Uint8Array): number | undefined {
-  if (!looksLikeFrame(bytes) || bytes.length < FRAME_HEADER_BYTES) return undefined;
-  return new DataView(bytes.buffer, bytes.byteOffset, FRAME_HEADER_BYTES).getUint32(8, true);
-}
-
-/** Observations and deletes that a frame says it has, before it is decoded; at least 1. */
-export function frameCounts(bytes: Uint8Array): number | undefined {
+/** What a frame says it has, before it is decoded; undefined where it cannot be so. */
+export function frameCounts(
+  bytes: Uint8Array,
+): { readonly puts: number; readonly deletes: number } | undefined {
   if (!looksLikeFrame(bytes) || bytes.length < FRAME_HEADER_BYTES) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset, FRAME_HEADER_BYTES);
-  const count = view.getUint32(8, true) + view.getUint32(12, true);
-  // Each has at least the four bytes of its id's end: a header that claims more is wrong.
-  return count * 4 > bytes.length ? undefined : Math.max(1, count);
+  const [puts, deletes] = [view.getUint32(8, true), view.getUint32(12, true)];
+  // Each has at least the four bytes of its id's end.
+  return (puts + deletes) * 4 > bytes.length ? undefined : { puts, deletes };
 }
 
 /**

@@ -4,13 +4,7 @@ export { bodyKind, CONTENT_TYPES, readItems, sniffBodyKind } from './body.ts';
 export type { BodyKind } from './body.ts';
 export { embeddingFault, writeEmbedding } from './embedding.ts';
 export type { EmbeddingFault } from './embedding.ts';
-export {
-  decodeFrame,
-  encodeFrame,
-  FRAME_HEADER_BYTES,
-  frameCounts,
-  framePutCount,
-} from './frame.ts';
+export { decodeFrame, encodeFrame, FRAME_HEADER_BYTES, frameCounts } from './frame.ts';
 export type { Frame, FrameColumns } from './frame.ts';
 export { parseJson } from './json.ts';
 export { encodeMetadata, metadataTextFault } from './metadata.ts';

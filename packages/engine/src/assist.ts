@@ -1,7 +1,8 @@
 // Work that one thread does for another: building the graph of a segment of a worker that cannot keep
 // up (stealing), and merging segments. The segment stays its owner's: what comes back is a file.
 //
-//   W1. A thread has one job at a time, and none while its own rows wait.
+//   W1. A thread has one job at a time, and none while its own rows wait or it is busy with others'
+//       entries and recalls: two threads that are loaded alike must not take work from each other.
 //   W2. A job that is not done is given back, so that its rows never wait for ever.
 
 import { ClusterError } from '@engram/model';
@@ -11,8 +12,19 @@ import type { BuildJob, BuildResult } from '@engram/space-engine';
 export interface WorkerLoad {
   /** Rows that wait for a graph. */
   readonly backlog: number;
+  /** It has a job already, or is busy. */
   readonly hasJob: boolean;
 }
+
+/** What a worker tells of itself. */
+export interface WorkerState {
+  readonly backlog: number;
+  /** Share of the time since it was asked last. */
+  readonly busy: number;
+}
+
+/** A thread that was busy for a larger share of the last moments has no time for others. */
+const BUSY_SHARE = 0.5;
 
 export interface AssistPlan {
   readonly owner: number;
@@ -40,7 +52,7 @@ export function planAssist(
 
 /** What a worker can be asked here. */
 export interface AssistPort {
-  backlogs(): Promise<readonly number[]>;
+  states(): Promise<readonly WorkerState[]>;
   giveWork(owner: number, rowsMin: number): Promise<BuildJob | undefined>;
   giveMerge(owner: number): Promise<BuildJob | undefined>;
   build(helper: number, job: BuildJob): Promise<BuildResult>;
@@ -76,8 +88,11 @@ export class Assist {
 
   /** One look at all workers; jobs go on after it. */
   async round(): Promise<void> {
-    const backlogs = await this.#port.backlogs();
-    const loads = backlogs.map((backlog, worker) => ({ backlog, hasJob: this.#hasJob[worker]! }));
+    const states = await this.#port.states();
+    const loads = states.map(({ backlog, busy }, worker) => ({
+      backlog,
+      hasJob: this.#hasJob[worker]! || busy > BUSY_SHARE,
+    }));
     const plan = planAssist(loads, this.#options.stealThreshold);
     if (plan !== undefined) {
       this.#start(plan, await this.#port.giveWork(plan.owner, this.#options.stealThreshold), () => {

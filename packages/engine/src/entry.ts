@@ -1,4 +1,4 @@
-import { framePutCount } from '@engram/codec';
+import { frameCounts } from '@engram/codec';
 import type { ClusterError, ItemError } from '@engram/model';
 import type { EntryTask } from './protocol.ts';
 
@@ -17,7 +17,7 @@ export interface Applied {
 
 /** Deletes free memory, so they pass where nothing else does. */
 export function isDeletesOnly({ kind, bytes }: Entry): boolean {
-  return kind === 'frame' && framePutCount(bytes) === 0;
+  return kind === 'frame' && frameCounts(bytes)?.puts === 0;
 }
 
 export function quarantined(error: ClusterError): Applied {

@@ -51,7 +51,7 @@ export type WorkerRequest =
   | { readonly verb: 'indexed'; readonly config: SpaceConfig }
   | { readonly verb: 'tick'; readonly nowMs: number; readonly memory: MemoryState }
   /** Rows that wait for a graph, to be asked often. */
-  | { readonly verb: 'backlog' }
+  | { readonly verb: 'state' }
   /** Nothing at or below these sequences comes any more. */
   | { readonly verb: 'complete'; readonly upTo: ReadonlyMap<PartitionId, number> }
   | { readonly verb: 'drop-space'; readonly space: SpaceId }

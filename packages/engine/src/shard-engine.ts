@@ -19,7 +19,7 @@ import {
 import { Repeater } from '@engram/runtime';
 import type { BuildResult } from '@engram/space-engine';
 import { WorkerPool } from '@engram/worker-pool';
-import { Assist } from './assist.ts';
+import { Assist, type WorkerState } from './assist.ts';
 import { nextMemoryState, type MemoryState } from './memory-guard.ts';
 import { memoryUsage, threadMemory } from './memory-usage.ts';
 import type { ShardEngineOptions } from './options.ts';
@@ -255,7 +255,7 @@ export class ShardEngine implements AsyncDisposable {
     });
     this.#assist = new Assist(
       {
-        backlogs: () => this.#askAll<number>({ verb: 'backlog' }),
+        states: () => this.#askAll<WorkerState>({ verb: 'state' }),
         giveWork: (owner, rowsMin) =>
           this.#askOf<GiveAnswer>(owner, { verb: 'give-work', rowsMin }),
         giveMerge: (owner) => this.#askOf<GiveAnswer>(owner, { verb: 'give-merge' }),

@@ -7,5 +7,5 @@ export function rowsAStep(dimension: number): number {
   return Math.max(1, Math.min(ROWS_MAX, Math.floor(FLOATS_MAX / dimension)));
 }
 
-/** Components from which it is told how rows are encoded, 1 MiB. */
-export const SAMPLE_FLOATS = 262_144;
+/** Components from which it is told how rows are encoded: 43 rows of 768 dimensions, 1 ms. */
+export const SAMPLE_FLOATS = 32_768;

@@ -12,3 +12,4 @@ export type { ApplyResult, RecallQuery, SpaceEngine, SpaceStats } from './space-
 export { spareBlocks } from './spare-blocks.ts';
 export type { Snapshot } from './stamp.ts';
 export type { Upkeep } from './upkeep.ts';
+export { warmUp } from './warm-up.ts';

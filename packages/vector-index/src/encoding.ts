@@ -47,7 +47,8 @@ export function encodingOf(
       centre[i] = centre[i]! + value / count;
     }
   }
-  for (let at = 0; at < centred.length; at++) centred[at] = centred[at]! - centre[at % dimension]!;
+  for (let from = 0; from < centred.length; from += dimension)
+    for (let i = 0; i < dimension; i++) centred[from + i] = centred[from + i]! - centre[i]!;
   const scale = quantizationScale(centred, count, dimension, 'l2');
   if (plain > scale * CENTRED_GAIN) return finer(sample, count, options, plain);
   return { ...finer(centred, count, { ...options, metric: 'l2' }, scale), centre };

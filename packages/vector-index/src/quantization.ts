@@ -5,8 +5,8 @@ import { TopK } from './top-k.ts';
 /** The largest step of an int8; -128 is left out, so that the steps are symmetric. */
 export const STEP_MAX = 127;
 
-/** Enough that 26 components lie above the quantile. */
-const COMPONENTS_MAX = 2 ** 18;
+/** Enough that some components lie above the quantile. */
+const COMPONENTS_MAX = 2 ** 15;
 /** One component in 10,000 is clipped; a rare outlier must not take the steps from all others. */
 const QUANTILE = 0.9999;
 
@@ -25,11 +25,16 @@ export function quantizationScale(
   const components = taken * dimension;
   // A recall waits while this runs: the few above the quantile are picked out, nothing is sorted.
   const largest = new TopK(components - Math.ceil(QUANTILE * components) + 1);
+  let least = -Infinity;
   for (let i = 0; i < taken; i++) {
     const from = Math.floor((i * count) / taken) * dimension;
     const length = metric === 'cosine' ? norm(vectors, from, dimension) || 1 : 1;
-    for (let j = 0; j < dimension; j++)
-      largest.offer(i * dimension + j, Math.abs(vectors[from + j]!) / length);
+    for (let j = 0; j < dimension; j++) {
+      const magnitude = Math.abs(vectors[from + j]!) / length;
+      if (magnitude <= least) continue;
+      largest.offer(i * dimension + j, magnitude);
+      least = largest.threshold;
+    }
   }
   const magnitudes = largest.drain();
   const quantile = magnitudes.at(-1)?.score ?? 0;

@@ -30,8 +30,8 @@ export class RowEncoder {
   readonly #floats: Float32Array;
   readonly #scale: number;
   readonly #limit: number;
-  /** As it is taken off: with the scale. */
-  readonly #centre: Float32Array | undefined;
+  /** As it is taken off: with the scale; zeros where there is none. */
+  readonly #centre: Float32Array;
   #clippedRows = 0;
 
   constructor(dimension: number, metric: Metric, encoding: Encoding, rowsMax: number) {
@@ -49,7 +49,8 @@ export class RowEncoder {
       this.#scale = this.#isCosine && centre === undefined ? 1 : floatScale(encoding);
       this.#limit = FLOAT_MAX[quantization];
     }
-    this.#centre = centre?.map((value) => value * this.#scale);
+    this.#centre = new Float32Array(dimension);
+    centre?.forEach((value, i) => (this.#centre[i] = value * this.#scale));
   }
 
   /** Rows so far that reach beyond the encoding, and are found less well for it. */
@@ -70,40 +71,15 @@ export class RowEncoder {
       const clipped =
         this.#steps === undefined
           ? scaleRow(vectors, from, factor, this.#centre, this.#limit, this.#floats, to, dimension)
-          : this.#centre === undefined
-            ? quantize(vectors, from, factor, this.#steps, to, dimension)
-            : quantizeAround(vectors, from, factor, this.#centre, this.#steps, to, dimension);
+          : quantize(vectors, from, factor, this.#centre, this.#steps, to, dimension);
       if (clipped > dimension * CLIPPED_SHARE) this.#clippedRows++;
     }
     return target.subarray(0, count * dimension);
   }
 }
 
-/** Writes the nearest int8 steps of a row. @returns components beyond ±127 steps, which are clipped */
+/** Writes the nearest int8 steps of a row less the centre. @returns components beyond ±127 steps, which are clipped */
 export function quantize(
-  source: Float32Array,
-  from: number,
-  factor: number,
-  target: Int8Array,
-  to: number,
-  dimension: number,
-): number {
-  let clipped = 0;
-  for (let i = 0; i < dimension; i++) {
-    const value = source[from + i]! * factor;
-    if (value > STEP_MAX || value < -STEP_MAX) {
-      clipped++;
-      target[to + i] = value > 0 ? STEP_MAX : -STEP_MAX;
-    } else {
-      // Positive before it is cut to an integer: four times as fast as Math.round.
-      target[to + i] = ((value + (STEP_MAX + 0.5)) | 0) - STEP_MAX;
-    }
-  }
-  return clipped;
-}
-
-/** The same of a row less a centre, which has the scale already. */
-function quantizeAround(
   source: Float32Array,
   from: number,
   factor: number,
@@ -119,6 +95,7 @@ function quantizeAround(
       clipped++;
       target[to + i] = value > 0 ? STEP_MAX : -STEP_MAX;
     } else {
+      // Positive before it is cut to an integer: four times as fast as Math.round.
       target[to + i] = ((value + (STEP_MAX + 0.5)) | 0) - STEP_MAX;
     }
   }
@@ -129,7 +106,7 @@ function scaleRow(
   source: Float32Array,
   from: number,
   factor: number,
-  centre: Float32Array | undefined,
+  centre: Float32Array,
   limit: number,
   target: Float32Array,
   to: number,
@@ -137,7 +114,7 @@ function scaleRow(
 ): number {
   let clipped = 0;
   for (let i = 0; i < dimension; i++) {
-    const value = source[from + i]! * factor - (centre === undefined ? 0 : centre[i]!);
+    const value = source[from + i]! * factor - centre[i]!;
     if (value > limit || value < -limit) clipped++;
     target[to + i] = value > limit ? limit : value < -limit ? -limit : value;
   }

@@ -41,7 +41,7 @@ describe('int8 steps', () => {
       fc.property(fc.array(component, { minLength: 1 }), factor, (row, scale) => {
         const source = Float32Array.of(99, ...row);
         const steps = new Int8Array(row.length + 2).fill(5);
-        quantize(source, 1, scale, steps, 2, row.length);
+        quantize(source, 1, scale, new Float32Array(row.length), steps, 2, row.length);
         row.forEach((value, i) => {
           const exact = Math.max(-127, Math.min(127, value * scale));
           // Half a step, and what is lost when 127.5 is added.
@@ -51,7 +51,15 @@ describe('int8 steps', () => {
       }),
     );
     const steps = new Int8Array(7);
-    quantize(Float32Array.of(-127, -126.5, -0.5, 0, 0.5, 126.5, 1e30), 0, 1, steps, 0, 7);
+    quantize(
+      Float32Array.of(-127, -126.5, -0.5, 0, 0.5, 126.5, 1e30),
+      0,
+      1,
+      new Float32Array(7),
+      steps,
+      0,
+      7,
+    );
     expect([...steps]).toEqual([-127, -126, 0, 0, 1, 127, 127]);
   });
 

@@ -14,11 +14,11 @@ export class EntryCounts {
   }
 
   of(kind: BodyKind, bytes: Uint8Array): number {
-    const known = kind === 'frame' ? frameCounts(bytes) : undefined;
+    const frame = kind === 'frame' ? frameCounts(bytes) : undefined;
+    const known = frame && Math.max(1, frame.puts + frame.deletes);
     const count = known ?? Math.max(1, Math.round(bytes.length / this.#meanBytes));
     this.#meanObservations += (count - this.#meanObservations) * WEIGHT;
-    if (known !== undefined && known > 0)
-      this.#meanBytes += (bytes.length / known - this.#meanBytes) * WEIGHT;
+    if (known !== undefined) this.#meanBytes += (bytes.length / known - this.#meanBytes) * WEIGHT;
     return count;
   }
 }

@@ -5,8 +5,15 @@ import { setPriority } from 'node:os';
 import { workerData } from 'node:worker_threads';
 import type { Include } from '@engram/codec';
 import { ClusterError, type PartitionId, type SpaceId } from '@engram/model';
-import { buildBytes, buildSegment, spareBlocks, type RecallQuery } from '@engram/space-engine';
+import {
+  buildBytes,
+  buildSegment,
+  spareBlocks,
+  warmUp,
+  type RecallQuery,
+} from '@engram/space-engine';
 import { serveThread, type ThreadAnswer } from '@engram/worker-pool';
+import type { WorkerState } from '../assist.ts';
 import type { MemoryState } from '../memory-guard.ts';
 import { threadMemory } from '../memory-usage.ts';
 import type {
@@ -23,7 +30,7 @@ import type {
 } from '../protocol.ts';
 import { applyEntry } from './apply-entry.ts';
 import { Cursors } from './cursors.ts';
-import { slice, slicedPace } from './slice.ts';
+import { buildPace, noteApply, slice, slicedPace } from './slice.ts';
 import { queryOf, toWire } from './wire.ts';
 import { SpaceTable, type LoadedSpace } from './space-table.ts';
 
@@ -58,8 +65,7 @@ let memory: MemoryState = 'normal';
 let isRunning = false;
 let turnEndsAt = 0;
 let isUnloading = false;
-/** Entries came since the last round: more may wait behind it. */
-let isApplying = false;
+let lastUse = performance.eventLoopUtilization();
 
 /** Starts the loop unless it runs; each round gives the event loop, and so recalls, a turn. */
 function run(): void {
@@ -69,8 +75,7 @@ function run(): void {
 }
 
 function round(): void {
-  const isOver = slice(isApplying);
-  isApplying = false;
+  const isOver = slice();
   for (const space of busy) {
     const { upkeep } = space;
     const hasMore = upkeep.buildGraph(isOver);
@@ -178,7 +183,7 @@ function apply(task: EntryTask): EntryAnswer | Promise<EntryAnswer> {
     return beginAnew(space, error).then(() => NOTHING); // the entry comes again with all others
   }
   space.upkeep.roll();
-  isApplying = true;
+  noteApply();
   if (space.engine.backlog > 0) wake(space);
   return answer;
 }
@@ -247,8 +252,8 @@ async function answer(body: unknown): Promise<ThreadAnswer> {
     }
     case 'tick':
       return { value: await tick(request.nowMs, request.memory) };
-    case 'backlog':
-      return { value: backlogOf() };
+    case 'state':
+      return { value: stateOf() };
     case 'complete':
       for (const space of spaces.loaded()) {
         const sequence = request.upTo.get(space.partition);
@@ -272,7 +277,7 @@ async function answer(body: unknown): Promise<ThreadAnswer> {
     case 'give-merge':
       return { value: giveMerge() };
     case 'build':
-      return { value: await buildSegment(request.job, slicedPace()) };
+      return { value: await buildSegment(request.job, buildPace()) };
     case 'finish':
       await given(request.result.space, async (space) => {
         await space.upkeep.finish(request.result);
@@ -389,10 +394,13 @@ async function unloadAll(idle: readonly LoadedSpace[]): Promise<void> {
 }
 
 /** Cheap: only spaces with a backlog are looked at. */
-function backlogOf(): number {
-  let rows = 0;
-  for (const { upkeep } of busy) rows += upkeep.backlog;
-  return rows;
+function stateOf(): WorkerState {
+  let backlog = 0;
+  for (const { upkeep } of busy) backlog += upkeep.backlog;
+  const use = performance.eventLoopUtilization();
+  const { utilization } = performance.eventLoopUtilization(use, lastUse);
+  lastUse = use;
+  return { backlog, busy: utilization };
 }
 
 async function* pagesOf(
@@ -413,4 +421,5 @@ async function* pagesOf(
 // Linux takes 0 for this thread alone. Sockets and heartbeats, on the main thread, come first.
 if (process.platform === 'linux') setPriority(0, WORKER_NICENESS);
 
+warmUp();
 const tell = serveThread(answer);
