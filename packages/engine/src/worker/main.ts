@@ -31,6 +31,7 @@ import type {
 import { applyEntry } from './apply-entry.ts';
 import { Cursors } from './cursors.ts';
 import { buildPace, noteApply, slice, slicedPace } from './slice.ts';
+import { Unloading } from './unloading.ts';
 import { queryOf, toWire } from './wire.ts';
 import { SpaceTable, type LoadedSpace } from './space-table.ts';
 
@@ -46,10 +47,6 @@ const PAGE_BYTES = 256 * 1024;
  */
 const TURN_MS = 100;
 
-const UNLOADS_AT_ONCE = 8;
-/** One that was used since the list was made is left alone. */
-const UNLOADED_AFTER_MS_MIN = 25;
-
 const WORKER_NICENESS = 5;
 
 const settings = workerData as WorkerSettings;
@@ -57,6 +54,7 @@ const spaces = new SpaceTable(settings, (damaged, partition) =>
   tell({ damaged, partition } satisfies WorkerNews),
 );
 const cursors = new Cursors(settings.incarnation);
+const unloading = new Unloading(spaces);
 /** Spaces with rows that wait for a graph, or with segments to be written, in turn. */
 const busy = new Set<LoadedSpace>();
 const waitingForIndex = new Set<{ space: LoadedSpace; resolve: () => void }>();
@@ -64,7 +62,6 @@ const drops = new Map<PartitionId, number>();
 let memory: MemoryState = 'normal';
 let isRunning = false;
 let turnEndsAt = 0;
-let isUnloading = false;
 let lastUse = performance.eventLoopUtilization();
 
 /** Starts the loop unless it runs; each round gives the event loop, and so recalls, a turn. */
@@ -364,7 +361,7 @@ async function tick(nowMs: number, state: MemoryState): Promise<TickAnswer> {
     if (upkeep.isUntended || upkeep.backlog > 0) wake(space);
     if (space.usedAtMs < idleSince) idle.push(space);
   }
-  if (!isUnloading) void unloadAll(idle);
+  void unloading.all(idle);
   return {
     ...spaces.counts,
     ...threadMemory(),
@@ -375,22 +372,6 @@ async function tick(nowMs: number, state: MemoryState): Promise<TickAnswer> {
     segments,
     faults: spaces.faults.splice(0),
   };
-}
-
-/** A few at a time: thousands at once would take more memory than they give back. */
-async function unloadAll(idle: readonly LoadedSpace[]): Promise<void> {
-  isUnloading = true;
-  try {
-    for (let from = 0; from < idle.length; from += UNLOADS_AT_ONCE)
-      await Promise.all(
-        idle.slice(from, from + UNLOADS_AT_ONCE).map(async (space) => {
-          const isIdle = performance.now() - space.usedAtMs > UNLOADED_AFTER_MS_MIN;
-          if (isIdle) await spaces.unload(space);
-        }),
-      );
-  } finally {
-    isUnloading = false;
-  }
 }
 
 /** Cheap: only spaces with a backlog are looked at. */
