@@ -33,7 +33,7 @@ import { Cursors } from './cursors.ts';
 import { buildPace, noteApply, slice, slicedPace } from './slice.ts';
 import { Unloading } from './unloading.ts';
 import { queryOf, toWire } from './wire.ts';
-import { SpaceTable, type LoadedSpace } from './space-table.ts';
+import { rebuilding, SpaceTable, type LoadedSpace } from './space-table.ts';
 
 /** A space that nobody asked for that long is unloaded when memory is short. */
 const IDLE_MS_WHEN_SHORT = 10_000;
@@ -131,17 +131,13 @@ function asking<T>(
   ask: (space: LoadedSpace) => T | Promise<T>,
 ): Promise<T> {
   return withSpace(space, missing, async (asked) => {
-    requireTrust(asked);
+    spaces.requireTrust(asked);
     try {
       return await ask(asked);
     } catch (error) {
       throw await afterFault(asked, error);
     }
   });
-}
-
-function requireTrust(space: LoadedSpace): void {
-  if (!spaces.isTrusted(space)) throw rebuilding();
 }
 
 /** What to tell of a fault, once the space begins anew where that is needed. */
@@ -155,13 +151,6 @@ async function beginAnew(space: LoadedSpace, cause: unknown): Promise<void> {
   spaces.faults.push(ClusterError.from(cause).message);
   cursors.closeAll(space.config.space);
   await spaces.damaged(space);
-}
-
-function rebuilding(): ClusterError {
-  return new ClusterError(
-    'PARTITION_UNAVAILABLE',
-    'files of the space were damaged; it is read from the log again',
-  );
 }
 
 const NOTHING: EntryAnswer = { applied: 0, stale: 0, errors: [] };
@@ -389,7 +378,7 @@ async function* pagesOf(
   query: RecallQuery,
   include: readonly Include[],
 ): AsyncGenerator<RecallAnswer, undefined> {
-  requireTrust(space);
+  spaces.requireTrust(space);
   try {
     for await (const hits of space.engine.recallPages(query, PAGE_BYTES))
       yield hits.map((hit) => toWire(hit, hit.score, include));

@@ -8,7 +8,13 @@
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { fnv1a32, type PartitionId, type SpaceConfig, type SpaceId } from '@engram/model';
+import {
+  ClusterError,
+  fnv1a32,
+  type PartitionId,
+  type SpaceConfig,
+  type SpaceId,
+} from '@engram/model';
 import { emptySpace, openSpace, type EngineOptions, type OpenSpace } from '@engram/space-engine';
 import type { WorkerSettings } from '../protocol.ts';
 import { slicedPace } from './slice.ts';
@@ -70,6 +76,11 @@ export class SpaceTable {
 
   isTrusted({ config }: LoadedSpace): boolean {
     return !this.#distrusted.has(config.space);
+  }
+
+  /** @throws ClusterError PARTITION_UNAVAILABLE where the space lost something (S3) */
+  requireTrust(space: LoadedSpace): void {
+    if (!this.isTrusted(space)) throw rebuilding();
   }
 
   /** The entries of these partitions come again, from the first, and nothing is complete before. */
@@ -261,6 +272,13 @@ export class SpaceTable {
       },
     };
   }
+}
+
+export function rebuilding(): ClusterError {
+  return new ClusterError(
+    'PARTITION_UNAVAILABLE',
+    'files of the space were damaged; it is read from the log again',
+  );
 }
 
 function loadedEntry(config: SpaceConfig, partition: PartitionId, opened: OpenSpace) {
