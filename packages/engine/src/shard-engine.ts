@@ -20,6 +20,7 @@ import { Repeater } from '@engram/runtime';
 import type { BuildResult } from '@engram/space-engine';
 import { WorkerPool } from '@engram/worker-pool';
 import { Assist, type WorkerState } from './assist.ts';
+import { collectWhenShort } from './garbage.ts';
 import { nextMemoryState, type MemoryState } from './memory-guard.ts';
 import { memoryUsage, threadMemory } from './memory-usage.ts';
 import type { ShardEngineOptions } from './options.ts';
@@ -350,6 +351,7 @@ export class ShardEngine implements AsyncDisposable {
     const before = this.#memory;
     this.#memory = nextMemoryState(before, this.#usage.privateBytes, memory);
     if (this.#memory !== before) events.onMemory?.(this.#memory, this.#usage.privateBytes);
+    collectWhenShort(this.#memory);
     const request: WorkerRequest = { verb: 'tick', nowMs: clock.now(), memory: this.#memory };
     this.#ticked = await this.#askAll<TickAnswer>(request);
     this.#own = threadMemory();

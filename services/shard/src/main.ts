@@ -112,11 +112,11 @@ async function run(
     }),
   );
   const { privateBytes } = engine.totals;
-  if (privateBytes >= limits.softBytes)
+  if (privateBytes * ROOM_FACTOR >= limits.softBytes)
     throw new ClusterError(
       'MEMORY_LIMIT',
       `ENGRAM_MEMORY_SOFT_BYTES is ${limits.softBytes}, and an empty shard takes ${privateBytes}`,
-      { hint: 'leave room for data above what the process itself takes' },
+      { hint: `at least ${ROOM_FACTOR} times as much is needed to work` },
     );
   let isStarted = false;
   const health = await scope.own(
@@ -230,6 +230,9 @@ async function run(
     await clock.sleep(RECONCILE_MS);
   }
 }
+
+/** What a shard takes without data grows by about half once it works. */
+const ROOM_FACTOR = 1.5;
 
 const MEMORY_TOLD = {
   normal: 'there is memory again',

@@ -14,6 +14,7 @@ import {
 } from '@engram/space-engine';
 import { serveThread, type ThreadAnswer } from '@engram/worker-pool';
 import type { WorkerState } from '../assist.ts';
+import { collectWhenShort } from '../garbage.ts';
 import type { MemoryState } from '../memory-guard.ts';
 import { threadMemory } from '../memory-usage.ts';
 import type {
@@ -326,6 +327,7 @@ async function tick(nowMs: number, state: MemoryState): Promise<TickAnswer> {
   memory = state;
   const isShort = state !== 'normal';
   cursors.tick(nowMs, isShort);
+  collectWhenShort(state);
   const idleMs = isShort
     ? Math.min(IDLE_MS_WHEN_SHORT, settings.idleUnloadMs)
     : settings.idleUnloadMs;
