@@ -280,8 +280,7 @@ export class LogFeed implements AsyncDisposable {
   async #create(): Promise<void> {
     const jsm = await this.#manager();
     const { stream, subjects } = this.#options;
-    const { state } = await jsm.streams.info(stream);
-    const isWide = subjects.length > 1 && state.last_seq - this.#lastSequence >= BEHIND_MIN;
+    const isWide = subjects.length > 1 && (await this.#behind(jsm)) >= BEHIND_MIN;
     const { name } = await jsm.consumers.add(stream, {
       ack_policy: AckPolicy.None,
       deliver_policy: DeliverPolicy.StartSequence,
@@ -315,6 +314,12 @@ export class LogFeed implements AsyncDisposable {
     }
     this.#consumer = consumer;
     this.pump();
+  }
+
+  /** Entries of the whole stream after the last one delivered. */
+  async #behind(jsm: JetStreamManager): Promise<number> {
+    const { state } = await jsm.streams.info(this.#options.stream);
+    return state.last_seq - this.#lastSequence;
   }
 
   #reset(reason: string): void {

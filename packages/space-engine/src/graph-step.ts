@@ -6,6 +6,3 @@ const FLOATS_MAX = 4_096;
 export function rowsAStep(dimension: number): number {
   return Math.max(1, Math.min(ROWS_MAX, Math.floor(FLOATS_MAX / dimension)));
 }
-
-/** Components from which it is told how rows are encoded: 43 rows of 768 dimensions, 1 ms. */
-export const SAMPLE_FLOATS = 32_768;

@@ -1,16 +1,10 @@
 import assert from 'node:assert/strict';
 import type { SpaceConfig } from '@engram/model';
-import {
-  encodingOf,
-  rank,
-  scan,
-  type Encoding,
-  type GraphEngine,
-  type GraphIndex,
-} from '@engram/vector-index';
+import { rank, scan, type Encoding, type GraphEngine, type GraphIndex } from '@engram/vector-index';
 import { Deaths } from './deaths.ts';
-import { rowsAStep, SAMPLE_FLOATS } from './graph-step.ts';
+import { rowsAStep } from './graph-step.ts';
 import { MemoryRows, type NewRow } from './memory-rows.ts';
+import { sampledEncoding } from './sampled-encoding.ts';
 import { observationOf, type Query, type Segment, type StoredObservation } from './segment.ts';
 import { sequenceOf } from './stamp.ts';
 
@@ -223,14 +217,10 @@ export class MemorySegment implements Segment {
   #sampledEncoding(): Encoding {
     const rows = this.#stored;
     const { dimension } = this.#config;
-    const count = Math.min(rows.count, Math.ceil(SAMPLE_FLOATS / dimension));
-    const sample = new Float32Array(count * dimension);
-    for (let i = 0; i < count; i++) {
-      const row = Math.floor((i * rows.count) / count);
+    return sampledEncoding(rows.count, this.#config, (row, into) => {
       const offset = rows.offset(row);
-      sample.set(rows.slab(row).subarray(offset, offset + dimension), i * dimension);
-    }
-    return encodingOf(sample, count, this.#config);
+      into.set(rows.slab(row).subarray(offset, offset + dimension));
+    });
   }
 
   /** First block with no row in the graph, after at least half of what waits. */

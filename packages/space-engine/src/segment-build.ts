@@ -4,16 +4,16 @@
 
 import { renameSync, rmSync } from 'node:fs';
 import {
-  encodingOf,
   GRAPH_ENGINES,
   type Encoding,
   type GraphIndex,
   type GraphOptions,
 } from '@engram/vector-index';
 import type { SpaceId } from '@engram/model';
-import { rowsAStep, SAMPLE_FLOATS } from './graph-step.ts';
+import { rowsAStep } from './graph-step.ts';
 import type { Pace } from './pace.ts';
 import { RowRecords } from './row-records.ts';
+import { sampledEncoding } from './sampled-encoding.ts';
 import { checksumOf, damaged, RowsFile, writeRowsFile } from './rows-file.ts';
 
 /** Floats read at once, 1 MiB. */
@@ -75,7 +75,7 @@ export async function buildSegment(job: BuildJob, pace: Pace): Promise<BuildResu
       await file.verify(paced);
     }
     const rows = job.inputs.reduce((sum, input) => sum + keptCount(input), 0);
-    const encoding = sampledEncoding(job, inputs);
+    const encoding = encodingOfAll(job, inputs);
     graph = GRAPH_ENGINES[job.options.engine].create(job.options, encoding, rows);
     underConstruction.add(graph);
     let row = 0;
@@ -128,20 +128,15 @@ export function newRows(input: BuildInput, first: number): Uint32Array {
   return target;
 }
 
-/** Of a sample that is taken evenly from all inputs. */
-function sampledEncoding({ options }: BuildJob, files: readonly RowsFile[]): Encoding {
-  const { dimension } = options;
+/** Of rows of all inputs. */
+function encodingOfAll({ options }: BuildJob, files: readonly RowsFile[]): Encoding {
   const all = files.reduce((sum, { rows }) => sum + rows, 0);
-  const count = Math.min(all, Math.ceil(SAMPLE_FLOATS / dimension));
-  const sample = new Float32Array(count * dimension);
   let file = 0;
   let first = 0;
-  for (let i = 0; i < count; i++) {
-    const row = Math.floor((i * all) / count);
+  return sampledEncoding(all, options, (row, into) => {
     while (row >= first + files[file]!.rows) first += files[file++]!.rows;
-    files[file]!.readEmbeddings(row - first, 1, sample.subarray(i * dimension));
-  }
-  return encodingOf(sample, count, options);
+    files[file]!.readEmbeddings(row - first, 1, into);
+  });
 }
 
 /** The kept embeddings in order, chunk by chunk; a chunk is valid until the next. */

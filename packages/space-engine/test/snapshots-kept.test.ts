@@ -1,5 +1,7 @@
+import type { Lane } from '@engram/model';
 import { describe, expect, test } from 'vitest';
-import { emptySpace, openSpace } from '../src/open-space.ts';
+import { emptySpace, openSpace, type OpenSpace } from '../src/open-space.ts';
+import type { EngineOptions } from '../src/options.ts';
 import { configOf, frameOf, optionsOf } from './frames.ts';
 import { scratchFolder } from './scratch.ts';
 
@@ -9,20 +11,21 @@ describe('a snapshot', () => {
   const rows = Array.from({ length: 2_000 }, (_, i) => ({ id: `r${i}`, x: i + 1 }));
   const ask = { embedding: QUERY, k: 3_000 };
 
+  /** A space of which three quarters were deleted by its second entry. */
+  const mostlyDeleted = (lane: Lane, more: Partial<EngineOptions> = {}): OpenSpace => {
+    const options = optionsOf(scratchFolder(), { graphThreshold: Infinity, ...more });
+    const space = emptySpace(configOf({ dimension: 2 }), options);
+    const puts = rows.map(({ id, x }) => ({ id, embedding: [x, 1] }));
+    const deletes = rows.slice(0, 1_500).map(({ id }) => id);
+    space.engine.apply(frameOf(puts), 1, 'normal');
+    space.engine.apply(frameOf([], deletes), 2, lane);
+    return space;
+  };
+
   test('is refused once its rows were compacted out of memory, and newer ones are right', async () => {
-    const options = optionsOf(scratchFolder(), { graphThreshold: Infinity, snapshotKeepMs: 100 });
-    const { engine, upkeep } = emptySpace(configOf({ dimension: 2 }), options);
+    const { engine, upkeep } = mostlyDeleted('normal', { snapshotKeepMs: 100 });
     const at = (normal: number) => ({ ...ask, asOf: { high: 0, normal, low: 0 } });
     const puts = rows.map(({ id, x }) => ({ id, embedding: [x, 1] }));
-    engine.apply(frameOf(puts), 1, 'normal');
-    engine.apply(
-      frameOf(
-        [],
-        rows.slice(0, 1_500).map(({ id }) => id),
-      ),
-      2,
-      'normal',
-    );
     engine.apply(frameOf(puts.slice(0, 10)), 3, 'normal');
     for (let nowMs = 0; nowMs < 100; nowMs += 50) {
       upkeep.tick(nowMs, false);
@@ -41,17 +44,7 @@ describe('a snapshot', () => {
   });
 
   test('costs no copy of what is kept for it', () => {
-    const options = optionsOf(scratchFolder(), { graphThreshold: Infinity });
-    const { engine, upkeep } = emptySpace(configOf({ dimension: 2 }), options);
-    engine.apply(frameOf(rows.map(({ id, x }) => ({ id, embedding: [x, 1] }))), 1, 'normal');
-    engine.apply(
-      frameOf(
-        [],
-        rows.slice(0, 1_500).map(({ id }) => id),
-      ),
-      2,
-      'normal',
-    );
+    const { engine, upkeep } = mostlyDeleted('normal');
     const before = engine.segments.growing;
     for (let nowMs = 0; nowMs < 3; nowMs++) upkeep.tick(nowMs, false);
     expect(engine.segments.growing).toBe(before);
@@ -83,17 +76,7 @@ describe('a snapshot', () => {
   });
 
   test('is not kept where memory is short', async () => {
-    const options = optionsOf(scratchFolder(), { graphThreshold: Infinity });
-    const { engine, upkeep } = emptySpace(configOf({ dimension: 2 }), options);
-    engine.apply(frameOf(rows.map(({ id, x }) => ({ id, embedding: [x, 1] }))), 1, 'normal');
-    engine.apply(
-      frameOf(
-        [],
-        rows.slice(0, 1_500).map(({ id }) => id),
-      ),
-      2,
-      'high',
-    );
+    const { engine, upkeep } = mostlyDeleted('high');
     upkeep.tick(0, false);
     expect(engine.segments.growing.rows).toBe(2_000);
     upkeep.tick(1, true);

@@ -51,9 +51,10 @@ const TURN_MS = 100;
 const WORKER_NICENESS = 5;
 
 const settings = workerData as WorkerSettings;
-const spaces = new SpaceTable(settings, (damaged, partition) =>
-  tell({ damaged, partition } satisfies WorkerNews),
-);
+const spaces = new SpaceTable(settings, (damaged, partition) => {
+  cursors.closeAll(damaged);
+  tell({ damaged, partition } satisfies WorkerNews);
+});
 const cursors = new Cursors(settings.incarnation);
 const unloading = new Unloading(spaces);
 /** Spaces with rows that wait for a graph, or with segments to be written, in turn. */
@@ -150,7 +151,6 @@ async function afterFault(space: LoadedSpace, error: unknown): Promise<unknown> 
 
 async function beginAnew(space: LoadedSpace, cause: unknown): Promise<void> {
   spaces.faults.push(ClusterError.from(cause).message);
-  cursors.closeAll(space.config.space);
   await spaces.damaged(space);
 }
 

@@ -25,7 +25,8 @@ export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply
   return reply.code(status).type(PROBLEM_TYPE).send(documentOf(problem));
 }
 
-function documentOf({ code, status, detail, pointer, hint, members }: Problem) {
+/** The body of an answer; the order of its members is the same everywhere. */
+export function documentOf({ code, status, detail, pointer, hint, members }: Problem) {
   return {
     type: `/problems/${code}`,
     title: ERRORS[code].title,

@@ -2,7 +2,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { STATUS_CODES } from 'node:http';
 import type { IdempotencyStore, LogConnection, SpaceDirectory } from '@engram/log';
 import type { Membership } from '@engram/membership';
-import { ClusterError, ERRORS, type ErrorCode } from '@engram/model';
+import { ClusterError, type ErrorCode } from '@engram/model';
 import { advertisedUrl, type Logger } from '@engram/runtime';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
@@ -23,7 +23,7 @@ import type { Ingest } from '../ingest/ingest.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { Recall } from '../recall/recall.ts';
 import { takeBytes, takeJson } from './bodies.ts';
-import { handleError, sendProblem } from './problem.ts';
+import { documentOf, handleError, sendProblem } from './problem.ts';
 import { clusterRoutes } from './routes/cluster.ts';
 import { observationRoutes } from './routes/observations.ts';
 import { recallRoutes } from './routes/recall.ts';
@@ -206,14 +206,7 @@ function answerClientError(
         : [400, 'INVALID_PARAMETER'];
   const detail =
     status === 431 ? 'the headers are too large' : 'the request is not well-formed HTTP';
-  const body = JSON.stringify({
-    type: `/problems/${code}`,
-    title: ERRORS[code].title,
-    status,
-    detail,
-    code,
-    retryable: ERRORS[code].retry !== 'never',
-  });
+  const body = JSON.stringify(documentOf({ status, code, detail }));
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\ncontent-type: application/problem+json\r\n` +
       `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
