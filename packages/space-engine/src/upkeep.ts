@@ -219,7 +219,9 @@ export class Upkeep {
     this.#away.clear();
     while (this.#write !== undefined) await this.#write;
     this.engine.segments.close();
-    await rm(this.engine.options.folder, { recursive: true, force: true });
+    // Another thread may still write there what it builds for this space.
+    const retries = { maxRetries: 10, retryDelay: 20 };
+    await rm(this.engine.options.folder, { recursive: true, force: true, ...retries });
   }
 
   /** Segments in memory that are not given away. */
