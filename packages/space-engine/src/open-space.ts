@@ -13,7 +13,7 @@ import type { SealedSegment } from './sealed-segment.ts';
 import { SegmentSet } from './segment-set.ts';
 import { SpaceEngine } from './space-engine.ts';
 import { laneOf, sequenceOf } from './stamp.ts';
-import { openSealed, SpaceFiles } from './space-files.ts';
+import { openSealed, removeFolder, SpaceFiles } from './space-files.ts';
 import { Upkeep } from './upkeep.ts';
 
 /** Rows whose records or embeddings are read at once. */
@@ -46,7 +46,7 @@ export async function openSpace(config: SpaceConfig, options: EngineOptions): Pr
     isDamaged = true;
   }
   if (manifest === undefined || !isSameSpace(manifest.config, config)) {
-    await rm(options.folder, { recursive: true, force: true });
+    await removeFolder(options);
     return { ...emptySpace(config, options), isDamaged };
   }
   const segments = new SegmentSet(config);

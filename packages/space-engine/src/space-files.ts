@@ -2,6 +2,7 @@
 
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { ClusterError } from '@engram/model';
 import { GRAPH_ENGINES } from '@engram/vector-index';
 import type { Deaths } from './deaths.ts';
 import {
@@ -16,6 +17,7 @@ import { RECORD_BYTES } from './row-records.ts';
 import { checksumOf, RowsFile, writeRowsFile } from './rows-file.ts';
 import { SealedSegment } from './sealed-segment.ts';
 import type { BuildResult } from './segment-build.ts';
+import type { EngineOptions } from './options.ts';
 import type { SpaceEngine } from './space-engine.ts';
 
 type GraphFacts = BuildResult['graph'];
@@ -133,6 +135,20 @@ export class SpaceFiles {
       if (file !== undefined && !named.has(Number(file)))
         await rm(join(this.folder, name), { recursive: true, force: true });
     }
+  }
+}
+
+/**
+ * Removes a space's files. What cannot be removed is reported and harms nobody: a manifest names the
+ * space that it belongs to, and files are never given a number twice.
+ */
+export async function removeFolder({ folder, onFault }: EngineOptions): Promise<void> {
+  try {
+    // Another thread may still write there what it builds for this space.
+    await rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
+  } catch (error) {
+    const message = `the folder ${folder} cannot be removed`;
+    onFault(new ClusterError('INTERNAL', message, { cause: error }));
   }
 }
 

@@ -6,7 +6,6 @@
 //       which it then takes in, or not, as a whole.
 //   U3. What cannot be written stays in memory and is tried again.
 
-import { rm } from 'node:fs/promises';
 import { ClusterError } from '@engram/model';
 import { GRAPH_ENGINES, type Encoding } from '@engram/vector-index';
 import { graphPath, rowsPath, type SegmentEntry } from './manifest.ts';
@@ -16,7 +15,7 @@ import { countRemovable, Merging, type Merge } from './merging.ts';
 import type { SealedSegment } from './sealed-segment.ts';
 import type { BuildJob, BuildResult } from './segment-build.ts';
 import type { SpaceEngine } from './space-engine.ts';
-import { SpaceFiles } from './space-files.ts';
+import { removeFolder, SpaceFiles } from './space-files.ts';
 
 /** Dead rows of a segment in memory that are worth copying the living out. */
 const COMPACTED_DEAD_MIN = 1_024;
@@ -219,9 +218,7 @@ export class Upkeep {
     this.#away.clear();
     while (this.#write !== undefined) await this.#write;
     this.engine.segments.close();
-    // Another thread may still write there what it builds for this space.
-    const retries = { maxRetries: 10, retryDelay: 20 };
-    await rm(this.engine.options.folder, { recursive: true, force: true, ...retries });
+    await removeFolder(this.engine.options);
   }
 
   /** Segments in memory that are not given away. */

@@ -49,6 +49,19 @@ async function tendUntilDone({ upkeep }: OpenSpace): Promise<void> {
   expect(upkeep.isUntended).toBe(false);
 }
 
+describe('what cannot be removed', () => {
+  test('of a space that is destroyed is reported, and the next one begins', async () => {
+    const { space, faults, folder } = fragileSpace();
+    const within = join(folder, 'file', 'space');
+    mkdirSync(folder);
+    writeFileSync(dirname(within), 'not a folder');
+    const options = { ...space.engine.options, folder: within };
+    await emptySpace(space.engine.config, options).upkeep.destroy();
+    expect(faults).toEqual([expect.objectContaining({ code: 'INTERNAL' })]);
+    expect(faults[0]!.message).toContain(within);
+  });
+});
+
 describe('what cannot be written', () => {
   test('of a full segment stays in memory, is reported, rests and is tried again (U3)', async () => {
     const { space, faults, block, repair } = fragileSpace();
