@@ -33,12 +33,12 @@ async function measuredBy<T>(fixture: string, asked: object): Promise<T> {
   return JSON.parse(stdout) as T;
 }
 
-const mean = (values: readonly number[]) =>
-  values.reduce((sum, value) => sum + value, 0) / values.length;
+const median = (values: readonly number[]) =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 
 for (const [cycles, config] of [
-  [9, { engine: 'usearch', quantization: 'i8' }],
-  [6, { engine: 'hnswlib', quantization: 'f32' }],
+  [12, { engine: 'usearch', quantization: 'i8' }],
+  [12, { engine: 'hnswlib', quantization: 'f32' }],
 ] as const)
   test.runIf(process.platform === 'linux')(
     `lives of a space, one after another, leave neither memory nor open files behind (${config.engine})`,
@@ -48,10 +48,11 @@ for (const [cycles, config] of [
         config: { ...config, efConstruction: 16 },
       });
       const bytes = measured.map((each) => each.bytes);
-      const second = mean(bytes.slice(cycles / 3, (2 * cycles) / 3));
-      const last = mean(bytes.slice((2 * cycles) / 3));
-      // Two lives of 600 rows and their graphs are some 2 MB.
-      expect(last - second, JSON.stringify(bytes)).toBeLessThan(1.5 * MEBIBYTE);
+      const second = median(bytes.slice(cycles / 3, (2 * cycles) / 3));
+      const last = median(bytes.slice((2 * cycles) / 3));
+      // Four lives of 600 rows and their graphs are some 4 MB; compiled code and the collector's
+      // pages move the figure by some 1.5 MB.
+      expect(last - second, JSON.stringify(bytes)).toBeLessThan(2.5 * MEBIBYTE);
       expect(new Set(measured.slice(2).map(({ files }) => files)).size).toBe(1);
     },
   );
