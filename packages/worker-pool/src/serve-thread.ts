@@ -17,7 +17,9 @@ export function serveThread(
 ): (news: unknown) => void {
   assert(parentPort !== null, 'serveThread runs in a worker thread');
   const port = parentPort;
-  const reply = async ({ id, body }: ThreadRequest) => {
+  const reply = async (request: ThreadRequest) => {
+    if ('isEnd' in request) process.exit();
+    const { id, body } = request;
     let message: ThreadMessage;
     let transfer: readonly TransferListItem[] = [];
     try {

@@ -11,10 +11,10 @@ export interface ThreadOptions {
 }
 
 /** What crosses to the thread and back. */
-export interface ThreadRequest {
-  readonly id: number;
-  readonly body: unknown;
-}
+export type ThreadRequest =
+  | { readonly id: number; readonly body: unknown }
+  /** Nothing more is wanted: the thread ends itself. */
+  | { readonly isEnd: true };
 export type ThreadMessage =
   /** Told unasked. */
   | { readonly news: unknown }
@@ -31,6 +31,9 @@ interface Waiting {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: ClusterError) => void;
 }
+
+/** A thread that has not ended itself by then hangs, and is ended from outside. */
+const CLOSE_TIMEOUT_MS = 10_000;
 
 /** One worker thread that answers requests. */
 export class WorkerThread implements AsyncDisposable {
@@ -125,9 +128,20 @@ export class WorkerThread implements AsyncDisposable {
     this.#worker.postMessage(request);
   }
 
+  /**
+   * The thread ends itself, between two of its turns. Ended from outside while it is in native code, that
+   * code could not even throw: node-addon-api would abort the whole process.
+   */
   async close(): Promise<void> {
     this.#isClosing = true;
-    await this.#worker.terminate();
+    if (this.hasEnded) return;
+    const request: ThreadRequest = { isEnd: true };
+    this.#worker.postMessage(request);
+    try {
+      await once(this.#worker, 'exit', { signal: AbortSignal.timeout(CLOSE_TIMEOUT_MS) });
+    } catch {
+      await this.#worker.terminate();
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { WorkerThread } from '../src/worker-thread.ts';
+import { until } from './until.ts';
 
 const entry = (name: string) => new URL(`./fixtures/${name}.mjs`, import.meta.url);
 const open: AsyncDisposable[] = [];
@@ -102,6 +103,15 @@ describe('a worker thread', () => {
     expect(await thread.request({ verb: 'echo', value: 2 })).toBe(2);
   });
 
+  test('symptom: a thread that was ended from outside in native code ended the process', async () => {
+    const ends = new Int32Array(new SharedArrayBuffer(4));
+    const options = { entry: entry('answering'), readyTimeoutMs: 20_000, workerData: ends };
+    const thread = await WorkerThread.start(options, { onEnd: () => undefined });
+    await Promise.all([thread.close(), thread.close()]);
+    expect(ends[0]).toBe(1);
+    await thread.close();
+  });
+
   test('symptom: a thread that died right after it was ready was taken for one that runs', async () => {
     const workerData = { dyingFrom: 0, dying: 'after ready' };
     const crashes: Error[] = [];
@@ -112,7 +122,12 @@ describe('a worker thread', () => {
     // Both come while this thread has no turn.
     const end = performance.now() + 500;
     while (performance.now() < end) continue;
-    await expect(started).rejects.toThrow('ended before it was ready');
-    expect(crashes).toEqual([]);
+    const thread = await started.catch((error: unknown) => error);
+    // On a busy machine it may die later than that; then its end is told.
+    if (thread instanceof WorkerThread) await until('the end is told', () => crashes.length === 1);
+    else {
+      expect(String(thread)).toContain('ended before it was ready');
+      expect(crashes).toEqual([]);
+    }
   });
 });
