@@ -13,15 +13,15 @@ import { damaged } from './rows-file.ts';
 import type { Encoding } from '@engram/vector-index';
 import type { Snapshot } from './stamp.ts';
 
-const VERSION = 2;
-const FILE_NAME = 'manifest.json';
+const VERSION = 3;
+export const FILE_NAME = 'manifest.json';
 
 export interface SegmentEntry {
   /** Names its files: `<file>.rows`, `<file>.graph`. */
   readonly file: number;
   /** The mark of its file of rows: another file in its place is not taken for it. */
   readonly checksum: number;
-  /** Without one, the rows go back into memory when the space is opened. */
+  /** Without one, the rows are of a segment in memory, and go back there when the space is opened. */
   readonly graph?: { readonly bytes: number; readonly crc: number; readonly encoding: Encoding };
   /** Dead rows and the stamps of their deaths. */
   readonly deaths: readonly (readonly [row: number, stamp: number])[];
@@ -29,6 +29,8 @@ export interface SegmentEntry {
 
 export interface Manifest {
   readonly config: SpaceConfig;
+  /** Living observations. */
+  readonly count: number;
   readonly segments: readonly SegmentEntry[];
   readonly tombstones: readonly (readonly [id: string, stamp: number])[];
   readonly completeTo: number;
@@ -46,12 +48,17 @@ export function graphPath(folder: string, file: number): string {
 }
 
 export async function writeManifest(folder: string, manifest: Manifest): Promise<void> {
+  const path = join(folder, FILE_NAME);
+  await writeFile(`${path}.tmp`, encodeManifest(manifest));
+  await rename(`${path}.tmp`, path);
+}
+
+/** As it stands in the folder: a line with version and checksum, and JSON (M1). */
+export function encodeManifest(manifest: Manifest): string {
   const body = JSON.stringify(manifest, (_, value: unknown) =>
     value instanceof Float32Array ? toBase64(value) : value,
   );
-  const path = join(folder, FILE_NAME);
-  await writeFile(`${path}.tmp`, `${VERSION} ${crc32(body)}\n${body}`);
-  await rename(`${path}.tmp`, path);
+  return `${VERSION} ${crc32(body)}\n${body}`;
 }
 
 /**
@@ -67,15 +74,19 @@ export async function readManifest(folder: string): Promise<Manifest | undefined
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw damaged(path, error);
   }
+  return decodeManifest(text, path);
+}
+
+/** @throws ClusterError SEGMENT_DAMAGED that names where the text came from */
+export function decodeManifest(text: string, path: string): Manifest {
   const end = text.indexOf('\n');
   const [version, checksum] = text.slice(0, end).split(' ').map(Number);
   const body = text.slice(end + 1);
   if (version !== VERSION) throw damaged(path, new Error('its version is not known'));
   if (crc32(body) !== checksum) throw damaged(path, new Error('it has another checksum'));
-  const manifest = JSON.parse(body, (key, value: unknown) =>
+  return JSON.parse(body, (key, value: unknown) =>
     key === 'centre' && typeof value === 'string' ? fromBase64(value) : value,
   ) as Manifest;
-  return manifest;
 }
 
 function toBase64({ buffer, byteOffset, byteLength }: Float32Array): string {

@@ -1,5 +1,6 @@
 import { freeBuffers } from './free-buffers.ts';
 import { RECORD_BYTES, RowRecords } from './row-records.ts';
+import type { RowColumns } from './rows-file.ts';
 import { spareBlocks } from './spare-blocks.ts';
 
 /** Floats of a full block, 1 MiB: a scan of one takes about 0.1 ms, and its call costs 4 µs. */
@@ -122,9 +123,49 @@ export class MemoryRows {
     const textBase = this.textStart(from);
     tail.#blocks.push(...this.#blocks.slice(block));
     tail.#text = this.text.slice(textBase);
-    tail.#records = RowRecords.ofCapacity(Math.max(FIRST_ROWS, this.#count - from));
+    tail.#records = this.#recordsFrom(from, textBase, Math.max(FIRST_ROWS, this.#count - from));
+    tail.#count = this.#count - from;
+    return [head, tail];
+  }
+
+  /**
+   * The rows from one on as the columns of a file. They stay as they are while rows are appended, as
+   * long as nothing is released.
+   */
+  columns(from: number): RowColumns {
+    const { dimension, blockRows } = this;
+    const to = this.#count;
+    const textBase = from === to ? this.textBytes : this.textStart(from);
+    const embeddings: Uint8Array[] = [];
+    for (let row = from; row < to;) {
+      const end = Math.min(to, (this.blockOf(row) + 1) * blockRows);
+      const bytesAt = this.offset(row) * 4;
+      embeddings.push(new Uint8Array(this.slab(row).buffer, bytesAt, (end - row) * dimension * 4));
+      row = end;
+    }
+    const records =
+      from === 0
+        ? this.#records.bytes.subarray(0, to * RECORD_BYTES)
+        : this.#recordsFrom(from, textBase, to - from).bytes.subarray(
+            0,
+            (to - from) * RECORD_BYTES,
+          );
+    return {
+      dimension,
+      rows: to - from,
+      textBytes: this.textBytes - textBase,
+      embeddings,
+      records: [records],
+      text: [this.#text.subarray(textBase, this.textBytes)],
+    };
+  }
+
+  /** Copies of the records from a row on, for text that begins at `textBase`. */
+  #recordsFrom(from: number, textBase: number, capacity: number): RowRecords {
+    const { records } = this;
+    const copies = RowRecords.ofCapacity(capacity);
     for (let row = from; row < this.#count; row++)
-      tail.#records.set(
+      copies.set(
         row - from,
         records.stamp(row),
         records.timestamp(row),
@@ -133,8 +174,7 @@ export class MemoryRows {
         records.idEnd(row) - textBase,
         records.textEnd(row) - textBase,
       );
-    tail.#count = this.#count - from;
-    return [head, tail];
+    return copies;
   }
 
   /** Rows of a block that are there. */

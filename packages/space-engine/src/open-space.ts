@@ -3,8 +3,7 @@ import { ClusterError, type SpaceConfig } from '@engram/model';
 import { Deaths } from './deaths.ts';
 import { IdTable } from './id-table.ts';
 import { graphPath, readManifest, rowsPath, type Manifest, type SegmentEntry } from './manifest.ts';
-import { MemoryRows } from './memory-rows.ts';
-import { MemorySegment } from './memory-segment.ts';
+import type { MemorySegment } from './memory-segment.ts';
 import type { EngineOptions } from './options.ts';
 import { Retention } from './retention.ts';
 import type { RowRecords } from './row-records.ts';
@@ -13,7 +12,7 @@ import type { SealedSegment } from './sealed-segment.ts';
 import { SegmentSet } from './segment-set.ts';
 import { SpaceEngine } from './space-engine.ts';
 import { laneOf, sequenceOf } from './stamp.ts';
-import { openSealed, removeFolder, SpaceFiles } from './space-files.ts';
+import { openSealed, removeFolder, SpaceFiles, type Part } from './space-files.ts';
 import { Upkeep } from './upkeep.ts';
 
 /** Rows whose records or embeddings are read at once. */
@@ -51,17 +50,19 @@ export async function openSpace(config: SpaceConfig, options: EngineOptions): Pr
   }
   const segments = new SegmentSet(config);
   const ids = new IdTable();
-  const files = new Map<SealedSegment, number>();
+  const sealedFiles = new Map<SealedSegment, number>();
+  const parts = new Map<MemorySegment, Part[]>();
   const context = { config, options };
   for (const entry of manifest.segments) {
     try {
-      const number = segments.freeNumber();
       if (entry.graph === undefined) {
-        segments.grow(await loadMemory(context, entry, number, ids));
+        const { segment, part } = await loadPart(context, entry, segments, ids);
+        parts.set(segment, [...(parts.get(segment) ?? []), part]);
       } else {
+        const number = segments.freeNumber();
         const sealed = await loadSealed(context, entry, entry.graph, number, ids);
         segments.addSealed(sealed);
-        files.set(sealed, entry.file);
+        sealedFiles.set(sealed, entry.file);
       }
     } catch (error) {
       options.onFault(ClusterError.from(error));
@@ -80,11 +81,8 @@ export async function openSpace(config: SpaceConfig, options: EngineOptions): Pr
     tombstones: new Map(manifest.tombstones),
     completeTo: isDamaged ? 0 : manifest.completeTo,
   });
-  return {
-    engine,
-    upkeep: new Upkeep(engine, new SpaceFiles(engine, files, manifest.nextFile)),
-    isDamaged,
-  };
+  const files = new SpaceFiles(engine, { sealed: sealedFiles, parts, next: manifest.nextFile });
+  return { engine, upkeep: new Upkeep(engine, files), isDamaged };
 }
 
 function isSameSpace(left: SpaceConfig, right: SpaceConfig): boolean {
@@ -143,25 +141,27 @@ async function loadSealed(
   }
 }
 
-async function loadMemory(
+/** Reads rows back into the segment that grows, which a full one ends. */
+async function loadPart(
   context: Context,
   entry: SegmentEntry,
-  number: number,
+  segments: SegmentSet,
   ids: IdTable,
-): Promise<MemorySegment> {
+): Promise<{ readonly segment: MemorySegment; readonly part: Part }> {
   const { config, options } = context;
   const file = await verified(context, entry);
+  if (segments.growing.stored.storedBytes >= options.segmentBytesMax) segments.roll();
+  const segment = segments.growing;
+  const first = segment.rows;
   try {
-    const rows = new MemoryRows(config.dimension);
-    const deaths = deathsOf(entry, file.rows);
-    const slab = new Float32Array(ROWS_AT_ONCE * config.dimension);
+    const slab = new Float32Array(Math.min(ROWS_AT_ONCE, file.rows) * config.dimension);
     for (let from = 0; from < file.rows; from += ROWS_AT_ONCE) {
       const count = Math.min(ROWS_AT_ONCE, file.rows - from);
       file.readEmbeddings(from, count, slab);
       const { records, textStart } = file.readRecords(from, count);
       const text = file.readText(textStart, records.textEnd(count - 1));
       for (let i = 0; i < count; i++)
-        rows.append({
+        segment.append({
           slab,
           offset: i * config.dimension,
           text,
@@ -176,13 +176,20 @@ async function loadMemory(
         });
       await turn(options);
     }
-    const segment = new MemorySegment(number, config, rows);
-    for (const [row, stamp] of entry.deaths) segment.kill(row, stamp);
-    addIds(rows.records, 0, rows.count, number, deaths, ids);
-    return segment;
+  } catch (error) {
+    // What came before it broke off is of no use without the rest.
+    for (let row = first; row < segment.rows; row++) segment.kill(row, segment.stamp(row));
+    throw error;
   } finally {
     file.close();
   }
+  for (const [row, stamp] of entry.deaths) segment.kill(first + row, stamp);
+  const { records } = segment.stored;
+  for (let row = first; row < segment.rows; row++)
+    if (segment.deaths.isAlive(row))
+      ids.add(records.hashHigh(row), records.hashLow(row), segment.number, row);
+  const { file: number, checksum } = entry;
+  return { segment, part: { file: number, checksum, from: first, to: segment.rows } };
 }
 
 function deathsOf(entry: SegmentEntry, rows: number): Deaths {

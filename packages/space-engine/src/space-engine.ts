@@ -89,6 +89,7 @@ export class SpaceEngine {
   readonly #filters = new FilterCache();
   readonly #hash = new IdHash();
   #completeTo: number;
+  #changes = 0;
 
   constructor(
     config: SpaceConfig,
@@ -123,6 +124,11 @@ export class SpaceEngine {
   /** Everything up to here was applied; what comes again from there is stale. */
   get completeTo(): number {
     return this.#completeTo;
+  }
+
+  /** Entries that changed something. */
+  get changes(): number {
+    return this.#changes;
   }
 
   /** Whether rows are to be put into graphs. */
@@ -189,6 +195,7 @@ export class SpaceEngine {
     }
     for (let index = frame.putCount; index < items; index++)
       if (this.#delete(frame, index, stamp)) applied++;
+    if (applied > 0) this.#changes++;
     return { applied, stale: items - applied - errors.length, errors };
   }
 

@@ -13,28 +13,49 @@ import {
   type SegmentEntry,
 } from './manifest.ts';
 import type { MemorySegment } from './memory-segment.ts';
-import { RECORD_BYTES } from './row-records.ts';
 import { checksumOf, RowsFile, writeRowsFile } from './rows-file.ts';
 import { SealedSegment } from './sealed-segment.ts';
 import type { BuildResult } from './segment-build.ts';
 import type { EngineOptions } from './options.ts';
 import type { SpaceEngine } from './space-engine.ts';
+import { sequenceOf } from './stamp.ts';
 
 type GraphFacts = BuildResult['graph'];
+
+/** Files of one segment in memory. */
+const PARTS_MAX = 8;
+
+/** Rows of a segment in memory that are in a file too. */
+export interface Part {
+  readonly file: number;
+  readonly checksum: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** What was opened from a folder. */
+export interface OpenedFiles {
+  readonly sealed: ReadonlyMap<SealedSegment, number>;
+  /** In order and without a gap, from the first row of each segment on. */
+  readonly parts: ReadonlyMap<MemorySegment, readonly Part[]>;
+  readonly next: number;
+}
+
+const NOTHING: OpenedFiles = { sealed: new Map(), parts: new Map(), next: 1 };
 
 export class SpaceFiles {
   readonly #space: Pick<SpaceEngine, 'config' | 'options'>;
   readonly #fileOf: Map<SealedSegment, number>;
+  readonly #parts = new WeakMap<MemorySegment, readonly Part[]>();
   #next: number;
 
-  /** @param files of the segments that were opened from the folder */
   constructor(
     space: Pick<SpaceEngine, 'config' | 'options'>,
-    files: ReadonlyMap<SealedSegment, number> = new Map(),
-    next = 1,
+    { sealed, parts, next }: OpenedFiles = NOTHING,
   ) {
     this.#space = space;
-    this.#fileOf = new Map(files);
+    this.#fileOf = new Map(sealed);
+    for (const [segment, its] of parts) this.#parts.set(segment, its);
     // Numbers are never used again, so work for a thread that has ended cannot be taken for another's.
     this.#next = Math.max(next, space.options.firstFile);
   }
@@ -53,19 +74,25 @@ export class SpaceFiles {
   }
 
   /** @returns the file's mark */
-  async writeRows({ stored }: MemorySegment, file: number): Promise<number> {
+  async writeRows({ stored }: MemorySegment, file: number, from = 0): Promise<number> {
+    const columns = stored.columns(from); // what is appended from here on is not in the file
     await mkdir(this.folder, { recursive: true });
-    const { dimension } = this.#space.config;
-    return writeRowsFile(rowsPath(this.folder, file), {
-      dimension,
-      rows: stored.count,
-      textBytes: stored.textBytes,
-      embeddings: stored.blocks.map(
-        (block, i) => new Uint8Array(block.buffer, 0, stored.rowsInBlock(i) * dimension * 4),
-      ),
-      records: [stored.records.bytes.subarray(0, stored.count * RECORD_BYTES)],
-      text: [stored.text],
-    });
+    return writeRowsFile(rowsPath(this.folder, file), columns);
+  }
+
+  /** Writes the rows of a segment in memory that are in no file yet. */
+  async writePart(segment: MemorySegment): Promise<void> {
+    const before = this.#partsOf(segment);
+    const from = before.at(-1)?.to ?? 0;
+    const to = segment.rows;
+    if (from === to) return;
+    // Many small files are slow to read back: all of them are written anew as one.
+    const isMany = before.length >= PARTS_MAX;
+    const start = isMany ? 0 : from;
+    const file = this.take();
+    const checksum = await this.writeRows(segment, file, start);
+    const part = { file, checksum, from: start, to };
+    this.#parts.set(segment, isMany ? [part] : [...before, part]);
   }
 
   async writeGraph({ graph, encoding }: MemorySegment, file: number): Promise<GraphFacts> {
@@ -93,14 +120,9 @@ export class SpaceFiles {
 
   /**
    * Writes what the space is made of now, and removes the files that nothing names any more.
-   * @param plain rows without a graph, which are the last to be written before the space is closed
    * @param away files that another thread works at; asked for when the folder was read
    */
-  async writeManifest(
-    engine: SpaceEngine,
-    plain: readonly SegmentEntry[],
-    away: () => Iterable<number>,
-  ): Promise<void> {
+  async writeManifest(engine: SpaceEngine, away: () => Iterable<number>): Promise<Manifest> {
     const sealed = engine.segments.sealed.map((segment): SegmentEntry => {
       const { bytes, crc, encoding } = segment.graphFile;
       return {
@@ -110,11 +132,13 @@ export class SpaceFiles {
         deaths: [...segment.deaths.entries()],
       };
     });
-    const unwritten = plain.length > 0 ? [] : engine.segments.memory;
-    const lowest = Math.min(...unwritten.map(({ oldest }) => oldest));
+    const { memory } = engine.segments;
+    const parts = memory.flatMap((segment) => this.#entriesOf(segment));
+    const lowest = Math.min(...memory.map((segment) => this.#oldestUnwritten(segment)));
     const manifest: Manifest = {
       config: engine.config,
-      segments: [...sealed, ...plain],
+      count: engine.count,
+      segments: [...sealed, ...parts],
       tombstones: [...engine.tombstones],
       completeTo: Math.min(engine.completeTo, lowest - 1),
       horizon: engine.retention.horizon,
@@ -123,6 +147,30 @@ export class SpaceFiles {
     await mkdir(this.folder, { recursive: true });
     await writeManifest(this.folder, manifest);
     await this.#sweep(manifest, away);
+    return manifest;
+  }
+
+  #partsOf(segment: MemorySegment): readonly Part[] {
+    return this.#parts.get(segment) ?? [];
+  }
+
+  #entriesOf(segment: MemorySegment): SegmentEntry[] {
+    return this.#partsOf(segment).map(({ file, checksum, from, to }) => ({
+      file,
+      checksum,
+      deaths: [...segment.deaths.entries()]
+        .filter(([row]) => row >= from && row < to)
+        .map(([row, stamp]) => [row - from, stamp] as const),
+    }));
+  }
+
+  #oldestUnwritten(segment: MemorySegment): number {
+    const from = this.#partsOf(segment).at(-1)?.to ?? 0;
+    if (from === 0) return segment.oldest;
+    let oldest = Infinity;
+    for (let row = from; row < segment.rows; row++)
+      oldest = Math.min(oldest, sequenceOf(segment.stamp(row)));
+    return oldest;
   }
 
   async #sweep(manifest: Manifest, away: () => Iterable<number>): Promise<void> {

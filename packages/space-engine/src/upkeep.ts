@@ -8,7 +8,7 @@
 
 import { ClusterError } from '@engram/model';
 import { GRAPH_ENGINES, type Encoding } from '@engram/vector-index';
-import { graphPath, rowsPath, type SegmentEntry } from './manifest.ts';
+import { graphPath, rowsPath, type Manifest } from './manifest.ts';
 import { MemoryRows } from './memory-rows.ts';
 import { MemorySegment } from './memory-segment.ts';
 import { countRemovable, Merging, type Merge } from './merging.ts';
@@ -39,6 +39,7 @@ export class Upkeep {
   /** What is being written; one thing at a time. */
   #write: Promise<boolean> | undefined;
   #pausedTends = 0;
+  #restructurings = 0;
 
   constructor(engine: SpaceEngine, files = new SpaceFiles(engine)) {
     this.engine = engine;
@@ -49,6 +50,11 @@ export class Upkeep {
   /** No row waits for a graph, and nothing is built elsewhere. */
   get isIndexed(): boolean {
     return this.engine.backlog === 0;
+  }
+
+  /** Rises with whatever makes the next checkpoint differ from the last one. */
+  get changes(): number {
+    return this.engine.changes + this.#restructurings;
   }
 
   /** Rows that wait for a graph and are not given away. */
@@ -164,12 +170,15 @@ export class Upkeep {
     try {
       if (away.kind === 'graph') this.#replace(away.segment, result.id, result.graph);
       else this.#merging.take(away.merge, result);
+      this.#restructurings++;
     } catch (error) {
       this.engine.options.onFault(ClusterError.from(error));
     } finally {
       this.#away.delete(result.id);
     }
-    await this.#writing(() => this.#writeManifest());
+    await this.#writing(async () => {
+      await this.#writeManifest();
+    });
   }
 
   /** What was given away comes back undone: its thread has ended, or it failed. */
@@ -183,6 +192,7 @@ export class Upkeep {
     retention.tick(nowMs, isShort);
     const { growing } = segments;
     if (growing.graph !== undefined || this.#isAway(growing)) return;
+    if (this.#write !== undefined) return; // its rows may be on their way to a file
     const living = growing.rows - growing.deaths.count;
     const least = Math.max(COMPACTED_DEAD_MIN, living);
     if (growing.deaths.count < least) return;
@@ -197,20 +207,34 @@ export class Upkeep {
   async unload(): Promise<boolean> {
     if (this.#write !== undefined || this.#away.size > 0 || !this.isIndexed) return false;
     const isWritten = await this.#writing(async () => {
-      const plain: SegmentEntry[] = [];
-      for (const segment of [...this.engine.segments.memory]) {
-        if (segment.rows === 0) continue;
-        if (segment.graph !== undefined) await this.#seal(segment);
-        else {
-          const file = this.#files.take();
-          const checksum = await this.#files.writeRows(segment, file);
-          plain.push({ file, checksum, deaths: [...segment.deaths.entries()] });
-        }
-      }
-      await this.#writeManifest(plain);
+      for (const segment of [...this.engine.segments.memory])
+        if (segment.rows > 0 && segment.graph !== undefined) await this.#seal(segment);
+        else await this.#files.writePart(segment);
+      await this.#writeManifest();
     });
     if (isWritten) this.engine.segments.close();
     return isWritten;
+  }
+
+  /**
+   * Brings the files up to date while everything goes on. What was applied before the call is in them;
+   * rows of segments that are still in memory are in files without a graph.
+   * @returns what the space is made of, or undefined when it could not be written (U3)
+   */
+  async checkpoint(): Promise<Manifest | undefined> {
+    while (this.#write !== undefined) await this.#write;
+    const { segments } = this.engine;
+    let manifest: Manifest | undefined;
+    await this.#writing(async () => {
+      const pin = segments.pin(); // none of them is released while it is written
+      try {
+        for (const segment of [...segments.memory]) await this.#files.writePart(segment);
+        manifest = await this.#writeManifest();
+      } finally {
+        pin.release();
+      }
+    });
+    return manifest;
   }
 
   /** Empties the space and removes its files. */
@@ -286,6 +310,7 @@ export class Upkeep {
     const sealed = this.#files.open(number, file, rows, graph, deaths, oldest);
     segments.remove([segment]);
     segments.addSealed(sealed);
+    this.#restructurings++;
   }
 
   #compact(segment: MemorySegment): void {
@@ -329,8 +354,8 @@ export class Upkeep {
     return (this.#write = attempt());
   }
 
-  #writeManifest(plain: readonly SegmentEntry[] = []): Promise<void> {
-    return this.#files.writeManifest(this.engine, plain, () => this.#away.keys());
+  #writeManifest(): Promise<Manifest> {
+    return this.#files.writeManifest(this.engine, () => this.#away.keys());
   }
 
   #graphOptions(): BuildJob['options'] {

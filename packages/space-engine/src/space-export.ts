@@ -1,0 +1,39 @@
+// A space's files for somewhere else: the same ones under small numbers, which do not depend on how
+// often spaces were opened here. Whoever brings them into an empty folder opens the space from there.
+
+import {
+  encodeManifest,
+  FILE_NAME,
+  graphPath,
+  rowsPath,
+  type Manifest,
+  type SegmentEntry,
+} from './manifest.ts';
+
+export interface ExportedFile {
+  /** In the other folder. */
+  readonly name: string;
+  /** Where it lies here; it never changes, but may be removed when it is merged into another. */
+  readonly path: string;
+}
+
+export interface SpaceExport {
+  /** What the other folder's `MANIFEST_FILE` holds. */
+  readonly manifest: string;
+  readonly files: readonly ExportedFile[];
+}
+
+export const MANIFEST_FILE = FILE_NAME;
+
+export function exportSpace(folder: string, manifest: Manifest): SpaceExport {
+  const files: ExportedFile[] = [];
+  const segments = manifest.segments.map((segment, i): SegmentEntry => {
+    const file = i + 1;
+    files.push({ name: rowsPath('', file), path: rowsPath(folder, segment.file) });
+    if (segment.graph !== undefined)
+      files.push({ name: graphPath('', file), path: graphPath(folder, segment.file) });
+    return { ...segment, file };
+  });
+  const nextFile = segments.length + 1;
+  return { manifest: encodeManifest({ ...manifest, segments, nextFile }), files };
+}

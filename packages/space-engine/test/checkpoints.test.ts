@@ -1,0 +1,162 @@
+import { copyFile, mkdir, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { LANES } from '@engram/model';
+import { describe, expect, test } from 'vitest';
+import type { Manifest } from '../src/manifest.ts';
+import { emptySpace, openSpace, type OpenSpace } from '../src/open-space.ts';
+import { exportSpace, MANIFEST_FILE } from '../src/space-export.ts';
+import { clustered, configOf, frameOf, optionsOf } from './frames.ts';
+import { scratchFolder } from './scratch.ts';
+import { apply, expectSame, finish, graph, ids, recallAt, seal, spaceOf } from './spaces.ts';
+
+const DIMENSION = 6;
+const vectors = clustered(2_000, DIMENSION, 77);
+const names = Array.from({ length: 150 }, (_, i) => `row ${i}`);
+
+/** Entry after entry: puts of some ids, deletes of others. */
+const entries = Array.from({ length: 60 }, (_, part) => {
+  const put = (i: number) => names[(part * 17 + i * 7) % names.length]!;
+  const puts = Array.from({ length: 20 }, (_, i) => ({
+    id: put(i),
+    embedding: vectors[part * 20 + i]!,
+    metadata: { part, i },
+  }));
+  return frameOf(
+    puts,
+    [1, 2]
+      .map((i) => names[(part * 29 + i) % names.length]!)
+      .filter((id) => !puts.some((each) => each.id === id)),
+  );
+});
+
+function write({ engine }: OpenSpace, from: number, to: number): void {
+  for (let i = from; i < to; i++) engine.apply(entries[i]!, i + 1, LANES[i % 3]!);
+}
+
+/** What another machine gets, opened there. */
+async function carried({ engine }: OpenSpace, manifest: Manifest): Promise<OpenSpace> {
+  const folder = join(scratchFolder(), 'elsewhere');
+  await mkdir(folder);
+  const exported = exportSpace(engine.options.folder, manifest);
+  for (const { name, path } of exported.files) await copyFile(path, join(folder, name));
+  await writeFile(join(folder, MANIFEST_FILE), exported.manifest);
+  const opened = await openSpace(engine.config, { ...engine.options, folder });
+  expect(opened.isDamaged).toBe(false);
+  return opened;
+}
+
+describe('a checkpoint', () => {
+  test('has everything that was applied before, whatever goes on beside it (property)', async () => {
+    const step = fc.oneof(
+      {
+        weight: 6,
+        arbitrary: fc.record({
+          do: fc.constant('write' as const),
+          count: fc.integer({ min: 1, max: 6 }),
+        }),
+      },
+      { weight: 2, arbitrary: fc.record({ do: fc.constant('graph' as const) }) },
+      { weight: 2, arbitrary: fc.record({ do: fc.constant('seal' as const) }) },
+      { weight: 2, arbitrary: fc.record({ do: fc.constant('merge' as const) }) },
+      { weight: 2, arbitrary: fc.record({ do: fc.constant('tick' as const) }) },
+      {
+        weight: 3,
+        arbitrary: fc.record({
+          do: fc.constant('checkpoint' as const),
+          beside: fc.integer({ min: 0, max: 4 }),
+        }),
+      },
+      { weight: 1, arbitrary: fc.record({ do: fc.constant('reopen' as const) }) },
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 4, maxLength: 24 }), async (steps) => {
+        let space = spaceOf({ dimension: DIMENSION }, { graphThreshold: 60, snapshotKeepMs: 0 });
+        let written = 0;
+        const writeMore = (count: number) => {
+          const to = Math.min(entries.length, written + count);
+          write(space, written, to);
+          written = to;
+        };
+        for (const [at, each] of steps.entries()) {
+          if (each.do === 'write') writeMore(each.count);
+          if (each.do === 'graph') graph(space);
+          if (each.do === 'seal') await seal(space);
+          if (each.do === 'tick') space.upkeep.tick(at, false);
+          if (each.do === 'merge') {
+            const job = space.upkeep.giveMerge();
+            if (job !== undefined) await finish(space, job);
+          }
+          if (each.do === 'reopen') {
+            graph(space);
+            expect(await space.upkeep.unload()).toBe(true);
+            space = await openSpace(space.engine.config, space.engine.options);
+          }
+          if (each.do !== 'checkpoint') continue;
+          space.engine.complete(written);
+          const completeTo = written;
+          const checkpoint = space.upkeep.checkpoint();
+          for (let i = 0; i < each.beside; i++) {
+            writeMore(1);
+            space.upkeep.tick(at, false);
+            await new Promise(setImmediate);
+          }
+          const manifest = await checkpoint;
+          expect(manifest!.completeTo).toBeGreaterThanOrEqual(completeTo);
+          const other = await carried(space, manifest!);
+          write(other, completeTo, written);
+          const exact = spaceOf({ dimension: DIMENSION }, { graphThreshold: Infinity });
+          write(exact, 0, written);
+          expectSame(other, exact, names);
+          if (written > 0)
+            expect(await recallAt(200, other, exact, vectors.slice(0, 2), { ef: 400 })).toBe(1);
+          other.engine.segments.close();
+        }
+      }),
+      { numRuns: 25 },
+    );
+  });
+
+  test('writes rows once, and what did not change not again', async () => {
+    const space = spaceOf({ dimension: DIMENSION });
+    const { folder } = space.engine.options;
+    write(space, 0, 2);
+    const { changes } = space.upkeep;
+    const first = await space.upkeep.checkpoint();
+    expect(space.upkeep.changes).toBe(changes);
+    expect(first!.segments).toHaveLength(1);
+    expect(await space.upkeep.checkpoint()).toEqual(first);
+    write(space, 2, 3);
+    expect(space.upkeep.changes).toBeGreaterThan(changes);
+    const second = await space.upkeep.checkpoint();
+    expect(second!.segments).toHaveLength(2);
+    expect(second!.segments[0]!.checksum).toBe(first!.segments[0]!.checksum);
+    expect((await readdir(folder)).toSorted()).toEqual(['1.rows', '2.rows', MANIFEST_FILE]);
+  });
+
+  test('after very many has few files', async () => {
+    const space = spaceOf({ dimension: DIMENSION });
+    for (let i = 0; i < 40; i++) {
+      write(space, i, i + 1);
+      await space.upkeep.checkpoint();
+    }
+    const manifest = await space.upkeep.checkpoint();
+    expect(manifest!.segments.length).toBeLessThanOrEqual(8);
+    const other = await carried(space, manifest!);
+    expectSame(other, space, names);
+    expect(ids(await other.engine.recall({ embedding: vectors[0]!, k: 200 })).toSorted()).toEqual(
+      ids(await space.engine.recall({ embedding: vectors[0]!, k: 200 })).toSorted(),
+    );
+  });
+
+  test('that cannot be written says so, and the next one has all', async () => {
+    const folder = join(scratchFolder(), 'file', 'space');
+    const faults: unknown[] = [];
+    const options = optionsOf(folder, { onFault: (error) => faults.push(error) });
+    await writeFile(join(folder, '..'), 'not a folder');
+    const space = emptySpace(configOf({ dimension: DIMENSION }), options);
+    apply(space, 1, [{ id: 'a', embedding: vectors[0]! }]);
+    expect(await space.upkeep.checkpoint()).toBeUndefined();
+    expect(faults).toHaveLength(1);
+  });
+});
