@@ -11,6 +11,7 @@ const LAYER: Readonly<Record<string, number>> = {
   '@engram/codec': 1,
   '@engram/ring': 1,
   '@engram/vector-index': 1,
+  '@engram/storage': 1,
   '@engram/runtime': 1,
   '@engram/metrics': 1,
   '@engram/demo': 1,

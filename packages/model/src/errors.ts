@@ -62,6 +62,8 @@ export const ERRORS = {
   POSITION_EXPIRED: { status: 410, retry: 'never', title: 'The snapshot is no longer kept' },
   CURSOR_EXPIRED: { status: 410, retry: 'never', title: 'The streamed recall was given up' },
   SEGMENT_DAMAGED: { status: 500, retry: 'after-reroute', title: 'A segment file is damaged' },
+  CHECKPOINT_DAMAGED: { status: 500, retry: 'never', title: 'A checkpoint is damaged' },
+  FENCED: { status: 409, retry: 'never', title: 'Another shard owns the partition' },
   MEMORY_LIMIT: { status: 503, retry: 'same-owner', title: 'The shard is out of memory' },
   WORKER_CRASHED: {
     status: 500,

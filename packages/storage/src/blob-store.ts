@@ -1,0 +1,16 @@
+/**
+ * Where checkpoints and segments lie, so that they outlive the machine that wrote them. Names have the
+ * alphabet of NATS tokens and dots, and none is ever used for two contents.
+ */
+export interface BlobStore extends AsyncDisposable {
+  /** Copies a local file. It is there as a whole, or `save` throws. */
+  save(name: string, path: string): Promise<void>;
+  /**
+   * Copies to a local file, which the caller checks: what is stored may be damaged.
+   * @returns false when it is not there
+   */
+  fetch(name: string, path: string): Promise<boolean>;
+  /** What is not there is no error. */
+  remove(name: string): Promise<void>;
+  names(): Promise<string[]>;
+}

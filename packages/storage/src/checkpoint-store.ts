@@ -1,0 +1,122 @@
+// Checkpoints between this machine and the blob store.
+//
+//   K1. What `save` answered can be fetched: the blob store took every file whole, and the checkpoint itself
+//       was read back, byte for byte.
+//   K2. What `fetch` answered is whole: each file has the length and checksum that it was saved with.
+//   K3. A damaged file of this machine is fetched again; one of the store is told, with its name.
+
+import { randomUUID } from 'node:crypto';
+import { rename, rm } from 'node:fs/promises';
+import { ClusterError } from '@engram/model';
+import type { BlobStore } from './blob-store.ts';
+import {
+  CheckpointFile,
+  writeCheckpoint,
+  type CheckpointHead,
+  type WrittenSection,
+} from './checkpoint-file.ts';
+import { isMarked, markOf, type BlobMark } from './checksum.ts';
+import type { SegmentCache } from './segment-cache.ts';
+
+/** Fetched at once; each is a stream of its own. */
+const FETCHES_MAX = 4;
+
+/** Names a checkpoint and says what it must be. */
+export interface CheckpointRef extends BlobMark {
+  readonly name: string;
+}
+
+export interface NewCheckpoint {
+  readonly name: string;
+  readonly head: Omit<CheckpointHead, 'spaces' | 'blobs'>;
+  readonly sections: readonly WrittenSection[];
+  /** Blobs that are stored already. */
+  readonly known: Readonly<Record<string, BlobMark>>;
+}
+
+export class CheckpointStore {
+  readonly #blobs: BlobStore;
+  readonly #cache: SegmentCache;
+
+  constructor(blobs: BlobStore, cache: SegmentCache) {
+    this.#blobs = blobs;
+    this.#cache = cache;
+  }
+
+  /** Stores a checkpoint with all that it names; those files are in the cache (K1). */
+  async save({ name, head, sections, known }: NewCheckpoint): Promise<{
+    readonly ref: CheckpointRef;
+    readonly blobs: Readonly<Record<string, BlobMark>>;
+  }> {
+    const blobs: Record<string, BlobMark> = {};
+    for (const blob of new Set(sections.flatMap((section) => section.blobs)))
+      blobs[blob] = known[blob] ?? (await this.#saveBlob(blob));
+    const path = this.#cache.pathOf(name);
+    await writeCheckpoint(path, { ...head, blobs }, sections);
+    const mark = await this.#saveBlob(name);
+    const beside = `${path}.${randomUUID()}`;
+    try {
+      const isThere = await this.#blobs.fetch(name, beside);
+      if (!isThere || !isMarked(await markOf(beside), mark))
+        throw damaged(name, 'it was read back differently');
+    } finally {
+      await rm(beside, { force: true });
+    }
+    return { ref: { name, ...mark }, blobs };
+  }
+
+  /**
+   * Brings a checkpoint and all that it names into the cache (K2, K3).
+   * @throws ClusterError CHECKPOINT_DAMAGED
+   */
+  async fetch(ref: CheckpointRef): Promise<CheckpointHead> {
+    await this.#bring(ref.name, ref);
+    await using file = await CheckpointFile.open(this.#cache.pathOf(ref.name));
+    const waiting = Object.entries(file.head.blobs);
+    const fetching = Array.from({ length: FETCHES_MAX }, async () => {
+      for (let next = waiting.pop(); next !== undefined; next = waiting.pop())
+        await this.#bring(...next);
+    });
+    await Promise.all(fetching);
+    return file.head;
+  }
+
+  async remove(names: readonly string[]): Promise<void> {
+    for (const name of names) {
+      await this.#blobs.remove(name);
+      await this.#cache.remove(name);
+    }
+  }
+
+  names(): Promise<string[]> {
+    return this.#blobs.names();
+  }
+
+  async #saveBlob(name: string): Promise<BlobMark> {
+    const path = this.#cache.pathOf(name);
+    const mark = await markOf(path);
+    if (mark === undefined) throw damaged(name, 'it is not in the cache');
+    await this.#blobs.save(name, path);
+    return mark;
+  }
+
+  async #bring(name: string, mark: BlobMark): Promise<void> {
+    const path = this.#cache.pathOf(name);
+    if (isMarked(await markOf(path), mark)) return;
+    const beside = `${path}.${randomUUID()}`;
+    try {
+      const isThere = await this.#blobs.fetch(name, beside);
+      if (!isThere) throw damaged(name, 'it is not in the blob store');
+      if (!isMarked(await markOf(beside), mark)) throw damaged(name, 'it has another checksum');
+      await rename(beside, path);
+    } finally {
+      await rm(beside, { force: true });
+    }
+  }
+}
+
+function damaged(name: string, reason: string): ClusterError {
+  return new ClusterError('CHECKPOINT_DAMAGED', `the blob ${name} is damaged: ${reason}`, {
+    details: { blob: name },
+  });
+}

@@ -1,0 +1,140 @@
+import { existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { CheckpointFile, decodeSection, type BlobStore } from '../src/index.ts';
+import { checkpointOf, startStore } from './stores.ts';
+
+const DAMAGED = { code: 'CHECKPOINT_DAMAGED' };
+
+/** Changes one byte. */
+function flip(path: string, at = 5): void {
+  const bytes = readFileSync(path);
+  bytes[at]! ^= 0x10;
+  writeFileSync(path, bytes);
+}
+
+describe('a checkpoint store', () => {
+  test('K1, K2: what was saved is fetched on another machine, whole', async () => {
+    const one = await startStore();
+    const { ref } = await one.store.save(await checkpointOf(one.cache));
+    const other = await startStore(one.blobsFolder);
+    const head = await other.store.fetch(ref);
+    expect(head).toMatchObject({ partition: 3, epoch: 1, watermark: 42 });
+    expect(Object.keys(head.blobs).sort()).toEqual(['3.1.b', '3.1.b2']);
+    await using file = await CheckpointFile.open(other.cache.pathOf(ref.name));
+    const { head: its, inline } = decodeSection(await file.section(head.spaces[1]!));
+    expect(its.config.space).toBe('two');
+    expect(inline.get('1.rows')).toEqual(Buffer.of(1, 2, 3));
+    for (const blob of Object.keys(head.blobs))
+      expect(readFileSync(other.cache.pathOf(blob), 'utf8')).toContain(`bytes of ${blob}`);
+  });
+
+  test('does not store again what is known', async () => {
+    const saved: string[] = [];
+    const one = await startStore(undefined, (blobs) => ({
+      save: (name, path) => {
+        saved.push(name);
+        return blobs.save(name, path);
+      },
+      fetch: (name, path) => blobs.fetch(name, path),
+      remove: (name) => blobs.remove(name),
+      names: () => blobs.names(),
+      [Symbol.asyncDispose]: () => blobs[Symbol.asyncDispose](),
+    }));
+    const first = await one.store.save(await checkpointOf(one.cache));
+    const next = { ...(await checkpointOf(one.cache, '3.1.c')), known: first.blobs };
+    expect((await one.store.save(next)).blobs).toEqual(first.blobs);
+    expect(saved).toEqual(['3.1.b', '3.1.b2', '3.1.a', '3.1.c']);
+  });
+
+  test('K1: a checkpoint that is read back differently is not saved', async () => {
+    const wrap = (blobs: BlobStore): BlobStore => ({
+      save: (name, path) => blobs.save(name, path),
+      fetch: async (name, path) => {
+        const isThere = await blobs.fetch(name, path);
+        flip(path);
+        return isThere;
+      },
+      remove: (name) => blobs.remove(name),
+      names: () => blobs.names(),
+      [Symbol.asyncDispose]: () => blobs[Symbol.asyncDispose](),
+    });
+    const { store, cache } = await startStore(undefined, wrap);
+    await expect(store.save(await checkpointOf(cache))).rejects.toMatchObject(DAMAGED);
+  });
+
+  test('a section whose blob is not on this machine is not saved', async () => {
+    const { store, cache, blobs } = await startStore();
+    const checkpoint = await checkpointOf(cache);
+    rmSync(cache.pathOf('3.1.b2'));
+    await expect(store.save(checkpoint)).rejects.toMatchObject(DAMAGED);
+    expect(await blobs.names()).not.toContain('3.1.a');
+  });
+
+  test.each([
+    ['a blob that is gone', '3.1.b', (path: string) => rmSync(path)],
+    ['a blob with another byte', '3.1.b2', (path: string) => flip(path)],
+    ['a blob that is cut off', '3.1.b', (path: string) => truncateSync(path, 10)],
+    ['a checkpoint that is gone', '3.1.a', (path: string) => rmSync(path)],
+    ['a checkpoint with another byte', '3.1.a', (path: string) => flip(path, 100)],
+    ['an empty checkpoint', '3.1.a', (path: string) => truncateSync(path, 0)],
+  ])('K3: %s in the store is told with its name, and not kept', async (_, name, damage) => {
+    const one = await startStore();
+    const { ref } = await one.store.save(await checkpointOf(one.cache));
+    damage(join(one.blobsFolder, name));
+    const other = await startStore(one.blobsFolder);
+    await expect(other.store.fetch(ref)).rejects.toMatchObject({
+      ...DAMAGED,
+      details: { blob: name },
+    });
+    expect(existsSync(other.cache.pathOf(name))).toBe(false);
+  });
+
+  test.each(['3.1.a', '3.1.b'])('K3: %s that is damaged here is fetched again', async (name) => {
+    const { store, cache } = await startStore();
+    const { ref } = await store.save(await checkpointOf(cache));
+    flip(cache.pathOf(name));
+    await store.fetch(ref);
+    await store.fetch(ref);
+    const other = await startStore();
+    await other.store.save(await checkpointOf(other.cache));
+    expect(readFileSync(cache.pathOf(name))).toEqual(readFileSync(other.cache.pathOf(name)));
+  });
+
+  test('removes what it is told to, here and in the store', async () => {
+    const { store, cache, blobs } = await startStore();
+    await store.save(await checkpointOf(cache));
+    await store.remove(['3.1.a', '3.1.b', 'unknown']);
+    expect(await blobs.names()).toEqual(['3.1.b2']);
+    expect(existsSync(cache.pathOf('3.1.b'))).toBe(false);
+  });
+});
+
+describe('a checkpoint file', () => {
+  test('that is changed anywhere before its sections is damaged', async () => {
+    const { store, cache } = await startStore();
+    const { ref } = await store.save(await checkpointOf(cache));
+    const path = cache.pathOf(ref.name);
+    const whole = readFileSync(path);
+    await using file = await CheckpointFile.open(path);
+    const sections = file.head.spaces.reduce((sum, { bytes }) => sum + bytes, 0);
+    const end = whole.length - sections;
+    for (let at = 0; at < end; at += 3) {
+      const bytes = Buffer.from(whole);
+      bytes[at]! ^= 0x01;
+      writeFileSync(path, bytes);
+      await expect(CheckpointFile.open(path), `byte ${at}`).rejects.toMatchObject(DAMAGED);
+    }
+    for (const length of [0, 5, end - 1]) {
+      writeFileSync(path, whole.subarray(0, length));
+      await expect(CheckpointFile.open(path)).rejects.toMatchObject(DAMAGED);
+    }
+  });
+
+  test.each([Buffer.alloc(0), Buffer.alloc(3), Buffer.alloc(4, 0xff), Buffer.from('????{}')])(
+    'has no section of %j',
+    (bytes) => {
+      expect(() => decodeSection(bytes)).toThrow(expect.objectContaining(DAMAGED));
+    },
+  );
+});
