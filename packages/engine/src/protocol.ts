@@ -58,6 +58,8 @@ export type WorkerRequest =
   | { readonly verb: 'drop-partitions'; readonly partitions: readonly PartitionId[] }
   /** To a new thread: how often partitions were dropped before it began. */
   | { readonly verb: 'drops'; readonly counts: ReadonlyMap<PartitionId, number> }
+  /** To a new thread: of what partitions the one before had spaces. */
+  | { readonly verb: 'lost'; readonly partitions: readonly PartitionId[] }
   /** A segment whose graph another thread can build, or segments that it can merge. */
   | { readonly verb: 'give-work'; readonly rowsMin: number }
   | { readonly verb: 'give-merge' }
@@ -72,7 +74,33 @@ export type WorkerRequest =
     }
   /** Entries of these partitions come again from the first; what was told complete before is not. */
   | { readonly verb: 'trust'; readonly partitions: readonly PartitionId[] }
+  /** Everything up to a sequence was applied; @param prefix of the names of new blobs */
+  | {
+      readonly verb: 'checkpoint';
+      readonly partition: PartitionId;
+      readonly upTo: number;
+      readonly prefix: string;
+    }
+  | { readonly verb: 'restore'; readonly task: RestoreTask }
+  /** What is lost of the partition comes from the log. */
+  | { readonly verb: 'restored'; readonly partition: PartitionId }
   | { readonly verb: 'unload' };
+
+export interface RestoreTask {
+  readonly partition: PartitionId;
+  /** Path of the checkpoint file; what it names is in the cache. */
+  readonly checkpoint: string;
+  readonly spaces: readonly {
+    readonly config: SpaceConfig;
+    readonly at: number;
+    readonly bytes: number;
+  }[];
+}
+
+export interface RestoreAnswer {
+  /** Spaces that could not be brought in as they were. */
+  readonly damaged: readonly { readonly space: SpaceId; readonly reason: string }[];
+}
 
 export type RecallAnswer = readonly WireHit[];
 
@@ -112,6 +140,10 @@ export interface TickAnswer extends ThreadMemory {
 export interface WorkerSettings {
   /** Folder of the spaces' files. */
   readonly folder: string;
+  /** Sections of checkpoints, each under its space's name. */
+  readonly sectionsFolder: string;
+  /** Files by the names of their blobs; it outlives the process. */
+  readonly cacheFolder: string;
   /** How often this thread was started before: its files have numbers of their own. */
   readonly incarnation: number;
   readonly graphThreshold: number;

@@ -1,6 +1,7 @@
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { cacheFolderOf, sectionsFolderOf } from './worker-settings.ts';
 
 const PREFIX = 'run-';
 
@@ -32,7 +33,8 @@ function openIn(dataDir: string, onFault: (message: string) => void): string {
     }
   }
   const folder = join(dataDir, `${PREFIX}${process.pid}`);
-  mkdirSync(folder);
+  mkdirSync(sectionsFolderOf(folder), { recursive: true });
+  mkdirSync(cacheFolderOf(dataDir), { recursive: true });
   return folder;
 }
 

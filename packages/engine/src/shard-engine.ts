@@ -20,6 +20,8 @@ import { Repeater } from '@engram/runtime';
 import type { BuildResult } from '@engram/space-engine';
 import { WorkerPool } from '@engram/worker-pool';
 import { Assist, type WorkerState } from './assist.ts';
+import { EngineCheckpoints } from './checkpoints.ts';
+import { faultText } from './fault-text.ts';
 import { collectWhenShort } from './garbage.ts';
 import { nextMemoryState, type MemoryState } from './memory-guard.ts';
 import { memoryUsage, threadMemory } from './memory-usage.ts';
@@ -35,7 +37,8 @@ import type {
   WorkerRequest,
 } from './protocol.ts';
 import { RecallStreams } from './recall-streams.ts';
-import { isDeletesOnly, quarantined, type Applied, type Entry } from './entry.ts';
+import { isDeletesOnly, type Applied, type Entry } from './entry.ts';
+import { Quarantine } from './quarantine.ts';
 import { openRunFolder, removeRunFolder } from './run-folder.ts';
 import { SharedBytes } from './shared-bytes.ts';
 import { workerSettings } from './worker-settings.ts';
@@ -62,10 +65,16 @@ export class ShardEngine implements AsyncDisposable {
     ask: (space, request) => this.#ask(space, request),
     post: (space, request) => this.#post(this.#pool.workerOf(space), request),
   });
+  /** Partitions to files that outlive the process, and back. */
+  readonly checkpoints = new EngineCheckpoints({
+    workerOf: (space) => this.#pool.workerOf(space),
+    ask: (worker, request) => this.#askOf(worker, request),
+    askAll: (request) => this.#askAll(request),
+    onSpace: (worker, space, partition) => this.#spaces[worker]!.set(space, partition),
+  });
   /** Where spaces are, so that it is known what a thread takes with it. */
   readonly #spaces: Map<SpaceId, PartitionId>[];
-  /** By partition and sequence. A replay brings such an entry again, and it would end its thread again. */
-  readonly #quarantined = new Map<PartitionId, Map<number, Applied>>();
+  readonly #quarantine = new Quarantine();
   #pool!: WorkerPool<EntryTask, EntryAnswer>;
   #assist!: Assist;
   #assistRounds!: Repeater;
@@ -98,7 +107,7 @@ export class ShardEngine implements AsyncDisposable {
    * @param options.isReplay what was accepted long ago must come in even where new entries have to wait
    */
   apply(entry: Entry, { isReplay = false } = {}): Promise<Applied> | undefined {
-    const known = this.#quarantined.get(entry.partition)?.get(entry.sequence);
+    const known = this.#quarantine.get(entry.partition, entry.sequence);
     if (known !== undefined) return Promise.resolve(known);
     const isClosed = isReplay ? this.#memory === 'hard' : this.#isClosedFor(entry.lane);
     if (isClosed && !isDeletesOnly(entry)) return undefined;
@@ -156,10 +165,11 @@ export class ShardEngine implements AsyncDisposable {
     const gone = new Set(partitions);
     for (const partition of partitions) {
       this.#drops.set(partition, (this.#drops.get(partition) ?? 0) + 1);
-      this.#quarantined.delete(partition);
+      this.#quarantine.forget(partition);
     }
     for (const spaces of this.#spaces)
       for (const [space, partition] of spaces) if (gone.has(partition)) spaces.delete(space);
+    this.checkpoints.forget(partitions);
     this.#postAll({ verb: 'drop-partitions', partitions });
   }
 
@@ -251,7 +261,10 @@ export class ShardEngine implements AsyncDisposable {
         this.#tellLost(crash.worker);
       },
       onNews: (worker, news) => this.#lostFiles(worker, news as WorkerNews),
-      onRestarted: (worker) => this.#post(worker, { verb: 'drops', counts: this.#drops }),
+      onRestarted: (worker) => {
+        this.#post(worker, { verb: 'drops', counts: this.#drops });
+        this.#post(worker, { verb: 'lost', partitions: this.#partitionsOf(worker) });
+      },
       onFailed: events.onFailed,
     });
     this.#assist = new Assist(
@@ -317,7 +330,8 @@ export class ShardEngine implements AsyncDisposable {
   async #settle(task: EntryTask, observations: number): Promise<Applied> {
     for (;;) {
       const outcome = await this.#submit(task, observations);
-      if (outcome?.kind === 'quarantined') return this.#quarantine(task, outcome.error);
+      if (outcome?.kind === 'quarantined')
+        return this.#quarantine.add(task.partition, task.sequence, outcome.error);
       if (outcome !== undefined && outcome.answer.isRefused !== true) return outcome.answer;
       // Memory is at its limit: what was taken waits here, and deletes among it are applied.
       await this.#options.clock.sleep(REFUSED_WAIT_MS, this.#stop.signal);
@@ -326,20 +340,19 @@ export class ShardEngine implements AsyncDisposable {
     }
   }
 
-  #quarantine({ partition, sequence }: EntryTask, error: ClusterError): Applied {
-    const applied = quarantined(error);
-    const ofPartition = this.#quarantined.get(partition) ?? new Map<number, Applied>();
-    this.#quarantined.set(partition, ofPartition.set(sequence, applied));
-    return applied;
+  #partitionsOf(worker: number): PartitionId[] {
+    return [...new Set(this.#spaces[worker]!.values())];
   }
 
   #tellLost(worker: number): void {
-    const spaces = this.#spaces[worker]!;
-    if (spaces.size > 0)
-      this.#options.events.onLost([...new Set(spaces.values())], [...spaces.keys()]);
+    const partitions = this.#partitionsOf(worker);
+    this.checkpoints.lose(partitions);
+    if (partitions.length > 0)
+      this.#options.events.onLost(partitions, [...this.#spaces[worker]!.keys()]);
   }
 
   #lostFiles(worker: number, { damaged, partition }: WorkerNews): void {
+    this.checkpoints.lose([partition]);
     this.#options.events.onLost([partition], [damaged]);
     // What was told complete before this message is complete no more.
     this.#post(worker, { verb: 'trust', partitions: [partition] });
@@ -359,7 +372,7 @@ export class ShardEngine implements AsyncDisposable {
   }
 
   #fault(error: unknown): void {
-    if (this.#closing === undefined) this.#options.events.onFault(reasonOf(error));
+    if (this.#closing === undefined) this.#options.events.onFault(faultText(error));
   }
 
   async #ask<T>(space: SpaceId, request: WorkerRequest): Promise<T> {
@@ -381,12 +394,4 @@ export class ShardEngine implements AsyncDisposable {
   #postAll(request: WorkerRequest): void {
     for (let worker = 0; worker < this.#options.workers; worker++) this.#post(worker, request);
   }
-}
-
-/** With its cause, where only that says what happened. */
-function reasonOf(error: unknown): string {
-  const { message, cause } = ClusterError.from(error);
-  return cause instanceof Error && !message.includes(cause.message)
-    ? `${message}: ${cause.message}`
-    : message;
 }

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { PartitionId } from '@engram/model';
 import { describe, expect, test } from 'vitest';
@@ -158,48 +158,6 @@ describe('an engine whose worker ends', () => {
     engine.dropPartitions([space.partition]);
     expect(await feed(engine, poison)).toMatchObject({ errors: [{ code: 'WORKER_CRASHED' }] });
     expect(told.crashes).toHaveLength(4);
-  });
-
-  test('opens again what it had in files, and applies only what is not there', async () => {
-    const { engine, told, reader, dataDir } = await startRead();
-    const log = new Log();
-    const [space, other] = namesOn(0, 2).map(
-      (name, partition) => new Space(log, name, { partition }),
-    ) as [Space, Space];
-    const diskBytes = async () => (await engine.stats(space.config)).diskBytes;
-    await reader.feed(inOrder(space.fill(2_000, 20), other.fill(50, 5)));
-    await reader.feed([space.write(['row-5', 'new'], { deletes: ['row-6', 'row-1999'] })]);
-    await engine.indexed(space.config);
-    await until('segments are in files', async () => (await diskBytes()) > 3 * 64 * 1024);
-    // So far everything came; later files say so.
-    engine.complete(new Map([0, 1].map((partition) => [partition as PartitionId, log.sequence])));
-    const before = await diskBytes();
-    await reader.feed(space.fill(2_000, 20));
-    await engine.indexed(space.config);
-    await until('more are in files', async () => (await diskBytes()) > before + 2 * 64 * 1024);
-    await reader.feed([space.write(['row-9'], { deletes: ['row-10'] })]);
-    await expectSame(engine, space);
-
-    await reader.feed([other.write(['poison'], { note: 'CRASH-ONCE-c' })]);
-    expect(told.lost).toHaveLength(1);
-    const stale = reader.again.reduce((sum, each) => sum + each.stale, 0);
-    const applied = reader.again.reduce((sum, each) => sum + each.applied, 0);
-    expect(stale).toBeGreaterThan(2_000);
-    expect(applied).toBeLessThan(2_000);
-    await expectSame(engine, space);
-    await expectSame(engine, other);
-    await engine.indexed(space.config);
-    expect(await recallAtTen(engine, space, 20)).toBeGreaterThanOrEqual(0.95);
-
-    // Once more, with files of two threads.
-    await reader.feed(inOrder(space.fill(1_000, 20), [space.write(['row-11'])]));
-    await engine.indexed(space.config);
-    await reader.feed([space.write(['poison'], { note: 'CRASH-ONCE-d' })]);
-    expect(told.lost).toHaveLength(2);
-    await expectSame(engine, space);
-    await expectSame(engine, other);
-    await engine.close();
-    expect(existsSync(`${dataDir}/run-${process.pid}`)).toBe(false);
   });
 
   test('a space deleted while its worker starts again does not come back from its files', async () => {

@@ -298,7 +298,7 @@ describe('an engine', () => {
     mkdirSync(join(dataDir, 'run-999999999'));
     writeFileSync(join(dataDir, 'mine'), '');
     const { engine } = await startEngine({ dataDir });
-    expect(readdirSync(dataDir).sort()).toEqual(['mine', `run-${process.pid}`]);
+    expect(readdirSync(dataDir).sort()).toEqual(['mine', `run-${process.pid}`, 'segments']);
     const space = new Space(new Log(), names[0]!);
     await feedAll(engine, space.fill(1_000));
     await engine.close();

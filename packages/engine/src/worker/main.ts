@@ -20,7 +20,6 @@ import { threadMemory } from '../memory-usage.ts';
 import type {
   EntryAnswer,
   EntryTask,
-  GiveAnswer,
   PageAnswer,
   RecallAnswer,
   StatsAnswer,
@@ -30,9 +29,11 @@ import type {
   WorkerSettings,
 } from '../protocol.ts';
 import { applyEntry } from './apply-entry.ts';
+import { Checkpoints } from './checkpoints.ts';
 import { Cursors } from './cursors.ts';
 import { buildPace, noteApply, slice, slicedPace } from './slice.ts';
 import { Unloading } from './unloading.ts';
+import { giveMerge, giveWork, withSpace } from './giving.ts';
 import { queryOf, toWire } from './wire.ts';
 import { rebuilding, SpaceTable, type LoadedSpace } from './space-table.ts';
 
@@ -57,6 +58,7 @@ const spaces = new SpaceTable(settings, (damaged, partition) => {
 });
 const cursors = new Cursors(settings.incarnation);
 const unloading = new Unloading(spaces);
+const checkpoints = new Checkpoints(settings, spaces);
 /** Spaces with rows that wait for a graph, or with segments to be written, in turn. */
 const busy = new Set<LoadedSpace>();
 const waitingForIndex = new Set<{ space: LoadedSpace; resolve: () => void }>();
@@ -106,21 +108,6 @@ async function tend(space: LoadedSpace): Promise<void> {
   space.users++;
   try {
     while (await space.upkeep.tend()) continue;
-  } finally {
-    space.users--;
-  }
-}
-
-async function withSpace<T>(
-  space: LoadedSpace | undefined,
-  missing: T,
-  use: (space: LoadedSpace) => T | Promise<T>,
-): Promise<T> {
-  if (space === undefined) return missing;
-  space.users++;
-  space.usedAtMs = performance.now();
-  try {
-    return await use(space);
   } finally {
     space.users--;
   }
@@ -242,27 +229,30 @@ async function answer(body: unknown): Promise<ThreadAnswer> {
     case 'state':
       return { value: stateOf() };
     case 'complete':
-      for (const space of spaces.loaded()) {
-        const sequence = request.upTo.get(space.partition);
-        if (sequence !== undefined && spaces.isTrusted(space)) space.engine.complete(sequence);
-      }
+      complete(request.upTo);
       return { value: undefined };
     case 'drop-space':
       cursors.closeAll(request.space);
       await spaces.drop(request.space);
+      checkpoints.prune();
       return { value: undefined };
     case 'drops':
       for (const [partition, count] of request.counts) drops.set(partition, count);
+      return { value: undefined };
+    case 'lost':
+      spaces.lose(request.partitions);
       return { value: undefined };
     case 'drop-partitions':
       for (const partition of request.partitions)
         drops.set(partition, (drops.get(partition) ?? 0) + 1);
       await spaces.dropPartitions(request.partitions);
+      checkpoints.prune();
       return { value: undefined };
     case 'give-work':
-      return { value: await giveWork(request.rowsMin) };
+      return { value: await giveWork(spaces, request.rowsMin) };
     case 'give-merge':
-      return { value: giveMerge() };
+      // The graph of a merged segment is in memory until it is in a file.
+      return { value: memory === 'normal' ? giveMerge(spaces) : undefined };
     case 'build':
       return { value: await buildSegment(request.job, buildPace()) };
     case 'finish':
@@ -281,6 +271,15 @@ async function answer(body: unknown): Promise<ThreadAnswer> {
     case 'trust':
       spaces.trust(request.partitions);
       return { value: undefined };
+    case 'checkpoint': {
+      complete(new Map([[request.partition, request.upTo]]));
+      return { value: await checkpoints.take(request.partition, request.prefix) };
+    }
+    case 'restore':
+      return { value: await checkpoints.restore(request.task) };
+    case 'restored':
+      spaces.restored(request.partition);
+      return { value: undefined };
     case 'unload':
       for (const space of [...spaces.loaded()]) await spaces.unload(space);
       return { value: undefined };
@@ -297,22 +296,11 @@ const NO_STATS: StatsAnswer = {
   diskBytes: 0,
 };
 
-/** Of the space that waits most. */
-async function giveWork(rowsMin: number): Promise<GiveAnswer> {
-  let most: LoadedSpace | undefined;
-  for (const space of spaces.loaded())
-    if (space.upkeep.backlog > (most?.upkeep.backlog ?? rowsMin - 1)) most = space;
-  return withSpace<GiveAnswer>(most, undefined, ({ upkeep }) => upkeep.giveWork(rowsMin));
-}
-
-function giveMerge(): GiveAnswer {
-  // The graph of a merged segment is in memory until it is in a file.
-  if (memory !== 'normal') return undefined;
-  for (const { upkeep } of spaces.loaded()) {
-    const job = upkeep.giveMerge();
-    if (job !== undefined) return job;
+function complete(upTo: ReadonlyMap<PartitionId, number>): void {
+  for (const space of spaces.loaded()) {
+    const sequence = upTo.get(space.partition);
+    if (sequence !== undefined && spaces.isTrusted(space)) space.engine.complete(sequence);
   }
-  return undefined;
 }
 
 async function given(

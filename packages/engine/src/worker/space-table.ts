@@ -6,7 +6,7 @@
 //   S3. A space whose files were damaged answers nothing until its entries are known to come again: what
 //       is left of it would look like all of it.
 
-import { existsSync } from 'node:fs';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   ClusterError,
@@ -28,6 +28,15 @@ export interface LoadedSpace extends OpenSpace {
   users: number;
 }
 
+/** A space that is in files only. */
+export interface UnloadedSpace {
+  readonly kind: 'unloaded';
+  readonly config: SpaceConfig;
+  readonly partition: PartitionId;
+  readonly count: number;
+  readonly completeTo: number;
+}
+
 type Entry =
   | { readonly kind: 'loaded'; readonly space: LoadedSpace }
   /** Being opened or unloaded; what comes next is seen when it is done. */
@@ -37,13 +46,7 @@ type Entry =
       readonly partition: PartitionId;
       readonly count: number;
     }
-  | {
-      readonly kind: 'unloaded';
-      readonly config: SpaceConfig;
-      readonly partition: PartitionId;
-      readonly count: number;
-      readonly completeTo: number;
-    };
+  | UnloadedSpace;
 
 export class SpaceTable {
   readonly #settings: WorkerSettings;
@@ -51,6 +54,10 @@ export class SpaceTable {
   #openings = 0;
   /** Spaces that lost something, with their partitions (S3). */
   readonly #distrusted = new Map<SpaceId, PartitionId>();
+  /** Spaces that lost something and were not restored since. */
+  readonly #lost = new Map<SpaceId, PartitionId>();
+  /** Partitions of which the thread before this one had spaces, with those that were restored since. */
+  readonly #lostPartitions = new Map<PartitionId, Set<SpaceId>>();
   readonly #onDamaged: (space: SpaceId, partition: PartitionId) => void;
   /** What went wrong with files, to be taken. */
   readonly faults: string[] = [];
@@ -72,6 +79,10 @@ export class SpaceTable {
   peek(space: SpaceId): LoadedSpace | undefined {
     const entry = this.#entries.get(space);
     return entry?.kind === 'loaded' ? entry.space : undefined;
+  }
+
+  has(space: SpaceId): boolean {
+    return this.#entries.has(space);
   }
 
   isTrusted({ config }: LoadedSpace): boolean {
@@ -102,6 +113,74 @@ export class SpaceTable {
     await change;
   }
 
+  namesIn(partition: PartitionId): SpaceId[] {
+    const hits = [...this.#entries].filter(([, entry]) => partitionIn(entry) === partition);
+    return hits.map(([id]) => id);
+  }
+
+  /** What is known of a space, or what to wait for while it changes (S1). */
+  settled(id: SpaceId): LoadedSpace | UnloadedSpace | undefined | Promise<void> {
+    const entry = this.#entries.get(id);
+    if (entry?.kind === 'changing') return entry.done;
+    return entry?.kind === 'loaded' ? entry.space : entry;
+  }
+
+  /** What there is of these partitions is not all of it: the thread before had more. */
+  lose(partitions: readonly PartitionId[]): void {
+    for (const partition of partitions) this.#lostPartitions.set(partition, new Set());
+  }
+
+  /** Nothing of the partition is lost, or has to come again. */
+  isWhole(partition: PartitionId): boolean {
+    if (this.#lostPartitions.has(partition)) return false;
+    const isHit = (hit: PartitionId) => hit === partition;
+    return ![...this.#distrusted.values(), ...this.#lost.values()].some(isHit);
+  }
+
+  /**
+   * Takes a space from files that `bring` puts into its folder, unless it is here and whole.
+   * @returns what is known of it now, or undefined when it was here
+   */
+  async adopt(
+    config: SpaceConfig,
+    partition: PartitionId,
+    bring: (folder: string) => Promise<Pick<UnloadedSpace, 'count' | 'completeTo'>>,
+  ): Promise<UnloadedSpace | undefined> {
+    const { space } = config;
+    const restored = this.#lostPartitions.get(partition);
+    const isLost = this.#lost.has(space) || restored?.has(space) === false;
+    for (;;) {
+      const known = this.settled(space);
+      if (known === undefined) break;
+      if (known instanceof Promise) await known;
+      else if (isLost || known.config.afterSequence < config.afterSequence) await this.drop(space);
+      else return undefined;
+    }
+    return this.#change(space, partition, async () => {
+      const folder = this.folderOf(space);
+      await rm(folder, { recursive: true, force: true });
+      await mkdir(folder, { recursive: true });
+      const known = await bring(folder);
+      const unloaded: UnloadedSpace = { kind: 'unloaded', config, partition, ...known };
+      restored?.add(space);
+      return { entry: unloaded, result: unloaded };
+    });
+  }
+
+  /** Opens a space that was adopted. @returns false when its files are damaged; it is lost then */
+  async openAdopted({ config, partition }: UnloadedSpace): Promise<boolean> {
+    const opened = await this.#open(config, partition, () => {
+      this.#lost.set(config.space, partition);
+    });
+    return opened !== undefined && !this.#lost.has(config.space);
+  }
+
+  /** What could be restored of the partition is: the rest comes from the log. */
+  restored(partition: PartitionId): void {
+    for (const [space, its] of this.#lost) if (its === partition) this.#lost.delete(space);
+    this.#lostPartitions.delete(partition);
+  }
+
   get counts(): { loaded: number; unloaded: number; observations: number } {
     let [loaded, unloaded, observations] = [0, 0, 0];
     for (const entry of this.#entries.values())
@@ -126,7 +205,7 @@ export class SpaceTable {
     const entry = this.#entries.get(config.space);
     if (entry?.kind === 'loaded' && entry.space.config.afterSequence >= config.afterSequence)
       return entry.space;
-    if (entry === undefined && !this.#mayHaveFiles(config.space)) {
+    if (entry === undefined) {
       // A question about a space without entries must not leave one behind.
       if (partition === undefined) return undefined;
       return this.#add(config, partition, emptySpace(config, this.#options(config.space)));
@@ -155,8 +234,6 @@ export class SpaceTable {
           }
           return this.#open(entry.config, entry.partition);
         case undefined:
-          if (this.#mayHaveFiles(config.space) && partition !== undefined)
-            return this.#open(config, partition);
           if (partition === undefined) return undefined;
           return this.#add(config, partition, emptySpace(config, this.#options(config.space)));
       }
@@ -185,6 +262,7 @@ export class SpaceTable {
       entry = this.#entries.get(id);
     }
     this.#distrusted.delete(id);
+    this.#lost.delete(id);
     if (entry === undefined) return;
     const known: Exclude<Entry, { kind: 'changing' }> = entry;
     await this.#change(id, partitionIn(known), async () => {
@@ -197,6 +275,7 @@ export class SpaceTable {
 
   async dropPartitions(partitions: readonly PartitionId[]): Promise<void> {
     const gone = new Set(partitions);
+    for (const partition of partitions) this.#lostPartitions.delete(partition);
     const dropped: Promise<void>[] = [];
     for (const [id, entry] of this.#entries)
       if (gone.has(partitionIn(entry))) dropped.push(this.drop(id));
@@ -209,10 +288,14 @@ export class SpaceTable {
     return entry.space;
   }
 
-  #open(config: SpaceConfig, partition: PartitionId): Promise<LoadedSpace> {
+  #open(
+    config: SpaceConfig,
+    partition: PartitionId,
+    onDamaged = () => this.#distrust(config.space, partition),
+  ): Promise<LoadedSpace> {
     return this.#change(config.space, partition, async () => {
       const opened = await openSpace(config, this.#options(config.space));
-      if (opened.isDamaged) this.#distrust(config.space, partition);
+      if (opened.isDamaged) onDamaged();
       const entry = loadedEntry(config, partition, opened);
       return { entry, result: entry.space };
     });
@@ -220,6 +303,7 @@ export class SpaceTable {
 
   #distrust(space: SpaceId, partition: PartitionId): void {
     this.#distrusted.set(space, partition);
+    this.#lost.set(space, partition);
     this.#onDamaged(space, partition);
   }
 
@@ -245,13 +329,8 @@ export class SpaceTable {
     }
   }
 
-  /** Only a thread that follows another one finds files of spaces that it does not know. */
-  #mayHaveFiles(space: SpaceId): boolean {
-    return this.#settings.incarnation > 0 && existsSync(this.#folder(space));
-  }
-
   /** The hash tells names apart that differ in case only, where the file system does not. */
-  #folder(space: SpaceId): string {
+  folderOf(space: SpaceId): string {
     return join(this.#settings.folder, `${space}-${fnv1a32(space).toString(16)}`);
   }
 
@@ -259,7 +338,7 @@ export class SpaceTable {
     const { graphThreshold, segmentBytesMax, mergedBytesMax, snapshotKeepMs, incarnation } =
       this.#settings;
     return {
-      folder: this.#folder(space),
+      folder: this.folderOf(space),
       firstFile: (incarnation * OPENINGS_MAX + ++this.#openings) * FILES_AN_OPENING + 1,
       graphThreshold,
       segmentBytesMax,

@@ -1,0 +1,196 @@
+// A worker's part of the checkpoints of partitions: a section for each of its spaces, and spaces from
+// sections.
+//
+//   C1. A section has everything that was applied to its space before it was asked for.
+//   C2. The files that a section names are in the cache under the names of their blobs, and stay the same.
+//   C3. What did not change since the last section is not written again.
+
+import { randomUUID } from 'node:crypto';
+import { readFile, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ClusterError, type PartitionId, type SpaceConfig, type SpaceId } from '@engram/model';
+import {
+  decodeManifest,
+  exportSpace,
+  MANIFEST_FILE,
+  readManifest,
+  type Manifest,
+} from '@engram/space-engine';
+import {
+  CheckpointFile,
+  decodeSection,
+  linkOrCopy,
+  writeSection,
+  type SectionFile,
+  type WrittenSection,
+} from '@engram/storage';
+import type { RestoreAnswer, RestoreTask, WorkerSettings } from '../protocol.ts';
+import { slicedPace } from './slice.ts';
+import type { LoadedSpace, SpaceTable, UnloadedSpace } from './space-table.ts';
+
+/** Smaller files stand in the section itself: a blob costs some round trips, however small. */
+const INLINE_BYTES_MAX = 64 * 1024;
+/** A merge may remove a file before it is in the cache; then another section is made. */
+const ATTEMPTS = 5;
+
+interface Taken {
+  /** Of which the section tells. */
+  readonly of: LoadedSpace['upkeep'] | UnloadedSpace;
+  readonly changes: number;
+  readonly section: WrittenSection;
+}
+
+export class Checkpoints {
+  readonly #settings: WorkerSettings;
+  readonly #spaces: SpaceTable;
+  readonly #taken = new Map<SpaceId, Taken>();
+  /** The blobs of each space's files, by path. */
+  readonly #blobs = new Map<SpaceId, ReadonlyMap<string, string>>();
+
+  constructor(settings: WorkerSettings, spaces: SpaceTable) {
+    this.#settings = settings;
+    this.#spaces = spaces;
+  }
+
+  /**
+   * @param prefix of the names of new blobs
+   * @returns undefined when something is lost, or could not be written
+   */
+  async take(
+    partition: PartitionId,
+    prefix: string,
+  ): Promise<readonly WrittenSection[] | undefined> {
+    if (!this.#spaces.isWhole(partition)) return undefined;
+    const sections: WrittenSection[] = [];
+    const pace = slicedPace();
+    for (const id of this.#spaces.namesIn(partition)) {
+      const section = await this.#section(id, prefix);
+      if (section === undefined) return undefined;
+      if (section !== 'gone') sections.push(section);
+      if (pace.isDue()) await pace.turn();
+    }
+    return this.#spaces.isWhole(partition) ? sections : undefined;
+  }
+
+  /** Brings in the spaces that are not here or lost something; the others are left as they are. */
+  async restore({ partition, checkpoint, spaces }: RestoreTask): Promise<RestoreAnswer> {
+    const damaged: { space: SpaceId; reason: string }[] = [];
+    if (spaces.length > 0) {
+      await using file = await CheckpointFile.open(checkpoint);
+      for (const { config, at, bytes } of spaces) {
+        const entry = { space: config.space, afterSequence: config.afterSequence, at, bytes };
+        try {
+          const isWhole = await this.#adopt(config, partition, await file.section(entry));
+          if (!isWhole) damaged.push({ space: config.space, reason: 'its files are damaged' });
+        } catch (error) {
+          damaged.push({ space: config.space, reason: ClusterError.from(error).message });
+        }
+      }
+    }
+    return { damaged };
+  }
+
+  /** Forgets spaces that are no longer here. */
+  prune(): void {
+    for (const known of [this.#taken, this.#blobs])
+      for (const space of known.keys()) if (!this.#spaces.has(space)) known.delete(space);
+  }
+
+  async #section(id: SpaceId, prefix: string): Promise<WrittenSection | 'gone' | undefined> {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const space = this.#spaces.settled(id);
+      if (space instanceof Promise) {
+        await space;
+        continue;
+      }
+      if (space === undefined) return 'gone';
+      const of = 'upkeep' in space ? space.upkeep : space;
+      const changes = 'upkeep' in space ? space.upkeep.changes : 0;
+      const taken = this.#taken.get(id);
+      if (taken?.of === of && taken.changes === changes) return taken.section; // C3
+      const manifest = await this.#manifestOf(space);
+      if (manifest === undefined) return undefined;
+      const section = await this.#write(space.config, manifest, prefix);
+      if (section === undefined) continue;
+      this.#taken.set(id, { of, changes, section });
+      return section;
+    }
+    return undefined;
+  }
+
+  /** Not waited for before the space is in use: nobody unloads it meanwhile. */
+  async #manifestOf(space: LoadedSpace | UnloadedSpace): Promise<Manifest | undefined> {
+    if (!('upkeep' in space)) return readManifest(this.#spaces.folderOf(space.config.space));
+    space.users++;
+    try {
+      return await space.upkeep.checkpoint();
+    } finally {
+      space.users--;
+    }
+  }
+
+  /** @returns undefined when one of its files is gone already */
+  async #write(
+    config: SpaceConfig,
+    manifest: Manifest,
+    prefix: string,
+  ): Promise<WrittenSection | undefined> {
+    const { space, afterSequence } = config;
+    const folder = this.#spaces.folderOf(space);
+    const exported = exportSpace(folder, manifest);
+    const files: SectionFile[] = [];
+    const inline: Uint8Array[] = [];
+    const blobs = new Map<string, string>();
+    try {
+      for (const { name, path } of exported.files) {
+        const { size } = await stat(path);
+        if (size <= INLINE_BYTES_MAX) {
+          const bytes = await readFile(path);
+          inline.push(bytes);
+          files.push({ name, bytes: bytes.length });
+          continue;
+        }
+        const blob = this.#blobs.get(space)?.get(path) ?? (await this.#cached(path, prefix));
+        blobs.set(path, blob);
+        files.push({ name, bytes: size, blob });
+      }
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw error;
+    }
+    this.#blobs.set(space, blobs);
+    const path = join(this.#settings.sectionsFolder, space);
+    const bytes = await writeSection(path, { config, manifest: exported.manifest, files }, inline);
+    return { space, afterSequence, path, bytes, blobs: [...blobs.values()] };
+  }
+
+  /** Puts a file into the cache under a new name (C2). */
+  async #cached(path: string, prefix: string): Promise<string> {
+    const blob = `${prefix}${randomUUID()}`;
+    await linkOrCopy(path, join(this.#settings.cacheFolder, blob));
+    return blob;
+  }
+
+  /** @returns false when what was brought in turns out to be damaged */
+  async #adopt(config: SpaceConfig, partition: PartitionId, bytes: Buffer): Promise<boolean> {
+    const { head, inline } = decodeSection(bytes);
+    const manifest = decodeManifest(head.manifest, 'of a checkpoint');
+    const adopted = await this.#spaces.adopt(config, partition, async (folder) => {
+      const blobs = new Map<string, string>();
+      for (const { name, blob } of head.files) {
+        const path = join(folder, name);
+        if (blob === undefined) await writeFile(path, inline.get(name)!);
+        else {
+          await linkOrCopy(join(this.#settings.cacheFolder, blob), path);
+          blobs.set(path, blob);
+        }
+      }
+      this.#blobs.set(config.space, blobs);
+      await writeFile(join(folder, MANIFEST_FILE), head.manifest);
+      return { count: manifest.count, completeTo: manifest.completeTo };
+    });
+    // The small ones are opened when they are used; their bytes were checked with the checkpoint.
+    if (adopted === undefined || head.files.every(({ blob }) => blob === undefined)) return true;
+    return this.#spaces.openAdopted(adopted);
+  }
+}

@@ -1,0 +1,109 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { CheckpointStore, FolderBlobs, SegmentCache, type CheckpointRef } from '@engram/storage';
+import type { PartitionId } from '@engram/model';
+import { describe, expect, test } from 'vitest';
+import { cacheFolderOf } from '../src/index.ts';
+import { CRASHING, scratchFolder, startEngine, type TestEngine } from './engines.ts';
+import { expectSame, feed, feedAll, Log, namesOn, recallAtTen, Space } from './spaces.ts';
+import { until } from './until.ts';
+
+const PARTITION = 5 as PartitionId;
+
+async function storeOf({ dataDir }: TestEngine, folder: string): Promise<CheckpointStore> {
+  const cache = await SegmentCache.open(cacheFolderOf(dataDir));
+  return new CheckpointStore(await FolderBlobs.start(folder), cache);
+}
+
+let checkpoints = 0;
+
+/** Writes what the engine has of the partition to the store. */
+async function save(started: TestEngine, store: CheckpointStore, log: Log): Promise<CheckpointRef> {
+  const name = `5.1.${++checkpoints}`;
+  const sections = await started.engine.checkpoints.take(PARTITION, log.sequence, '5.1.');
+  expect(sections).toBeDefined();
+  const head = { partition: PARTITION, epoch: 1, watermark: log.sequence, writtenAtMs: 0 };
+  return (await store.save({ name, head, sections: sections!, known: {} })).ref;
+}
+
+/** Brings it into an engine. */
+async function restore(
+  { engine, dataDir }: TestEngine,
+  store: CheckpointStore,
+  ref: CheckpointRef,
+  spaces: readonly Space[],
+) {
+  const head = await store.fetch(ref);
+  const path = join(cacheFolderOf(dataDir), ref.name);
+  const wanted = head.spaces.flatMap(({ space, at, bytes }) => {
+    const config = spaces.find((each) => each.config.space === space)?.config;
+    return config === undefined ? [] : [{ config, at, bytes }];
+  });
+  const { loss } = engine.checkpoints;
+  const answer = await engine.checkpoints.restore(PARTITION, path, wanted);
+  await engine.checkpoints.restored(PARTITION, loss);
+  return answer;
+}
+
+/** Large and small ones, on both workers. */
+function someSpaces(log: Log): Space[] {
+  const names = [0, 1].flatMap((worker) => namesOn(worker, 3));
+  return names.map((name) => new Space(log, name, { partition: PARTITION, dimension: 64 }));
+}
+
+const SIZES = [3_000, 150, 4, 900, 1, 40];
+
+describe('a checkpoint of a partition', () => {
+  test('is the partition, in another engine with another folder', async () => {
+    const [one, other] = [await startEngine(), await startEngine()];
+    const folder = scratchFolder();
+    const log = new Log();
+    const spaces = someSpaces(log);
+    const elsewhere = new Space(log, 'elsewhere', { partition: 6 });
+    await feedAll(one.engine, elsewhere.fill(50));
+    for (const [i, space] of spaces.entries()) {
+      await feedAll(one.engine, space.fill(SIZES[i]!, 50));
+      await feed(one.engine, space.write(['again'], { deletes: [`row-0`] }));
+    }
+    const ref = await save(one, await storeOf(one, folder), log);
+    const after = spaces.map((space) => space.write(['again', 'later'], { deletes: ['row-0'] }));
+    const store = await storeOf(other, folder);
+    expect(await restore(other, store, ref, spaces)).toEqual({ damaged: [] });
+    expect((await other.engine.refresh()).observations).toBeGreaterThan(4_000);
+    await feedAll(other.engine, after);
+    for (const space of spaces) await expectSame(other.engine, space);
+    for (const space of spaces) await other.engine.indexed(space.config);
+    expect(await recallAtTen(other.engine, spaces[0]!, 20)).toBeGreaterThanOrEqual(0.95);
+    // What was stored before is not stored again.
+    const before = new Set(readdirSync(folder));
+    const next = await save(other, store, log);
+    const added = readdirSync(folder).filter((name) => !before.has(name));
+    expect(added.length).toBeLessThan(before.size);
+    expect(added).toContain(next.name);
+  });
+
+  test('does not touch what is there, and brings back what a thread took with it', async () => {
+    const started = await startEngine({ entry: CRASHING });
+    const { engine, told } = started;
+    const log = new Log();
+    const spaces = someSpaces(log);
+    for (const [i, space] of spaces.entries()) await feedAll(engine, space.fill(SIZES[i]!, 50));
+    const store = await storeOf(started, scratchFolder());
+    const ref = await save(started, store, log);
+    const tail = spaces.map((space) => space.write(['tail']));
+    await feedAll(engine, tail);
+    await feed(engine, spaces[0]!.write(['poison'], { note: 'CRASH-ONCE-c' }));
+    await until('the loss is told', () => told.lost.length > 0);
+    // What is left of the partition would look like all of it.
+    expect(await engine.checkpoints.take(PARTITION, log.sequence, '5.1.')).toBeUndefined();
+    expect(await restore(started, store, ref, spaces)).toEqual({ damaged: [] });
+    await Promise.all(
+      [...tail, ...spaces[0]!.entries.slice(-1)].map((entry) =>
+        feed(engine, entry, { isReplay: true }),
+      ),
+    );
+    for (const space of spaces) await expectSame(engine, space);
+    const sections = await engine.checkpoints.take(PARTITION, log.sequence, '5.1.');
+    expect(sections).toHaveLength(spaces.length);
+  });
+});
