@@ -38,7 +38,7 @@ export async function startStore(
 }
 
 /** A section of one space with one blob, which is put into the cache. */
-export async function section(
+async function section(
   cache: SegmentCache,
   space: string,
   blob: string,
