@@ -1,6 +1,6 @@
 import type { PartitionId, SpaceConfig, SpaceId } from '@engram/model';
 import type { WrittenSection } from '@engram/storage';
-import type { RestoreAnswer, WorkerRequest } from './protocol.ts';
+import type { CheckpointAnswer, RestoreAnswer, WorkerRequest } from './protocol.ts';
 
 /** What the checkpoints of an engine need of it. */
 export interface CheckpointPort {
@@ -42,9 +42,9 @@ export class EngineCheckpoints {
     partition: PartitionId,
     upTo: number,
     prefix: string,
-  ): Promise<readonly WrittenSection[] | undefined> {
+  ): Promise<CheckpointAnswer | undefined> {
     if (this.#lost.has(partition)) return undefined;
-    const answers = await this.#port.askAll<readonly WrittenSection[] | undefined>({
+    const answers = await this.#port.askAll<CheckpointAnswer | undefined>({
       verb: 'checkpoint',
       partition,
       upTo,
@@ -55,9 +55,9 @@ export class EngineCheckpoints {
     const sections: WrittenSection[] = [];
     for (const answer of answers) {
       if (answer === undefined) return undefined;
-      sections.push(...answer);
+      sections.push(...answer.sections);
     }
-    return sections;
+    return { sections, isChanged: answers.some((answer) => answer?.isChanged === true) };
   }
 
   /**

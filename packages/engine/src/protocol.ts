@@ -3,6 +3,7 @@
 import type { BodyKind, Include, StatsReply, WireHit } from '@engram/codec';
 import type { ItemError, Lane, PartitionId, PerLane, SpaceConfig, SpaceId } from '@engram/model';
 import type { BuildJob, BuildResult } from '@engram/space-engine';
+import type { WrittenSection } from '@engram/storage';
 import type { MemoryState } from './memory-guard.ts';
 import type { ThreadMemory } from './memory-usage.ts';
 
@@ -85,6 +86,12 @@ export type WorkerRequest =
   /** What is lost of the partition comes from the log. */
   | { readonly verb: 'restored'; readonly partition: PartitionId }
   | { readonly verb: 'unload' };
+
+export interface CheckpointAnswer {
+  readonly sections: readonly WrittenSection[];
+  /** A section differs from what it was at the last call. */
+  readonly isChanged: boolean;
+}
 
 export interface RestoreTask {
   readonly partition: PartitionId;

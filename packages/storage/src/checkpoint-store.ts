@@ -70,14 +70,23 @@ export class CheckpointStore {
    * @throws ClusterError CHECKPOINT_DAMAGED
    */
   async fetch(ref: CheckpointRef): Promise<CheckpointHead> {
-    await this.#bring(ref.name, ref);
-    await using file = await CheckpointFile.open(this.#cache.pathOf(ref.name));
-    const waiting = Object.entries(file.head.blobs);
+    const head = await this.head(ref);
+    const waiting = Object.entries(head.blobs);
     const fetching = Array.from({ length: FETCHES_MAX }, async () => {
       for (let next = waiting.pop(); next !== undefined; next = waiting.pop())
         await this.#bring(...next);
     });
     await Promise.all(fetching);
+    return head;
+  }
+
+  /**
+   * Brings a checkpoint into the cache without what it names.
+   * @throws ClusterError CHECKPOINT_DAMAGED
+   */
+  async head(ref: CheckpointRef): Promise<CheckpointHead> {
+    await this.#bring(ref.name, ref);
+    await using file = await CheckpointFile.open(this.#cache.pathOf(ref.name));
     return file.head;
   }
 

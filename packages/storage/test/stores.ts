@@ -38,11 +38,7 @@ export async function startStore(
 }
 
 /** A section of one space with one blob, which is put into the cache. */
-async function section(
-  cache: SegmentCache,
-  space: string,
-  blob: string,
-): Promise<WrittenSection> {
+async function section(cache: SegmentCache, space: string, blob: string): Promise<WrittenSection> {
   writeFileSync(cache.pathOf(blob), `bytes of ${blob}`.repeat(1_000));
   const path = join(scratchFolder(), space);
   const config = { space, afterSequence: 7 } as Parameters<typeof writeSection>[1]['config'];

@@ -24,7 +24,7 @@ import {
   type SectionFile,
   type WrittenSection,
 } from '@engram/storage';
-import type { RestoreAnswer, RestoreTask, WorkerSettings } from '../protocol.ts';
+import type { CheckpointAnswer, RestoreAnswer, RestoreTask, WorkerSettings } from '../protocol.ts';
 import { slicedPace } from './slice.ts';
 import type { LoadedSpace, SpaceTable, UnloadedSpace } from './space-table.ts';
 
@@ -56,20 +56,20 @@ export class Checkpoints {
    * @param prefix of the names of new blobs
    * @returns undefined when something is lost, or could not be written
    */
-  async take(
-    partition: PartitionId,
-    prefix: string,
-  ): Promise<readonly WrittenSection[] | undefined> {
+  async take(partition: PartitionId, prefix: string): Promise<CheckpointAnswer | undefined> {
     if (!this.#spaces.isWhole(partition)) return undefined;
     const sections: WrittenSection[] = [];
+    let isChanged = false;
     const pace = slicedPace();
     for (const id of this.#spaces.namesIn(partition)) {
+      const before = this.#taken.get(id)?.section;
       const section = await this.#section(id, prefix);
       if (section === undefined) return undefined;
+      isChanged ||= section !== before;
       if (section !== 'gone') sections.push(section);
       if (pace.isDue()) await pace.turn();
     }
-    return this.#spaces.isWhole(partition) ? sections : undefined;
+    return this.#spaces.isWhole(partition) ? { sections, isChanged } : undefined;
   }
 
   /** Brings in the spaces that are not here or lost something; the others are left as they are. */
