@@ -6,12 +6,22 @@ export { LogFeed } from './feed.ts';
 export type { FeedOptions, LogMessage, Room } from './feed.ts';
 export { IdempotencyStore } from './idempotency.ts';
 export type { StoredAnswer } from './idempotency.ts';
+export { ObjectBlobs } from './object-blobs.ts';
+export { PartitionRegister } from './partition-register.ts';
+export type { PartitionRecord, Registered, StoredCheckpoint } from './partition-register.ts';
 export { LogPublisher } from './publisher.ts';
 export type { LogEntry, PublisherOptions, Stored } from './publisher.ts';
 export { request, RpcServer, tell } from './rpc.ts';
 export type { RpcMethod } from './rpc.ts';
 export { SpaceDirectory } from './space-directory.ts';
 export type { SpaceChange } from './space-directory.ts';
-export { DEAD_LETTER_STREAM, DEDUPE_WINDOW_MS, ensureStreams, streamHead } from './streams.ts';
-export type { LogLayout, LogLimits } from './streams.ts';
+export {
+  DEAD_LETTER_STREAM,
+  DEDUPE_WINDOW_MS,
+  ensureStreams,
+  streamHead,
+  streamState,
+  trimPartition,
+} from './streams.ts';
+export type { LogLayout, LogLimits, StreamState } from './streams.ts';
 export { observationSubject, partitionSubjects, streamName, stripeOf } from './subjects.ts';

@@ -1,4 +1,4 @@
-import { ClusterError } from '@engram/model';
+import { ClusterError, type PartitionId } from '@engram/model';
 import {
   DiscardPolicy,
   NatsError,
@@ -10,7 +10,7 @@ import {
 } from 'nats';
 import type { LogConnection } from './connection.ts';
 import { toLogError } from './errors.ts';
-import { streamName, streamSubjects } from './subjects.ts';
+import { partitionSubjects, streamName, streamSubjects, stripeOf } from './subjects.ts';
 
 /** What the log of a cluster is made with. The counts never change in the life of a cluster. */
 export interface LogLayout {
@@ -106,14 +106,50 @@ function storageError(error: unknown): unknown {
   return error;
 }
 
+/** What there is of a stripe. */
+export interface StreamState {
+  readonly lastSequence: number;
+  readonly bytes: number;
+  /** More are refused. */
+  readonly bytesMax: number;
+}
+
+/** @throws ClusterError LOG_UNAVAILABLE */
+export async function streamState(connection: LogConnection, stripe: number): Promise<StreamState> {
+  try {
+    const jsm = await connection.nc.jetstreamManager({ checkAPI: false });
+    const { state, config } = await jsm.streams.info(streamName(stripe));
+    return { lastSequence: state.last_seq, bytes: state.bytes, bytesMax: config.max_bytes };
+  } catch (error) {
+    throw toLogError(error);
+  }
+}
+
 /**
  * Newest sequence of a stripe.
  * @throws ClusterError LOG_UNAVAILABLE
  */
 export async function streamHead(connection: LogConnection, stripe: number): Promise<number> {
+  return (await streamState(connection, stripe)).lastSequence;
+}
+
+/**
+ * Removes the entries of a partition up to a sequence.
+ * @throws ClusterError LOG_UNAVAILABLE
+ */
+export async function trimPartition(
+  connection: LogConnection,
+  stripeCount: number,
+  partition: PartitionId,
+  upTo: number,
+): Promise<void> {
+  const [filter] = partitionSubjects([partition], '*');
   try {
     const jsm = await connection.nc.jetstreamManager({ checkAPI: false });
-    return (await jsm.streams.info(streamName(stripe))).state.last_seq;
+    await jsm.streams.purge(streamName(stripeOf(partition, stripeCount)), {
+      filter: filter!,
+      seq: upTo + 1,
+    });
   } catch (error) {
     throw toLogError(error);
   }

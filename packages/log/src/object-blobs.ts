@@ -1,0 +1,144 @@
+// Blobs in a JetStream Object Store.
+//
+//   B1. A blob is stored in pieces, so that no call takes long and each has a deadline: the library's own
+//       would wait for ever for a chunk that is lost.
+//   B2. What is removed leaves nothing behind: the library keeps a mark for each name that there ever was.
+//   B3. A piece that lost some of its bytes is damaged, not late.
+
+import { open, type FileHandle } from 'node:fs/promises';
+import { ClusterError } from '@engram/model';
+import type { BlobStore } from '@engram/storage';
+import { NatsError, type ObjectStore } from 'nats';
+import type { LogConnection } from './connection.ts';
+import { toLogError } from './errors.ts';
+
+const BUCKET = 'engram-checkpoints';
+const STREAM = `OBJ_${BUCKET}`;
+const PIECE_BYTES = 4 * 1024 * 1024;
+/** A tenth of it is what a piece takes on a busy machine. */
+const PIECE_TIMEOUT_MS = 20_000;
+const LIST_TIMEOUT_MS = 60_000;
+
+export class ObjectBlobs implements BlobStore {
+  readonly #connection: LogConnection;
+  readonly #store: ObjectStore;
+
+  private constructor(connection: LogConnection, store: ObjectStore) {
+    this.#connection = connection;
+    this.#store = store;
+  }
+
+  /** @throws ClusterError LOG_UNAVAILABLE, LOG_FULL */
+  static async start(connection: LogConnection, replicas: number): Promise<ObjectBlobs> {
+    const opening = connection.nc.jetstream().views.os(BUCKET, { replicas });
+    return new ObjectBlobs(connection, await within(PIECE_TIMEOUT_MS, opening));
+  }
+
+  async save(name: string, path: string): Promise<void> {
+    const file = await open(path, 'r');
+    try {
+      const piece = Buffer.allocUnsafe(PIECE_BYTES);
+      for (let i = 0, at = 0; ; i++) {
+        const bytes = await fill(piece, file, at);
+        // An empty file has one piece too, or it could not be told from one that is not there.
+        if (bytes === 0 && i > 0) return;
+        const stored = this.#store.putBlob({ name: pieceOf(name, i) }, piece.subarray(0, bytes));
+        await within(PIECE_TIMEOUT_MS, stored);
+        at += bytes;
+      }
+    } finally {
+      await file.close();
+    }
+  }
+
+  async fetch(name: string, path: string): Promise<boolean> {
+    const file = await open(path, 'w');
+    try {
+      for (let i = 0; ; i++) {
+        const piece = await this.#fetchPiece(name, i);
+        if (piece === null) return i > 0;
+        await file.writeFile(piece);
+      }
+    } finally {
+      await file.close();
+    }
+  }
+
+  async remove(name: string): Promise<void> {
+    let count = 0;
+    while ((await within(PIECE_TIMEOUT_MS, this.#store.info(pieceOf(name, count)))) !== null)
+      count++;
+    // From the last: what a failure leaves can still be counted from the first.
+    for (let i = count - 1; i >= 0; i--) await this.#removePiece(pieceOf(name, i));
+  }
+
+  async names(): Promise<string[]> {
+    const pieces = await within(LIST_TIMEOUT_MS, this.#store.list());
+    return [...new Set(pieces.map(({ name }) => name.slice(0, name.lastIndexOf('/'))))];
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return Promise.resolve();
+  }
+
+  async #fetchPiece(name: string, index: number): Promise<Uint8Array | null> {
+    const piece = pieceOf(name, index);
+    const info = await within(PIECE_TIMEOUT_MS, this.#store.info(piece));
+    if (info === null) return null;
+    const jsm = await this.#connection.nc.jetstreamManager({ checkAPI: false });
+    const chunks = `$O.${BUCKET}.C.${info.nuid}`;
+    const facts = jsm.streams.info(STREAM, { subjects_filter: chunks });
+    const { state } = await within(PIECE_TIMEOUT_MS, facts);
+    if ((state.subjects?.[chunks] ?? 0) !== info.chunks)
+      throw damaged(name, 'bytes of it are lost');
+    const bytes = this.#store.getBlob(piece).catch((cause: unknown) => {
+      // All that the library tells of what is stored is a plain error.
+      throw cause instanceof NatsError ? cause : damaged(name, String(cause));
+    });
+    return within(PIECE_TIMEOUT_MS, bytes);
+  }
+
+  async #removePiece(piece: string): Promise<void> {
+    await within(PIECE_TIMEOUT_MS, this.#store.delete(piece));
+    const jsm = await this.#connection.nc.jetstreamManager({ checkAPI: false });
+    const padded = Buffer.from(piece).toString('base64').replaceAll('+', '-').replaceAll('/', '_');
+    const filter = `$O.${BUCKET}.M.${padded}`;
+    await within(PIECE_TIMEOUT_MS, jsm.streams.purge(STREAM, { filter })); // B2
+  }
+}
+
+function damaged(name: string, reason: string): ClusterError {
+  return new ClusterError('CHECKPOINT_DAMAGED', `the blob ${name} is damaged: ${reason}`, {
+    details: { blob: name },
+  });
+}
+
+function pieceOf(name: string, index: number): string {
+  return `${name}/${index}`;
+}
+
+async function fill(piece: Buffer, file: FileHandle, from: number): Promise<number> {
+  let bytes = 0;
+  while (bytes < piece.length) {
+    const { bytesRead } = await file.read(piece, bytes, piece.length - bytes, from + bytes);
+    if (bytesRead === 0) break;
+    bytes += bytesRead;
+  }
+  return bytes;
+}
+
+async function within<T>(timeoutMs: number, answer: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(new ClusterError('LOG_UNAVAILABLE', 'the store of checkpoints does not answer'));
+    }, timeoutMs);
+  });
+  try {
+    return await Promise.race([answer, late]);
+  } catch (error) {
+    throw toLogError(error);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,92 @@
+// What is stored of each partition and who may store more: one record for each, in a JetStream KV bucket.
+//
+//   M1. A record is replaced only by who read it: compare and set by its revision.
+//   M2. A new writer raises the epoch, so that the one before fails at its next write, whatever it believes.
+//   M3. `trimmedTo` is told before entries are removed from the log.
+
+import { ClusterError, type MemberId, type PartitionId } from '@engram/model';
+import type { CheckpointRef } from '@engram/storage';
+import type { KV } from 'nats';
+import type { LogConnection } from './connection.ts';
+import { toLogError } from './errors.ts';
+
+const BUCKET = 'engram-partitions';
+
+export interface StoredCheckpoint extends CheckpointRef {
+  /** Every entry of the partition up to this sequence is in it. */
+  readonly watermark: number;
+  readonly writtenAtMs: number;
+}
+
+export interface PartitionRecord {
+  readonly epoch: number;
+  readonly writer: MemberId;
+  /** Made anew with each epoch: two processes under one name are not taken for each other. */
+  readonly claim: string;
+  readonly current?: StoredCheckpoint;
+  /** Kept until the next one is stored. */
+  readonly previous?: StoredCheckpoint;
+  /** Entries up to this sequence may be gone from the log. */
+  readonly trimmedTo: number;
+}
+
+/** A record as it was read or written. */
+export interface Registered {
+  readonly record: PartitionRecord;
+  readonly revision: number;
+}
+
+export class PartitionRegister {
+  readonly #kv: KV;
+
+  private constructor(kv: KV) {
+    this.#kv = kv;
+  }
+
+  static async start(connection: LogConnection, replicas: number): Promise<PartitionRegister> {
+    const options = { history: 1, replicas };
+    return new PartitionRegister(await connection.nc.jetstream().views.kv(BUCKET, options));
+  }
+
+  /** @throws ClusterError LOG_UNAVAILABLE */
+  async read(partition: PartitionId): Promise<Registered | undefined> {
+    try {
+      const entry = await this.#kv.get(String(partition));
+      if (entry === null || entry.operation !== 'PUT') return undefined;
+      return { record: entry.json<PartitionRecord>(), revision: entry.revision };
+    } catch (error) {
+      throw toLogError(error);
+    }
+  }
+
+  /**
+   * Takes the place of what was read (M1).
+   * @param before undefined where nothing was
+   * @throws ClusterError FENCED when somebody else wrote meanwhile, LOG_UNAVAILABLE
+   */
+  async write(
+    partition: PartitionId,
+    record: PartitionRecord,
+    before: Registered | undefined,
+  ): Promise<Registered> {
+    const key = String(partition);
+    const text = JSON.stringify(record);
+    try {
+      const revision =
+        before === undefined
+          ? await this.#kv.create(key, text)
+          : await this.#kv.update(key, text, before.revision);
+      return { record, revision };
+    } catch (error) {
+      const found = await this.read(partition).catch(() => undefined);
+      if (found === undefined) throw toLogError(error);
+      // The answer to our own write was lost.
+      if (JSON.stringify(found.record) === text) return found;
+      if (found.revision === before?.revision) throw toLogError(error);
+      throw new ClusterError('FENCED', `${found.record.writer} writes partition ${partition} now`, {
+        cause: error,
+        details: { epoch: found.record.epoch },
+      });
+    }
+  }
+}

@@ -1,0 +1,143 @@
+import { randomBytes } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { startNatsServer, type ServerProcess } from '@engram/local-cluster';
+import { LogConnection, ObjectBlobs, PartitionRegister, type PartitionRecord } from '@engram/log';
+import type { MemberId, PartitionId } from '@engram/model';
+import { createLogger, systemClock } from '@engram/runtime';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { tempDir } from '../support/temp-dir.ts';
+
+const STREAM = 'OBJ_engram-checkpoints';
+const MIB = 1024 * 1024;
+
+let folder: Awaited<ReturnType<typeof tempDir>>;
+let server: ServerProcess;
+let connection: LogConnection;
+let blobs: ObjectBlobs;
+let register: PartitionRegister;
+
+beforeAll(async () => {
+  folder = await tempDir();
+  server = await startNatsServer({ dataDir: join(folder.path, 'nats'), partitionCount: 8 });
+  connection = await LogConnection.start({
+    url: server.url,
+    name: 'test',
+    connectTimeoutMs: 10_000,
+    clock: systemClock,
+    logger: createLogger('test', 'test', 'silent'),
+  });
+  blobs = await ObjectBlobs.start(connection, 1);
+  register = await PartitionRegister.start(connection, 1);
+});
+
+afterAll(async () => {
+  await connection.close();
+  await server.close();
+  await folder[Symbol.asyncDispose]();
+});
+
+const pathOf = (name: string) => join(folder.path, name);
+
+function file(name: string, bytes: number): Buffer {
+  const content = randomBytes(bytes);
+  writeFileSync(pathOf(name), content);
+  return content;
+}
+
+const jsm = () => connection.nc.jetstreamManager({ checkAPI: false });
+const messages = async () => (await (await jsm()).streams.info(STREAM)).state.messages;
+
+describe('blobs in an object store', () => {
+  test.each([0, 1, 300_000, 4 * MIB, 9 * MIB + 7])(
+    'a file of %i bytes comes back as it was',
+    async (bytes) => {
+      const name = `1.1.${bytes}`;
+      const content = file(name, bytes);
+      await blobs.save(name, pathOf(name));
+      expect(await blobs.names()).toContain(name);
+      expect(await blobs.fetch(name, pathOf('back'))).toBe(true);
+      expect(readFileSync(pathOf('back')).equals(content)).toBe(true);
+      await blobs.remove(name);
+      expect(await blobs.names()).not.toContain(name);
+      expect(await blobs.fetch(name, pathOf('back'))).toBe(false);
+    },
+  );
+
+  test('what is removed leaves no message behind (B2), and what is not there is no error', async () => {
+    const before = await messages();
+    file('2.1.a', 5 * MIB);
+    await blobs.save('2.1.a', pathOf('2.1.a'));
+    expect(await messages()).toBeGreaterThan(before);
+    await blobs.remove('2.1.a');
+    expect(await messages()).toBe(before);
+    await blobs.remove('2.1.a');
+  });
+
+  test('a file that is saved again takes the place of the one before', async () => {
+    file('2.1.b', 5 * MIB);
+    await blobs.save('2.1.b', pathOf('2.1.b'));
+    await blobs.save('2.1.b', pathOf('2.1.b'));
+    expect(await blobs.fetch('2.1.b', pathOf('back'))).toBe(true);
+    expect(readFileSync(pathOf('back')).equals(readFileSync(pathOf('2.1.b')))).toBe(true);
+  });
+
+  test('a piece that lost its bytes is damaged, and nobody waits for them (B3)', async () => {
+    file('3.1.a', 200_000);
+    await blobs.save('3.1.a', pathOf('3.1.a'));
+    const { subjects } = (
+      await (await jsm()).streams.info(STREAM, { subjects_filter: '$O.engram-checkpoints.C.*' })
+    ).state;
+    for (const subject of Object.keys(subjects!))
+      await (await jsm()).streams.purge(STREAM, { filter: subject, keep: 1 });
+    await expect(blobs.fetch('3.1.a', pathOf('back'))).rejects.toMatchObject({
+      code: 'CHECKPOINT_DAMAGED',
+      details: { blob: '3.1.a' },
+    });
+  });
+
+  test('a file that is not there is not saved', async () => {
+    await expect(blobs.save('4.1.a', pathOf('missing'))).rejects.toThrow();
+    expect(await blobs.names()).not.toContain('4.1.a');
+  });
+});
+
+describe('the register of partitions', () => {
+  const record = (epoch: number, writer: string): PartitionRecord => ({
+    epoch,
+    writer: writer as MemberId,
+    claim: `claim of ${writer}`,
+    trimmedTo: 0,
+  });
+  const p = (partition: number) => partition as PartitionId;
+
+  test('M1, M2: of two that take a partition over one fails, and the one before is fenced', async () => {
+    expect(await register.read(p(1))).toBeUndefined();
+    const first = await register.write(p(1), record(1, 'a'), undefined);
+    const claims = await Promise.allSettled(
+      ['b', 'c', 'd'].map((writer) => register.write(p(1), record(2, writer), first)),
+    );
+    expect(claims.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    for (const claim of claims)
+      if (claim.status === 'rejected') expect(claim.reason).toMatchObject({ code: 'FENCED' });
+    await expect(register.write(p(1), record(1, 'a'), first)).rejects.toMatchObject({
+      code: 'FENCED',
+      details: { epoch: 2 },
+    });
+    expect((await register.read(p(1)))?.record.epoch).toBe(2);
+  });
+
+  test('two that make the first record of a partition: one fails', async () => {
+    const claims = await Promise.allSettled(
+      ['a', 'b'].map((writer) => register.write(p(2), record(1, writer), undefined)),
+    );
+    expect(claims.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+  });
+
+  test('a write whose answer was lost is known as our own when it is repeated', async () => {
+    const first = await register.write(p(3), record(1, 'a'), undefined);
+    const second = await register.write(p(3), record(2, 'a'), first);
+    // As after a timeout: the same record again, on top of what was read before.
+    expect(await register.write(p(3), record(2, 'a'), first)).toEqual(second);
+  });
+});
