@@ -3,6 +3,12 @@ import { stripeOf } from '@engram/log';
 import { LaneProgress } from './lane-progress.ts';
 
 type Phase =
+  /** What is stored of it is being brought in. */
+  | { readonly kind: 'restoring' }
+  /** That is to be done, or to be done again, when it is time. */
+  | { readonly kind: 'unrestored'; readonly atMs: number }
+  /** Everything up to this sequence is applied; what comes after waits in the log. */
+  | { readonly kind: 'restored'; readonly from: number }
   | { readonly kind: 'replaying' }
   /** Caught up when everything up to these places is applied. */
   | { readonly kind: 'settling'; readonly until: PerLane<number> }
@@ -11,11 +17,19 @@ type Phase =
 /** A partition that a shard holds. */
 export interface Held {
   phase: Phase;
-  readonly lanes: PerLane<LaneProgress>;
+  lanes: PerLane<LaneProgress>;
 }
 
 export function newlyHeld(): Held {
-  return { phase: { kind: 'replaying' }, lanes: perLane(() => new LaneProgress()) };
+  return {
+    phase: { kind: 'unrestored', atMs: -Infinity },
+    lanes: perLane(() => new LaneProgress()),
+  };
+}
+
+/** Its entries come from the live feeds; before, a replay must not be overtaken by them. */
+export function isLive({ phase }: Held): boolean {
+  return phase.kind === 'settling' || phase.kind === 'ready';
 }
 
 export function groupByStripe(

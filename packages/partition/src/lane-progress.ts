@@ -6,8 +6,14 @@ export class LaneProgress {
   #inFlight: { readonly sequence: number; isDone: boolean }[] = [];
   /** Entries before this are finished; they are cut off when they are the larger half. */
   #head = 0;
-  #received = 0;
-  #applied = 0;
+  #received: number;
+  #applied: number;
+
+  /** @param from everything up to this sequence is applied already */
+  constructor(from = 0) {
+    this.#received = from;
+    this.#applied = from;
+  }
 
   /** Highest sequence that arrived. */
   get received(): number {

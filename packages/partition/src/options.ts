@@ -22,6 +22,11 @@ export interface FeedRequest {
 export interface ReaderOptions {
   readonly stripeCount: number;
   readonly openFeed: (request: FeedRequest) => Feed;
+  /**
+   * Brings in what is stored of a partition. Its entries are read from the log after that.
+   * @returns the sequence up to which everything is applied; 0 where nothing is stored
+   */
+  readonly restore: (partition: PartitionId) => Promise<number>;
   /** Newest sequence of a stripe. */
   readonly head: (stripe: number) => Promise<number>;
   /**

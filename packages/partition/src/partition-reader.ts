@@ -2,47 +2,27 @@
 //
 //   P1. Every entry of a held partition is handed over once, in ascending order within its lane.
 //   P2. `ready` names a partition only after everything that stood in its log when the shard took it
-//       has been applied.
+//       has been applied, by what was restored of it or by its replay.
 //   P3. What is under way is bounded in messages and in bytes for each lane (all replays count as one
 //       more): overload waits in the log, not here. Feeds that share a room may each pull it once.
 //
-// A partition is first replayed from the start of the log by a feed of its own, all lanes in one;
-// once it has caught up it joins the live feeds, one for each lane, which are opened again with the
+// What is stored of a partition is brought in first, up to a place in the log; from there it is replayed
+// by a feed of its own, all lanes in one; once it has caught up it joins the live feeds, one for each lane, which are opened again with the
 // larger set at the lowest place any of their partitions needs. Entries seen before are skipped.
 
 import { LANES, perLane, type Lane, type PartitionId, type Position } from '@engram/model';
 import type { LogMessage, Room } from '@engram/log';
 import { Repeater } from '@engram/runtime';
 import { partitionSubjects, streamName, stripeOf } from '@engram/log';
-import { groupByStripe, newlyHeld, type Held } from './held.ts';
-import type { Feed, ReaderOptions } from './options.ts';
+import { Load, type LiveFeed, type Replay } from './feeds.ts';
+import { groupByStripe, isLive, newlyHeld, type Held } from './held.ts';
+import { LaneProgress } from './lane-progress.ts';
+import type { ReaderOptions } from './options.ts';
 import { PositionWaiters } from './position-waiters.ts';
-
-interface Replay {
-  readonly stripe: number;
-  readonly partitions: ReadonlyMap<PartitionId, Held>;
-  readonly feed: Feed;
-  /** The log as it stood when the replay began ends here. */
-  readonly until: number;
-  /** Entries before it that wait, as far as the server told. */
-  pending: number;
-}
-
-interface LiveFeed {
-  readonly stripe: number;
-  readonly lane: Lane;
-  readonly feed: Feed;
-  pending: number;
-}
+import { Restores } from './restores.ts';
 
 /** Counting what waits costs the server some requests, so it is not done in every round. */
 const SURVEY_MS = 1_000;
-
-/** Entries and bytes handed over and not finished, for one lane or for all replays. */
-class Load {
-  messages = 0;
-  bytes = 0;
-}
 
 export class PartitionReader implements AsyncDisposable {
   readonly #options: ReaderOptions;
@@ -51,17 +31,20 @@ export class PartitionReader implements AsyncDisposable {
   readonly #replayLoad = new Load();
   readonly #waiters: PositionWaiters;
   readonly #repeater: Repeater;
+  readonly #restores: Restores;
   #replays: Replay[] = [];
   #live: LiveFeed[] = [];
   #wanted: ReadonlySet<PartitionId> = new Set();
   #isFenced = false;
-  readonly #lost = new Set<PartitionId>();
   #surveyAtMs = -Infinity;
   #closing: Promise<void> | undefined;
 
   constructor(options: ReaderOptions) {
     this.#options = options;
     this.#waiters = new PositionWaiters(options.clock, (position) => this.#isApplied(position));
+    const { restore, clock, logger } = options;
+    const onSettled = () => this.#repeater.trigger();
+    this.#restores = new Restores({ restore, onSettled, clock, logger });
     this.#repeater = new Repeater({
       clock: options.clock,
       intervalMs: options.intervalMs,
@@ -88,9 +71,7 @@ export class PartitionReader implements AsyncDisposable {
    */
   replay(partitions: readonly PartitionId[]): void {
     for (const partition of partitions) {
-      if (!this.#held.has(partition)) continue;
-      this.#held.set(partition, newlyHeld());
-      this.#lost.add(partition);
+      if (this.#held.has(partition)) this.#held.set(partition, newlyHeld());
     }
     this.#announce();
     this.#repeater.trigger();
@@ -147,6 +128,7 @@ export class PartitionReader implements AsyncDisposable {
 
   async #close(): Promise<void> {
     await this.#repeater.close();
+    await this.#restores.close();
     await Promise.all([...this.#replays, ...this.#live].map(({ feed }) => feed.close()));
     this.#waiters.close();
   }
@@ -168,15 +150,21 @@ export class PartitionReader implements AsyncDisposable {
     }
     const wanted = this.#wanted;
     await this.#release(this.held.filter((partition) => !wanted.has(partition)));
-    const gained = [...wanted].filter(
-      (partition) => !this.#held.has(partition) || this.#lost.has(partition),
-    );
-    this.#lost.clear();
-    if (gained.length > 0) await this.#startReplays(gained);
+    for (const partition of wanted)
+      if (!this.#held.has(partition)) this.#held.set(partition, newlyHeld());
+    this.#startRestores();
+    await this.#startReplays();
     await this.#finishReplays();
     await this.#survey();
     // Who applies may have room again without having finished anything.
     for (const { feed } of [...this.#replays, ...this.#live]) feed.pump();
+  }
+
+  #startRestores(): void {
+    const now = this.#options.clock.now();
+    for (const [partition, held] of this.#held)
+      if (held.phase.kind === 'unrestored' && held.phase.atMs <= now)
+        this.#restores.start(partition, held);
   }
 
   /** Asks now and then what waits in the log, and up to where the partitions are complete. */
@@ -202,9 +190,12 @@ export class PartitionReader implements AsyncDisposable {
     onComplete(upTo);
   }
 
-  async #release(partitions: readonly PartitionId[]): Promise<void> {
+  async #release(unwanted: readonly PartitionId[]): Promise<void> {
+    // One that is being brought in goes in a later round: or its files would come after it went.
+    const partitions = unwanted.filter((partition) => !this.#restores.isRunning(partition));
     if (partitions.length === 0) return;
     for (const partition of partitions) this.#held.delete(partition);
+    this.#restores.forget((partition, held) => this.#held.get(partition) === held);
     this.#options.logger.info({ partitions: partitions.length }, 'released');
     this.#options.onRelease(partitions);
     this.#announce();
@@ -213,19 +204,31 @@ export class PartitionReader implements AsyncDisposable {
       await this.#joinLive(stripe, []);
   }
 
-  async #startReplays(gained: readonly PartitionId[]): Promise<void> {
+  /** Of those that have been restored. */
+  async #startReplays(): Promise<void> {
     const { stripeCount, openFeed, head, logger } = this.#options;
-    const stripes = groupByStripe(gained, stripeCount);
-    for (const [stripe, members] of stripes) {
+    const restored = [...this.#held].flatMap(([partition, { phase }]) =>
+      phase.kind === 'restored' ? [partition] : [],
+    );
+    for (const [stripe, members] of groupByStripe(restored, stripeCount)) {
       const until = await head(stripe);
       const partitions = new Map<PartitionId, Held>();
-      for (const partition of members) partitions.set(partition, newlyHeld());
-      for (const [partition, held] of partitions) this.#held.set(partition, held);
+      let startSequence = Infinity;
+      for (const partition of members) {
+        const held = this.#held.get(partition);
+        if (held?.phase.kind !== 'restored') continue; // it was lost meanwhile
+        const { from } = held.phase;
+        held.lanes = perLane(() => new LaneProgress(from));
+        held.phase = { kind: 'replaying' };
+        partitions.set(partition, held);
+        startSequence = Math.min(startSequence, from + 1);
+      }
+      if (partitions.size === 0) continue;
       const feed = openFeed({
         stripe,
         stream: streamName(stripe),
-        subjects: LANES.flatMap((lane) => partitionSubjects(members, lane)),
-        startSequence: 1,
+        subjects: LANES.flatMap((lane) => partitionSubjects(partitions.keys(), lane)),
+        startSequence,
         room: () => this.#room(this.#replayLoad, undefined),
         onMessage: (message) => {
           const held = this.#held.get(message.partition);
@@ -235,7 +238,7 @@ export class PartitionReader implements AsyncDisposable {
         },
       });
       this.#replays.push({ stripe, partitions, feed, until, pending: until });
-      logger.info({ stripe, partitions: partitions.size, until }, 'replaying');
+      logger.info({ stripe, partitions: partitions.size, startSequence, until }, 'replaying');
     }
   }
 
@@ -288,7 +291,7 @@ export class PartitionReader implements AsyncDisposable {
       for (const held of partitions.values())
         held.phase = { kind: 'settling', until: perLane((lane) => held.lanes[lane].received) };
     const members = [...this.#held]
-      .filter(([p, { phase }]) => stripeOf(p, stripeCount) === stripe && phase.kind !== 'replaying')
+      .filter(([p, held]) => stripeOf(p, stripeCount) === stripe && isLive(held))
       .map(([partition]) => partition);
     const opened =
       members.length === 0
@@ -304,8 +307,7 @@ export class PartitionReader implements AsyncDisposable {
               onMessage: (message) => {
                 const held = this.#held.get(message.partition);
                 // What a replay has not reached yet must not be overtaken by the live feeds (P1).
-                if (held !== undefined && held.phase.kind !== 'replaying')
-                  this.#receive(message, held, load);
+                if (held !== undefined && isLive(held)) this.#receive(message, held, load);
               },
             });
             return { stripe, lane, feed, pending: 0 };

@@ -26,8 +26,14 @@ class World {
   readonly announcements: ReadonlySet<PartitionId>[] = [];
   /** How often something was called complete: a check that never runs proves nothing. */
   completions = 0;
-  /** A new object each time a partition is taken. */
-  readonly #holdings = new Map<PartitionId, { readonly headAtTake: number }>();
+  /** Up to where each partition is stored. */
+  readonly stored = new Map<PartitionId, number>();
+  readonly #restored = new Map<PartitionId, number>();
+  /** A new object each time a partition is taken; what is stored of it need not be applied. */
+  readonly #holdings = new Map<
+    PartitionId,
+    { readonly headAtTake: number; readonly from: number }
+  >();
   #ready: ReadonlySet<PartitionId> = new Set();
 
   /** A callback must not throw into the reader, which would take it for the callback's failure. */
@@ -41,6 +47,7 @@ class World {
         this.#take(request);
         return this.log.openFeed(request);
       },
+      restore: (partition) => this.#restore(partition),
       head: (stripe) => this.log.head(stripe),
       apply: (message) => this.#apply(message),
       onRelease: (partitions) => {
@@ -70,7 +77,22 @@ class World {
     for (const subject of subjects)
       this.#holdings.set(Number(subject.split('.')[1]) as PartitionId, {
         headAtTake: this.log.headsTold.get(stripe)!,
+        from: this.#restored.get(Number(subject.split('.')[1]) as PartitionId)!,
       });
+  }
+
+  async #restore(partition: PartitionId): Promise<number> {
+    await this.log.gate();
+    if (this.log.mood === 'fails') throw new Error('the store does not answer');
+    const from = this.stored.get(partition) ?? 0;
+    this.#restored.set(partition, from);
+    return from;
+  }
+
+  /** What has to be applied of a partition: all that is not stored. */
+  dueOf(partition: PartitionId, lane: Lane): readonly Entry[] {
+    const from = this.#holdings.get(partition)?.from ?? 0;
+    return this.log.entriesOf(partition, lane).filter(({ sequence }) => sequence > from);
   }
 
   appliesOf(partition: PartitionId, lane: Lane): Apply[] {
@@ -90,7 +112,7 @@ class World {
     const before = this.appliesOf(partition, lane).length;
     this.#guard(() => {
       expect(holding, `partition ${partition} is held`).toBeDefined();
-      expect(sequence).toBe(this.log.entriesOf(partition, lane)[before]?.sequence);
+      expect(sequence).toBe(this.dueOf(partition, lane)[before]?.sequence);
     });
     return new Promise((resolve, reject) => {
       const settle = (end: () => void) => () => {
@@ -117,7 +139,7 @@ class World {
       if (this.#ready.has(partition)) continue;
       const { headAtTake } = this.#holdings.get(partition)!;
       for (const lane of LANES) {
-        const stood = this.log.entriesOf(partition, lane).filter((e) => e.sequence <= headAtTake);
+        const stood = this.dueOf(partition, lane).filter((e) => e.sequence <= headAtTake);
         const done = this.appliesOf(partition, lane).filter(({ isDone }) => isDone);
         expect(done.map((e) => e.sequence)).toEqual(
           expect.arrayContaining(stood.map((e) => e.sequence)),
@@ -131,7 +153,7 @@ class World {
   #checkComplete(upTo: ReadonlyMap<PartitionId, number>): void {
     for (const [partition, sequence] of upTo)
       for (const lane of LANES) {
-        const stood = this.log.entriesOf(partition, lane).filter((e) => e.sequence <= sequence);
+        const stood = this.dueOf(partition, lane).filter((e) => e.sequence <= sequence);
         const done = this.appliesOf(partition, lane).filter(({ isDone }) => isDone);
         expect(done.map((e) => e.sequence)).toEqual(
           expect.arrayContaining(stood.map((e) => e.sequence)),
@@ -181,7 +203,7 @@ class World {
     for (const partition of partitions)
       for (const lane of LANES)
         expect(this.sequences(partition, lane)).toEqual(
-          this.log.entriesOf(partition, lane).map(({ sequence }) => sequence),
+          this.dueOf(partition, lane).map(({ sequence }) => sequence),
         );
   }
 }
@@ -213,6 +235,8 @@ const command = fc.oneof(
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('hold' as const), n: fc.nat(15) }) },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('publish' as const), n: fc.nat(11) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('mood' as const), n: fc.nat(2) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('store' as const), n: fc.nat(3) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('lose' as const), n: fc.nat(3) }) },
 );
 
 const MOODS: readonly Mood[] = ['answers', 'cannot tell', 'fails'];
@@ -243,6 +267,12 @@ async function run(w: World, { kind, n }: { readonly kind: string; readonly n: n
       break;
     case 'mood':
       w.log.mood = MOODS[n]!;
+      break;
+    case 'store':
+      w.stored.set(p(n), w.log.headOf(n % w.log.stripeCount));
+      break;
+    case 'lose':
+      w.reader.replay([p(n)]);
       break;
   }
   await turn();
@@ -304,6 +334,47 @@ describe('a partition reader', () => {
     expect(w.applies).toHaveLength(18);
     w.expectWhole([p(0)]);
     expect(w.announcements.map((ready) => ready.size)).toEqual([1, 0, 1]);
+  });
+
+  test('replays only what came after what is stored of a partition', async () => {
+    const w = world();
+    for (let i = 0; i < 9; i++) w.log.publish(p(i % 2), LANES[i % 3]!);
+    w.stored.set(p(0), 4);
+    w.reader.hold(set(0, 1));
+    await w.settle();
+    expect(w.applies.filter(({ partition }) => partition === 0)).toHaveLength(3);
+    expect(w.applies.filter(({ partition }) => partition === 1)).toHaveLength(4);
+    expect(w.reader.ready).toEqual(set(0, 1));
+  });
+
+  test('is ready at once where all of its log is stored, and waits for nothing in it', async () => {
+    const w = world();
+    for (let i = 0; i < 9; i++) w.log.publish(p(0), LANES[i % 3]!);
+    w.stored.set(p(0), 9);
+    w.reader.hold(set(0));
+    await w.settle();
+    expect(w.applies).toEqual([]);
+    const sequences = { high: 7, normal: 8, low: 9 };
+    expect(await w.reader.waitFor({ partition: p(0), sequences }, 0)).toBe(true);
+  });
+
+  test('is not ready while what is stored cannot be had, and is let go all the same', async () => {
+    const w = world();
+    w.log.publish(p(0), 'normal');
+    w.stored.set(p(0), 1);
+    w.log.mood = 'fails';
+    w.reader.hold(set(0, 1));
+    for (let i = 0; i < 20; i++) {
+      w.log.openAllGates();
+      w.clock.advance(INTERVAL_MS);
+      await turn();
+    }
+    expect(w.reader.ready).toEqual(set());
+    expect(w.applies).toEqual([]);
+    w.reader.hold(set(1));
+    await w.settle();
+    expect(w.reader.held).toEqual([1]);
+    expect(w.reader.ready).toEqual(set(1));
   });
 
   test('is not ready while one entry of its log is not applied, even the first of several', async () => {

@@ -1,0 +1,28 @@
+import type { Lane, PartitionId } from '@engram/model';
+import type { Held } from './held.ts';
+import type { Feed } from './options.ts';
+
+/** Reads what came into the log before the shard had its partitions. */
+export interface Replay {
+  readonly stripe: number;
+  readonly partitions: ReadonlyMap<PartitionId, Held>;
+  readonly feed: Feed;
+  /** The log as it stood when the replay began ends here. */
+  readonly until: number;
+  /** Entries before it that wait, as far as the server told. */
+  pending: number;
+}
+
+/** Reads one lane of all partitions of a stripe that have caught up. */
+export interface LiveFeed {
+  readonly stripe: number;
+  readonly lane: Lane;
+  readonly feed: Feed;
+  pending: number;
+}
+
+/** Entries and bytes handed over and not finished, for one lane or for all replays. */
+export class Load {
+  messages = 0;
+  bytes = 0;
+}
