@@ -1,5 +1,5 @@
 import { hostname, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import { DEFAULT_PARTITION_COUNT, isToken } from '@engram/model';
 import { z } from 'zod';
 import { LOG_LEVELS } from './logger.ts';
@@ -75,6 +75,16 @@ function settingsOf(role: keyof typeof HTTP_PORT, profile: Profile, machine: Mac
     ENGRAM_SEGMENT_BYTES_MAX: integer(MIB, 4_096 * MIB).default(64 * MIB),
     ENGRAM_IDLE_UNLOAD_MS: integer(1_000).default(300_000),
     ENGRAM_DATA_DIR: z.string().min(1).optional(),
+    ENGRAM_BLOB_STORE: z
+      .string()
+      .refine(
+        (text) => text === 'nats' || isAbsolute(text),
+        'must be "nats" or the absolute path of a folder that all shards share',
+      )
+      .default('nats'),
+    ENGRAM_CHECKPOINT_MS: integer(100).default(30_000),
+    ENGRAM_CHECKPOINT_BYTES: integer(MIB).default(32 * MIB),
+    ENGRAM_LOG_KEEP_MS: integer(0).default(3_600_000),
   };
 }
 

@@ -1,15 +1,27 @@
+import { join } from 'node:path';
 import {
   agreeOnLayout,
   ensureStreams,
   LogConnection,
   LogFeed,
+  PartitionRegister,
   RpcServer,
   SpaceDirectory,
   streamHead,
+  streamState,
+  stripeOf,
+  trimPartition,
 } from '@engram/log';
 import { Membership, type ClusterView } from '@engram/membership';
-import { ClusterError, LANES, parseMemberId, perLane, type Lane } from '@engram/model';
-import { PartitionReader, partitionsToHold } from '@engram/partition';
+import {
+  ClusterError,
+  LANES,
+  parseMemberId,
+  perLane,
+  type Lane,
+  type PartitionId,
+} from '@engram/model';
+import { candidates, PartitionReader, partitionsToHold } from '@engram/partition';
 import { assign } from '@engram/ring';
 import {
   aborted,
@@ -21,8 +33,11 @@ import {
   systemClock,
   type Logger,
 } from '@engram/runtime';
-import { ShardEngine, SNAPSHOT_KEEP_MS } from '@engram/engine';
+import { cacheFolderOf, ShardEngine, SNAPSHOT_KEEP_MS } from '@engram/engine';
 import { Applier } from './apply.ts';
+import { Checkpointer } from './checkpoints/checkpointer.ts';
+import { Restorer } from './checkpoints/restorer.ts';
+import { Transfers } from './checkpoints/transfers.ts';
 import { loadConfig, type ShardConfig } from './config.ts';
 import { EntryCounts } from './entry-counts.ts';
 import { observeShard, shardMetrics } from './metrics.ts';
@@ -165,21 +180,80 @@ async function run(
     logger,
     stop,
   });
+  const stripeIn = (partition: PartitionId) => stripeOf(partition, layout.stripeCount);
+  const cacheFolder = cacheFolderOf(config.ENGRAM_DATA_DIR);
+  const blobFolder = config.ENGRAM_BLOB_STORE === 'nats' ? undefined : config.ENGRAM_BLOB_STORE;
+  const transfers = await scope.own(
+    'transfers',
+    new Transfers(
+      {
+        member: self,
+        cacheFolder,
+        blobFolder,
+        natsUrl: config.ENGRAM_NATS_URL,
+        connectTimeoutMs,
+        replicas,
+        logLevel: config.ENGRAM_LOG_LEVEL,
+      },
+      logger,
+    ),
+  );
+  const register = await PartitionRegister.start(connection, replicas);
+  const restorer = new Restorer({
+    register,
+    transfers,
+    engine,
+    directory,
+    pathOf: (name) => join(cacheFolder, name),
+    head: (partition) => streamHead(connection, stripeIn(partition)),
+    metrics,
+    logger,
+  });
+  const checkpointer = await scope.own(
+    'checkpoints',
+    new Checkpointer({
+      self,
+      register,
+      transfers,
+      restorer,
+      engine,
+      isWriter: (partition) => writerOf(partition, membership.view) === self,
+      logState: (partition) => streamState(connection, stripeIn(partition)),
+      trim: (partition, upTo) => trimPartition(connection, layout.stripeCount, partition, upTo),
+      intervalMs: config.ENGRAM_CHECKPOINT_MS,
+      intervalBytes: config.ENGRAM_CHECKPOINT_BYTES,
+      keepMs: config.ENGRAM_LOG_KEEP_MS,
+      metrics,
+      clock,
+      logger,
+    }),
+  );
   const reader: PartitionReader = await scope.own(
     'partitions',
     new PartitionReader({
       stripeCount: layout.stripeCount,
       openFeed: (request) => LogFeed.start(connection, { ...request, clock, logger }),
+      restore: (partition) => restorer.restore(partition),
       head: (stripe) => streamHead(connection, stripe),
-      apply: (message, isCurrent) =>
-        applier.apply(message, isCurrent).catch((error: unknown) => {
+      apply: async (message, isCurrent) => {
+        try {
+          await applier.apply(message, isCurrent);
+        } catch (error) {
           // Nothing may be called applied that is not: the process ends, and the log has the entry.
           crash.abort(error);
-          return new Promise<never>(() => undefined);
-        }),
-      onRelease: (partitions) => engine.dropPartitions(partitions),
+          await new Promise<never>(() => undefined);
+        }
+        checkpointer.applied(message.partition, message.sequence, message.bytes.length);
+      },
+      onRelease: (partitions) => {
+        checkpointer.release(partitions);
+        engine.dropPartitions(partitions);
+      },
       onReady: (partitions) => membership.setReady(partitions),
-      onComplete: (upTo) => engine.complete(upTo),
+      onComplete: (upTo) => {
+        engine.complete(upTo);
+        checkpointer.complete(upTo);
+      },
       roomPerLane: perLane((lane) => ({ messages: capacity[lane], bytes: laneBytesMax })),
       room: (lane) => roomOf(engine, counts, lane),
       intervalMs: RECONCILE_MS,
@@ -200,11 +274,12 @@ async function run(
       logger,
     ),
   );
-  observeShard(metrics, reader, membership, engine);
+  observeShard(metrics, reader, membership, engine, checkpointer);
+  const assigned = onceAView((view) => assign(view.shards, layout.partitionCount));
+  const writerOf = (partition: PartitionId, view: ClusterView) =>
+    candidates(partition, assigned(view), view).ready[0];
   const follow = (view: ClusterView) =>
-    reader.hold(
-      partitionsToHold(self, assign(view.shards, layout.partitionCount), view, reader.held),
-    );
+    reader.hold(partitionsToHold(self, assigned(view), view, reader.held));
   const unfollow = membership.onView(follow);
   scope.onClose('view', () => void unfollow());
 
@@ -219,9 +294,11 @@ async function run(
   await Promise.race([aborted(stop), aborted(crash.signal)]);
   if (crash.signal.aborted) throw crash.signal.reason;
 
+  // Whoever starts on these partitions next reads little of the log.
+  await checkpointer.flush(config.ENGRAM_DRAIN_TIMEOUT_MS * FLUSH_SHARE);
   // Others take the partitions over while this shard still answers for them.
   membership.setLeaving();
-  const deadline = new Deadline(clock, config.ENGRAM_DRAIN_TIMEOUT_MS * 0.75);
+  const deadline = new Deadline(clock, config.ENGRAM_DRAIN_TIMEOUT_MS * HAND_OVER_SHARE);
   while (reader.held.length > 0 && membership.view.shards.some((id) => id !== self)) {
     if (deadline.isOver) {
       logger.warn({ partitions: reader.held.length }, 'left before every partition was taken over');
@@ -230,6 +307,19 @@ async function run(
     await clock.sleep(RECONCILE_MS);
   }
 }
+
+/** The same answer for the same view, which is a new object whenever it changes. */
+function onceAView<T>(compute: (view: ClusterView) => T): (view: ClusterView) => T {
+  let last: { readonly view: ClusterView; readonly answer: T } | undefined;
+  return (view) => {
+    if (last?.view !== view) last = { view, answer: compute(view) };
+    return last.answer;
+  };
+}
+
+/** Shares of the time for draining. */
+const FLUSH_SHARE = 0.3;
+const HAND_OVER_SHARE = 0.5;
 
 /** What a shard takes without data grows by about half once it works. */
 const ROOM_FACTOR = 1.5;

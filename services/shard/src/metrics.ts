@@ -3,6 +3,7 @@ import { LATENCY_SECONDS, MetricsRegistry, type Counter, type Histogram } from '
 import type { PartitionReader } from '@engram/partition';
 import type { Membership } from '@engram/membership';
 import type { ShardEngine } from '@engram/engine';
+import type { Checkpointer } from './checkpoints/checkpointer.ts';
 
 /** What a shard counts as it works; children are resolved once. */
 export interface ShardMetrics {
@@ -14,6 +15,9 @@ export interface ShardMetrics {
   readonly workerCrashes: Counter;
   readonly fileFaults: Counter;
   readonly requests: Histogram;
+  readonly checkpoints: Counter;
+  readonly restores: Counter;
+  readonly trims: Counter;
 }
 
 export function shardMetrics(member: string): ShardMetrics {
@@ -51,6 +55,15 @@ export function shardMetrics(member: string): ShardMetrics {
     ),
     deadLetters: registry.counter('dead_letters_total', 'Refused items of log entries', ['reason']),
     requests,
+    checkpoints: registry.counter(
+      'checkpoints_total',
+      'Checkpoints of partitions by what came of them',
+      ['outcome'],
+    ),
+    restores: registry.counter('restores_total', 'Partitions taken over, by where they came from', [
+      'from',
+    ]),
+    trims: registry.counter('log_trims_total', 'Times that the log of a partition was trimmed'),
   };
 }
 
@@ -60,6 +73,7 @@ export function observeShard(
   reader: PartitionReader,
   membership: Membership,
   engine: ShardEngine,
+  checkpointer: Checkpointer,
 ): void {
   registry.gauge('log_lag_messages', 'Entries that wait in the log', ['lane'], (set) => {
     for (const lane of LANES) set(reader.pending(lane), { lane });
@@ -103,6 +117,12 @@ export function observeShard(
     (set) => {
       for (const lane of LANES) set(engine.oldestAgeMs(lane) / 1000, { lane });
     },
+  );
+  registry.gauge(
+    'checkpoint_age_seconds',
+    'Age of the oldest checkpoint of a partition that has newer entries',
+    [],
+    (set) => set(checkpointer.oldestMs / 1000),
   );
   registry.gauge('observations', 'Observations that can be found', [], (set) =>
     set(engine.totals.observations),

@@ -1,0 +1,343 @@
+// Stores checkpoints of the partitions that this shard writes, and trims the log behind them.
+//
+//   W1. One member writes a partition. Two that both believe so are told apart by the epoch: the earlier
+//       one fails at its next write, and writes no more until the view changes its mind.
+//   W2. The log keeps everything after the checkpoint before the last.
+//   W3. A blob is removed only when neither of the two checkpoints names it.
+
+import { randomUUID } from 'node:crypto';
+import type { ShardEngine } from '@engram/engine';
+import type { PartitionRecord, PartitionRegister, Registered, StreamState } from '@engram/log';
+import { ClusterError, type MemberId, type PartitionId } from '@engram/model';
+import { Deadline, Repeater, type Clock, type Logger } from '@engram/runtime';
+import type { BlobMark, WrittenSection } from '@engram/storage';
+import type { ShardMetrics } from '../metrics.ts';
+import type { Restorer } from './restorer.ts';
+import type { Transfers } from './transfers.ts';
+import { trimmableTo, withMark, type Mark } from './trimming.ts';
+
+const ROUND_MS = 500;
+/** After a failure, or where a thread was not ready to write. */
+const AGAIN_MS = 2_000;
+/** A log that is fuller than that is trimmed whatever its age. */
+const FULL_SHARE = 0.5;
+/** One that was told that somebody else writes believes it for so long. */
+const FENCED_MS = 10_000;
+const SWEEP_MS = 600_000;
+/** Files of partitions that moved away may come back. */
+const CACHE_KEEP_MS = 3_600_000;
+
+export interface CheckpointerOptions {
+  readonly self: MemberId;
+  readonly register: PartitionRegister;
+  readonly transfers: Transfers;
+  readonly restorer: Pick<Restorer, 'isDamaged'>;
+  readonly engine: Pick<ShardEngine, 'checkpoints'>;
+  /** The view says that this shard is to write the partition. */
+  readonly isWriter: (partition: PartitionId) => boolean;
+  /** Of the log of a partition. */
+  readonly logState: (partition: PartitionId) => Promise<StreamState>;
+  readonly trim: (partition: PartitionId, upTo: number) => Promise<void>;
+  /** A dirty partition is written so often at least … */
+  readonly intervalMs: number;
+  /** … and after so many bytes of entries. */
+  readonly intervalBytes: number;
+  readonly keepMs: number;
+  readonly metrics: Pick<ShardMetrics, 'checkpoints' | 'trims'>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** What came to a partition since its last checkpoint. */
+interface Progress {
+  bytes: number;
+  newest: number;
+  dueAtMs: number;
+  writtenAtMs: number;
+}
+
+/** A partition that this shard has claimed. */
+interface Own {
+  registered: Registered;
+  /** What the two checkpoints name, by the name of the checkpoint. */
+  readonly blobs: Map<string, Readonly<Record<string, BlobMark>>>;
+  marks: readonly Mark[];
+  /** The spaces of the last checkpoint, and their lives; unknown before this shard wrote one. */
+  spaces: string | undefined;
+  /** Up to where the log was trimmed by this shard. */
+  trimmedTo: number;
+}
+
+export class Checkpointer implements AsyncDisposable {
+  readonly #options: CheckpointerOptions;
+  readonly #progress = new Map<PartitionId, Progress>();
+  readonly #own = new Map<PartitionId, Own>();
+  readonly #fencedUntilMs = new Map<PartitionId, number>();
+  #completeTo: ReadonlyMap<PartitionId, number> = new Map();
+  readonly #rounds: Repeater;
+  #sweepAtMs: number;
+
+  constructor(options: CheckpointerOptions) {
+    this.#options = options;
+    const { clock, logger } = options;
+    this.#sweepAtMs = clock.now() + SWEEP_MS;
+    this.#rounds = new Repeater({
+      clock,
+      intervalMs: ROUND_MS,
+      run: (signal) => this.#round(() => signal.aborted),
+      onError: (error) => logger.warn({ err: error }, 'checkpoints are not stored yet'),
+    });
+  }
+
+  /** An entry was applied, or set aside. */
+  applied(partition: PartitionId, sequence: number, bytes: number): void {
+    const progress = this.#progressOf(partition);
+    progress.bytes += bytes;
+    progress.newest = Math.max(progress.newest, sequence);
+  }
+
+  /** Everything up to these sequences is applied, of all partitions that are ready. */
+  complete(upTo: ReadonlyMap<PartitionId, number>): void {
+    this.#completeTo = upTo;
+  }
+
+  /** They are no longer held. */
+  release(partitions: readonly PartitionId[]): void {
+    for (const partition of partitions) {
+      this.#progress.delete(partition);
+      this.#own.delete(partition);
+    }
+  }
+
+  /**
+   * Removes what no checkpoint names: what an earlier writer left, or this one when it failed. No
+   * checkpoint is being stored meanwhile.
+   */
+  async #sweep(): Promise<void> {
+    const { transfers, clock } = this.#options;
+    const unnamed = (await transfers.names()).filter((name) => {
+      const [partition, epoch] = name.split('.').map(Number);
+      const own = this.#own.get(partition as PartitionId);
+      // A later epoch is somebody else's, who may be about to name it.
+      return own !== undefined && epoch! <= own.registered.record.epoch && !namesOf(own).has(name);
+    });
+    await transfers.remove(unnamed);
+    const kept = [...this.#own.values()].flatMap((own) => [...namesOf(own)]);
+    await transfers.sweepCache(kept, clock.wallNow() - CACHE_KEEP_MS);
+  }
+
+  /** How old the checkpoint of a partition is that has newer entries, in the worst case. */
+  get oldestMs(): number {
+    const now = this.#options.clock.now();
+    let oldest = 0;
+    for (const { bytes, writtenAtMs } of this.#progress.values())
+      if (bytes > 0) oldest = Math.max(oldest, now - writtenAtMs);
+    return oldest;
+  }
+
+  /** Stores what came since the last checkpoints, so that the next start has little to read. */
+  async flush(timeoutMs: number): Promise<void> {
+    await this.#rounds.close();
+    for (const progress of this.#progress.values()) progress.dueAtMs = -Infinity;
+    const deadline = new Deadline(this.#options.clock, timeoutMs);
+    await this.#round(() => deadline.isOver);
+  }
+
+  close(): Promise<void> {
+    return this.#rounds.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #progressOf(partition: PartitionId): Progress {
+    let progress = this.#progress.get(partition);
+    if (progress === undefined) {
+      const { clock, intervalMs } = this.#options;
+      const writtenAtMs = clock.now();
+      // Not all of them at once.
+      const dueAtMs = writtenAtMs + intervalMs * (0.5 + Math.random() / 2);
+      progress = { bytes: 0, newest: 0, dueAtMs, writtenAtMs };
+      this.#progress.set(partition, progress);
+    }
+    return progress;
+  }
+
+  async #round(isOver: () => boolean): Promise<void> {
+    const { clock, isWriter, intervalBytes, logState, logger, metrics } = this.#options;
+    if (clock.now() >= this.#sweepAtMs) {
+      this.#sweepAtMs = clock.now() + SWEEP_MS;
+      await this.#sweep();
+    }
+    for (const [partition, watermark] of this.#completeTo) {
+      if (isOver()) return;
+      if (!isWriter(partition)) {
+        this.#own.delete(partition);
+        continue;
+      }
+      if ((this.#fencedUntilMs.get(partition) ?? -Infinity) > clock.now()) continue;
+      const progress = this.#progressOf(partition);
+      if (progress.dueAtMs > clock.now() && progress.bytes < intervalBytes) continue;
+      try {
+        const { bytes, bytesMax } = await logState(partition);
+        await this.#write(partition, watermark, progress, bytes > bytesMax * FULL_SHARE);
+      } catch (error) {
+        progress.dueAtMs = clock.now() + AGAIN_MS;
+        const isFenced = ClusterError.from(error).code === 'FENCED';
+        metrics.checkpoints.inc({ outcome: isFenced ? 'fenced' : 'failed' });
+        if (isFenced) {
+          this.#own.delete(partition);
+          this.#fencedUntilMs.set(partition, clock.now() + FENCED_MS);
+        }
+        logger.warn({ err: error, partition }, 'a checkpoint is not stored');
+      }
+    }
+  }
+
+  async #write(
+    partition: PartitionId,
+    watermark: number,
+    progress: Progress,
+    isLogFull: boolean,
+  ): Promise<void> {
+    const { clock, engine, intervalMs } = this.#options;
+    const own = this.#own.get(partition) ?? (await this.#claim(partition));
+    const { epoch, current } = own.registered.record;
+    const { bytes } = progress;
+    const hasEntries = progress.newest > (current?.watermark ?? 0);
+    const prefix = `${partition}.${epoch}.`;
+    const taken = await engine.checkpoints.take(partition, watermark, prefix);
+    progress.dueAtMs = clock.now() + (taken === undefined ? AGAIN_MS : intervalMs);
+    if (taken === undefined) return;
+    const spaces = taken.sections
+      .map(({ space, afterSequence }) => `${space} ${afterSequence}`)
+      .join('\n');
+    const before = own.spaces ?? (current === undefined ? '' : undefined);
+    const isSame = !taken.isChanged && spaces === before;
+    if (isSame && (!hasEntries || taken.sections.length === 0)) {
+      progress.bytes -= bytes;
+      await this.#trim(partition, own, isLogFull);
+      return;
+    }
+    own.spaces = undefined; // until it is stored, whatever happens
+    await this.#store(partition, own, watermark, taken.sections, isLogFull);
+    own.spaces = spaces;
+    progress.bytes -= bytes;
+    progress.writtenAtMs = clock.now();
+  }
+
+  /** Makes this shard the writer, which fences the one before (W1). */
+  async #claim(partition: PartitionId): Promise<Own> {
+    const { register, transfers, self, logger } = this.#options;
+    const found = await register.read(partition);
+    const before = found?.record ?? { epoch: 0, trimmedTo: 0 };
+    const claim = randomUUID();
+    const record: PartitionRecord = { ...before, epoch: before.epoch + 1, writer: self, claim };
+    const registered = await register.write(partition, record, found);
+    const blobs = new Map<string, Readonly<Record<string, BlobMark>>>();
+    for (const stored of [record.current, record.previous]) {
+      if (stored === undefined) continue;
+      try {
+        blobs.set(stored.name, (await transfers.head(stored)).blobs);
+      } catch (error) {
+        if (ClusterError.from(error).code !== 'CHECKPOINT_DAMAGED') throw error;
+        logger.error({ err: error, partition, checkpoint: stored.name }, 'a damaged checkpoint');
+      }
+    }
+    const marks = [record.previous, record.current].filter((stored) => stored !== undefined);
+    const own: Own = { registered, blobs, marks, spaces: undefined, trimmedTo: 0 };
+    this.#own.set(partition, own);
+    return own;
+  }
+
+  async #store(
+    partition: PartitionId,
+    own: Own,
+    watermark: number,
+    sections: readonly WrittenSection[],
+    isLogFull: boolean,
+  ): Promise<void> {
+    const { register, transfers, restorer, keepMs, metrics, clock } = this.#options;
+    const { record } = own.registered;
+    const name = `${partition}.${record.epoch}.${randomUUID()}`;
+    const writtenAtMs = clock.wallNow();
+    const known = Object.assign({}, ...own.blobs.values()) as Record<string, BlobMark>;
+    const head = { partition, epoch: record.epoch, watermark, writtenAtMs };
+    const { ref, blobs } = await transfers.save({ name, head, sections, known });
+    const previous = [record.current, record.previous].find(
+      (stored) =>
+        stored !== undefined && own.blobs.has(stored.name) && !restorer.isDamaged(stored.name),
+    );
+    const marks = withMark(own.marks, { watermark, writtenAtMs }, { nowMs: writtenAtMs, keepMs });
+    const next: PartitionRecord = {
+      epoch: record.epoch,
+      writer: record.writer,
+      claim: record.claim,
+      current: { ...ref, watermark, writtenAtMs },
+      ...(previous && { previous }),
+      trimmedTo: this.#trimmable(record, previous, marks, isLogFull),
+    };
+    own.registered = await register.write(partition, next, own.registered);
+    own.marks = marks;
+    own.blobs.set(name, blobs);
+    metrics.checkpoints.inc({ outcome: 'stored' });
+    await this.#removeUnnamed(own);
+    await this.#purge(partition, own);
+  }
+
+  /** Removes what became old enough since the last checkpoint. */
+  async #trim(partition: PartitionId, own: Own, isLogFull: boolean): Promise<void> {
+    const { record } = own.registered;
+    const trimmedTo = this.#trimmable(record, record.previous, own.marks, isLogFull);
+    if (trimmedTo > record.trimmedTo) {
+      const next = { ...record, trimmedTo };
+      own.registered = await this.#options.register.write(partition, next, own.registered);
+    }
+    await this.#purge(partition, own);
+  }
+
+  #trimmable(
+    { trimmedTo }: PartitionRecord,
+    previous: Mark | undefined,
+    marks: readonly Mark[],
+    isLogFull: boolean,
+  ): number {
+    if (previous === undefined) return trimmedTo;
+    const { clock, keepMs } = this.#options;
+    const facts = { marks, nowMs: clock.wallNow(), keepMs, isLogFull };
+    return Math.max(trimmedTo, trimmableTo({ previousWatermark: previous.watermark, ...facts }));
+  }
+
+  /** What was registered as gone goes. */
+  async #purge(partition: PartitionId, own: Own): Promise<void> {
+    const { trimmedTo } = own.registered.record;
+    if (trimmedTo <= own.trimmedTo) return;
+    await this.#options.trim(partition, trimmedTo);
+    own.trimmedTo = trimmedTo;
+    this.#options.metrics.trims.inc();
+  }
+
+  /** W3; what cannot be removed now is found by the next sweep. */
+  async #removeUnnamed(own: Own): Promise<void> {
+    const { current, previous } = own.registered.record;
+    const kept = new Set([current?.name, previous?.name]);
+    const gone = [...own.blobs.keys()].filter((name) => !kept.has(name));
+    const candidates = gone.flatMap((name) => [name, ...Object.keys(own.blobs.get(name)!)]);
+    for (const name of gone) own.blobs.delete(name);
+    const named = namesOf(own);
+    const names = candidates.filter((name) => !named.has(name));
+    await this.#options.transfers.remove(names).catch((error: unknown) => {
+      this.#options.logger.warn({ err: error, names: names.length }, 'old blobs are left behind');
+    });
+  }
+}
+
+function namesOf({ blobs }: Own): Set<string> {
+  const names = new Set<string>();
+  for (const [name, named] of blobs) {
+    names.add(name);
+    for (const blob of Object.keys(named)) names.add(blob);
+  }
+  return names;
+}

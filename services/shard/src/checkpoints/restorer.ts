@@ -1,0 +1,131 @@
+import type { CheckpointedSpace, ShardEngine } from '@engram/engine';
+import type { PartitionRegister, SpaceDirectory, StoredCheckpoint } from '@engram/log';
+import { ClusterError, type PartitionId, type SpaceId } from '@engram/model';
+import type { Logger } from '@engram/runtime';
+import type { CheckpointHead } from '@engram/storage';
+import type { ShardMetrics } from '../metrics.ts';
+import type { Transfers } from './transfers.ts';
+
+interface RestorerOptions {
+  readonly register: Pick<PartitionRegister, 'read'>;
+  readonly transfers: Pick<Transfers, 'fetch'>;
+  readonly engine: Pick<ShardEngine, 'checkpoints'>;
+  readonly directory: Pick<SpaceDirectory, 'find'>;
+  /** Of a file that was fetched. */
+  readonly pathOf: (name: string) => string;
+  /** Newest sequence of the log of a partition. */
+  readonly head: (partition: PartitionId) => Promise<number>;
+  readonly metrics: Pick<ShardMetrics, 'restores'>;
+  readonly logger: Logger;
+}
+
+/**
+ * Brings partitions in from their checkpoints: from the current one, what is damaged of it from the one
+ * before, and what no checkpoint has from the log.
+ */
+export class Restorer {
+  readonly #options: RestorerOptions;
+  /** Checkpoints that turned out to be damaged: none of them may be the last that is kept. */
+  readonly #damaged = new Set<string>();
+
+  constructor(options: RestorerOptions) {
+    this.#options = options;
+  }
+
+  isDamaged(name: string): boolean {
+    return this.#damaged.has(name);
+  }
+
+  /**
+   * @returns the sequence up to which everything is applied
+   * @throws ClusterError CHECKPOINT_DAMAGED when no checkpoint has what was removed from the log;
+   * LOG_UNAVAILABLE
+   */
+  async restore(partition: PartitionId): Promise<number> {
+    const { register, engine, head, metrics, logger } = this.#options;
+    const { loss } = engine.checkpoints;
+    const found = await register.read(partition);
+    const logHead = await head(partition);
+    const { current, previous, trimmedTo = 0 } = found?.record ?? {};
+    let from: number | undefined;
+    /** Spaces that are still to be found; all, before the first checkpoint was read. */
+    let missing: ReadonlySet<SpaceId> | undefined;
+    for (const [which, stored] of Object.entries({ current, previous })) {
+      if (stored === undefined || missing?.size === 0) continue;
+      if (stored.watermark > logHead) {
+        // The log lost its end: what is stored of that would be taken for entries that come anew.
+        logger.error({ partition, logHead, ...stored }, 'a checkpoint is ahead of the log');
+        continue;
+      }
+      const damaged = await this.#bring(partition, stored, missing);
+      if (damaged === undefined) continue;
+      metrics.restores.inc({ from: which });
+      from = stored.watermark;
+      missing = damaged;
+    }
+    if (from === undefined || (missing !== undefined && missing.size > 0)) {
+      if (trimmedTo > 0)
+        throw new ClusterError(
+          'CHECKPOINT_DAMAGED',
+          `no checkpoint of partition ${partition} has what was removed from the log`,
+          {
+            details: { trimmedTo, logHead, spaces: [...(missing ?? [])] },
+            hint: 'bring the blobs of its checkpoints back; until then the partition is not served',
+          },
+        );
+      metrics.restores.inc({ from: 'log' });
+      from = 0;
+    }
+    await engine.checkpoints.restored(partition, loss);
+    return from;
+  }
+
+  /** @returns spaces that are damaged in it; undefined when nothing of it could be brought in */
+  async #bring(
+    partition: PartitionId,
+    stored: StoredCheckpoint,
+    missing: ReadonlySet<SpaceId> | undefined,
+  ): Promise<Set<SpaceId> | undefined> {
+    const { transfers, engine, pathOf, logger } = this.#options;
+    try {
+      const head = await transfers.fetch(stored);
+      const spaces = await this.#spacesOf(head, missing);
+      const { damaged } = await engine.checkpoints.restore(partition, pathOf(stored.name), spaces);
+      const left = new Set(missing === undefined ? [] : missing);
+      for (const { config } of spaces) left.delete(config.space);
+      for (const { space, reason } of damaged) {
+        logger.error({ partition, space, reason, checkpoint: stored.name }, 'a damaged space');
+        left.add(space);
+        this.#damaged.add(stored.name);
+      }
+      return left;
+    } catch (error) {
+      const { code, message } = ClusterError.from(error);
+      if (code !== 'CHECKPOINT_DAMAGED') throw error;
+      logger.error({ partition, checkpoint: stored.name, reason: message }, 'a damaged checkpoint');
+      // It may also have been replaced while it was fetched: then the next attempt finds another one.
+      const again = await this.#options.register.read(partition);
+      if (
+        again?.record.current?.name !== stored.name &&
+        again?.record.previous?.name !== stored.name
+      )
+        throw new ClusterError('LOG_UNAVAILABLE', 'the checkpoint was replaced meanwhile');
+      this.#damaged.add(stored.name);
+      return undefined;
+    }
+  }
+
+  /** Those of its spaces that there still are, and are looked for. */
+  async #spacesOf(
+    head: CheckpointHead,
+    missing: ReadonlySet<SpaceId> | undefined,
+  ): Promise<CheckpointedSpace[]> {
+    const spaces: CheckpointedSpace[] = [];
+    for (const { space, afterSequence, at, bytes } of head.spaces) {
+      if (missing !== undefined && !missing.has(space)) continue;
+      const config = await this.#options.directory.find(space);
+      if (config?.afterSequence === afterSequence) spaces.push({ config, at, bytes });
+    }
+    return spaces;
+  }
+}

@@ -1,0 +1,109 @@
+import type { LogLevel, Logger } from '@engram/runtime';
+import type { BlobMark, CheckpointHead, CheckpointRef, NewCheckpoint } from '@engram/storage';
+import { WorkerThread } from '@engram/worker-pool';
+
+export interface TransferSettings {
+  readonly member: string;
+  readonly cacheFolder: string;
+  /** Without one the blobs go to NATS. */
+  readonly blobFolder: string | undefined;
+  readonly natsUrl: string;
+  readonly connectTimeoutMs: number;
+  readonly replicas: number;
+  readonly logLevel: LogLevel;
+}
+
+export type TransferRequest =
+  | { readonly verb: 'save'; readonly checkpoint: NewCheckpoint }
+  | { readonly verb: 'fetch'; readonly ref: CheckpointRef }
+  | { readonly verb: 'head'; readonly ref: CheckpointRef }
+  | { readonly verb: 'remove'; readonly names: readonly string[] }
+  | { readonly verb: 'names' }
+  | {
+      readonly verb: 'sweep-cache';
+      readonly kept: readonly string[];
+      readonly olderThanMs: number;
+    };
+
+export interface Saved {
+  readonly ref: CheckpointRef;
+  readonly blobs: Readonly<Record<string, BlobMark>>;
+}
+
+/** The thread that moves checkpoints; one that ended is started again for the next call. */
+export class Transfers implements AsyncDisposable {
+  readonly #settings: TransferSettings;
+  readonly #logger: Logger;
+  #thread: Promise<WorkerThread> | undefined;
+  #isClosed = false;
+
+  constructor(settings: TransferSettings, logger: Logger) {
+    this.#settings = settings;
+    this.#logger = logger;
+  }
+
+  /** @throws ClusterError CHECKPOINT_DAMAGED, LOG_UNAVAILABLE, LOG_FULL; also the others do */
+  save(checkpoint: NewCheckpoint): Promise<Saved> {
+    return this.#ask<Saved>({ verb: 'save', checkpoint });
+  }
+
+  /** Brings a checkpoint with all that it names into the cache folder. */
+  fetch(ref: CheckpointRef): Promise<CheckpointHead> {
+    return this.#ask<CheckpointHead>({ verb: 'fetch', ref });
+  }
+
+  /** Brings in a checkpoint only, not what it names. */
+  head(ref: CheckpointRef): Promise<CheckpointHead> {
+    return this.#ask<CheckpointHead>({ verb: 'head', ref });
+  }
+
+  async remove(names: readonly string[]): Promise<void> {
+    if (names.length > 0) await this.#ask({ verb: 'remove', names });
+  }
+
+  names(): Promise<readonly string[]> {
+    return this.#ask<readonly string[]>({ verb: 'names' });
+  }
+
+  /** Removes old files of the cache folder that are not among these. @returns how many */
+  sweepCache(kept: readonly string[], olderThanMs: number): Promise<number> {
+    return this.#ask<number>({ verb: 'sweep-cache', kept, olderThanMs });
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    const thread = await this.#thread?.catch(() => undefined);
+    await thread?.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #ask<T>(request: TransferRequest): Promise<T> {
+    const thread = await (this.#thread ??= this.#start());
+    return (await thread.request(request)) as T;
+  }
+
+  async #start(): Promise<WorkerThread> {
+    const forget = () => (this.#thread = undefined);
+    const starting = WorkerThread.start(
+      {
+        entry: new URL('./transfer-thread.js', import.meta.url),
+        readyTimeoutMs: this.#settings.connectTimeoutMs + START_MS,
+        workerData: this.#settings,
+      },
+      {
+        onEnd: (error) => {
+          forget();
+          if (!this.#isClosed) this.#logger.error({ err: error }, 'the thread of transfers ended');
+        },
+      },
+    );
+    starting.catch(forget);
+    return starting;
+  }
+}
+
+/** To load its modules on a busy machine, beside connecting. */
+const START_MS = 20_000;
