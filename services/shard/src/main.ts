@@ -219,6 +219,7 @@ async function run(
       engine,
       isWriter: (partition) => writerOf(partition, membership.view) === self,
       logState: (partition) => streamState(connection, stripeIn(partition)),
+      onOvertaken: (partition) => reader.replay([partition]),
       trim: (partition, upTo) => trimPartition(connection, layout.stripeCount, partition, upTo),
       intervalMs: config.ENGRAM_CHECKPOINT_MS,
       intervalBytes: config.ENGRAM_CHECKPOINT_BYTES,
@@ -233,7 +234,11 @@ async function run(
     new PartitionReader({
       stripeCount: layout.stripeCount,
       openFeed: (request) => LogFeed.start(connection, { ...request, clock, logger }),
-      restore: (partition) => restorer.restore(partition),
+      restore: async (partition) => {
+        const upTo = await restorer.restore(partition);
+        checkpointer.restored(partition, upTo);
+        return upTo;
+      },
       head: (stripe) => streamHead(connection, stripe),
       apply: async (message, isCurrent) => {
         try {

@@ -4,6 +4,8 @@
 //       one fails at its next write, and writes no more until the view changes its mind.
 //   W2. The log keeps everything after the checkpoint before the last.
 //   W3. A blob is removed only when neither of the two checkpoints names it.
+//   W4. Entries that were removed from the log before this shard had applied them are noticed, before it
+//       writes a checkpoint without them and soon where it only follows.
 
 import { randomUUID } from 'node:crypto';
 import type { ShardEngine } from '@engram/engine';
@@ -24,20 +26,24 @@ const FULL_SHARE = 0.5;
 /** One that was told that somebody else writes believes it for so long. */
 const FENCED_MS = 10_000;
 const SWEEP_MS = 600_000;
+/** Between two looks at how far the log of a partition was trimmed by its writer. */
+const WATCH_MS = 5_000;
 /** Files of partitions that moved away may come back. */
 const CACHE_KEEP_MS = 3_600_000;
 
 export interface CheckpointerOptions {
   readonly self: MemberId;
-  readonly register: PartitionRegister;
-  readonly transfers: Transfers;
+  readonly register: Pick<PartitionRegister, 'read' | 'write'>;
+  readonly transfers: Pick<Transfers, 'save' | 'head' | 'remove' | 'names' | 'sweepCache'>;
   readonly restorer: Pick<Restorer, 'isDamaged'>;
-  readonly engine: Pick<ShardEngine, 'checkpoints'>;
+  readonly engine: { readonly checkpoints: Pick<ShardEngine['checkpoints'], 'take'> };
   /** The view says that this shard is to write the partition. */
   readonly isWriter: (partition: PartitionId) => boolean;
   /** Of the log of a partition. */
   readonly logState: (partition: PartitionId) => Promise<StreamState>;
   readonly trim: (partition: PartitionId, upTo: number) => Promise<void>;
+  /** The log was trimmed beyond what this shard had applied: the partition must be restored again. */
+  readonly onOvertaken: (partition: PartitionId) => void;
   /** A dirty partition is written so often at least … */
   readonly intervalMs: number;
   /** … and after so many bytes of entries. */
@@ -72,6 +78,8 @@ export class Checkpointer implements AsyncDisposable {
   readonly #options: CheckpointerOptions;
   readonly #progress = new Map<PartitionId, Progress>();
   readonly #own = new Map<PartitionId, Own>();
+  /** Up to where each partition was applied when the log was still whole behind that (W4). */
+  readonly #whole = new Map<PartitionId, { readonly upTo: number; readonly atMs: number }>();
   readonly #fencedUntilMs = new Map<PartitionId, number>();
   #completeTo: ReadonlyMap<PartitionId, number> = new Map();
   readonly #rounds: Repeater;
@@ -87,6 +95,11 @@ export class Checkpointer implements AsyncDisposable {
       run: (signal) => this.#round(() => signal.aborted),
       onError: (error) => logger.warn({ err: error }, 'checkpoints are not stored yet'),
     });
+  }
+
+  /** A partition was taken over, with everything up to this sequence. */
+  restored(partition: PartitionId, upTo: number): void {
+    this.#whole.set(partition, { upTo, atMs: -Infinity });
   }
 
   /** An entry was applied, or set aside. */
@@ -106,6 +119,7 @@ export class Checkpointer implements AsyncDisposable {
     for (const partition of partitions) {
       this.#progress.delete(partition);
       this.#own.delete(partition);
+      this.#whole.delete(partition);
     }
   }
 
@@ -174,6 +188,7 @@ export class Checkpointer implements AsyncDisposable {
       if (isOver()) return;
       if (!isWriter(partition)) {
         this.#own.delete(partition);
+        await this.#watch(partition, watermark);
         continue;
       }
       if ((this.#fencedUntilMs.get(partition) ?? -Infinity) > clock.now()) continue;
@@ -203,6 +218,9 @@ export class Checkpointer implements AsyncDisposable {
   ): Promise<void> {
     const { clock, engine, intervalMs } = this.#options;
     const own = this.#own.get(partition) ?? (await this.#claim(partition));
+    if (own === undefined) return;
+    // From here on the log is trimmed by this shard only, behind what it wrote.
+    this.#whole.set(partition, { upTo: watermark, atMs: clock.now() });
     const { epoch, current } = own.registered.record;
     const { bytes } = progress;
     const hasEntries = progress.newest > (current?.watermark ?? 0);
@@ -227,10 +245,35 @@ export class Checkpointer implements AsyncDisposable {
     progress.writtenAtMs = clock.now();
   }
 
-  /** Makes this shard the writer, which fences the one before (W1). */
-  async #claim(partition: PartitionId): Promise<Own> {
+  /** W4, where another shard writes. */
+  async #watch(partition: PartitionId, watermark: number): Promise<void> {
+    const { register, clock } = this.#options;
+    const whole = this.#whole.get(partition);
+    if (whole === undefined || whole.atMs + WATCH_MS > clock.now()) return;
+    const found = await register.read(partition);
+    if (!this.#isOvertaken(partition, found))
+      this.#whole.set(partition, { upTo: watermark, atMs: clock.now() });
+  }
+
+  #isOvertaken(partition: PartitionId, found: Registered | undefined): boolean {
+    const { onOvertaken, logger } = this.#options;
+    const whole = this.#whole.get(partition);
+    const trimmedTo = found?.record.trimmedTo ?? 0;
+    if (whole === undefined || trimmedTo <= whole.upTo) return false;
+    logger.warn({ partition, trimmedTo, applied: whole.upTo }, 'the log was trimmed too early');
+    this.#whole.delete(partition);
+    onOvertaken(partition);
+    return true;
+  }
+
+  /**
+   * Makes this shard the writer, which fences the one before (W1).
+   * @returns undefined when it lacks entries (W4)
+   */
+  async #claim(partition: PartitionId): Promise<Own | undefined> {
     const { register, transfers, self, logger } = this.#options;
     const found = await register.read(partition);
+    if (this.#isOvertaken(partition, found)) return undefined;
     const before = found?.record ?? { epoch: 0, trimmedTo: 0 };
     const claim = randomUUID();
     const record: PartitionRecord = { ...before, epoch: before.epoch + 1, writer: self, claim };

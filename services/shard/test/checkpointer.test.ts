@@ -1,0 +1,259 @@
+import type { PartitionRecord, Registered } from '@engram/log';
+import { ClusterError, type MemberId, type PartitionId, type SpaceId } from '@engram/model';
+import { createLogger, systemClock } from '@engram/runtime';
+import type { BlobMark, CheckpointRef, NewCheckpoint, WrittenSection } from '@engram/storage';
+import { afterEach, describe, expect, test } from 'vitest';
+import { Checkpointer } from '../src/checkpoints/checkpointer.ts';
+import { shardMetrics } from '../src/metrics.ts';
+
+const P = 3 as PartitionId;
+
+/** What all shards share: the register, the blobs and the log. */
+class Cluster {
+  record: Registered | undefined;
+  readonly blobs = new Map<string, Readonly<Record<string, BlobMark>>>();
+  trimmedTo = 0;
+  bytes = 0;
+  nowMs = 1_000_000;
+
+  read(): Promise<Registered | undefined> {
+    return Promise.resolve(this.record);
+  }
+
+  write(record: PartitionRecord, before: Registered | undefined): Promise<Registered> {
+    if (this.record?.revision !== before?.revision)
+      return Promise.reject(new ClusterError('FENCED', 'somebody else'));
+    this.record = { record, revision: (before?.revision ?? 0) + 1 };
+    return Promise.resolve(this.record);
+  }
+}
+
+/** One shard's checkpointer, with spaces of which each has one blob. */
+class Shard {
+  readonly checkpointer: Checkpointer;
+  readonly overtaken: PartitionId[] = [];
+  readonly damaged = new Set<string>();
+  isWriter = true;
+  failsNext = false;
+  isChanged = true;
+  spaces: readonly string[] = ['a', 'b'];
+  /** Blobs that were stored, not those that were known. */
+  saved = 0;
+  #blobs = 0;
+
+  constructor(cluster: Cluster, self: string) {
+    const sections = (prefix: string): WrittenSection[] =>
+      this.spaces.map((space) => ({
+        space: space as SpaceId,
+        afterSequence: 0,
+        path: '',
+        bytes: 1,
+        blobs: [`${prefix}${space}`],
+      }));
+    let last: WrittenSection[] = [];
+    this.checkpointer = new Checkpointer({
+      self: self as MemberId,
+      register: {
+        read: () => cluster.read(),
+        write: (_, record, before) => cluster.write(record, before),
+      },
+      transfers: {
+        save: ({ name, sections: given, known }: NewCheckpoint) => {
+          if (this.failsNext) {
+            this.failsNext = false;
+            return Promise.reject(new ClusterError('LOG_UNAVAILABLE', 'away'));
+          }
+          const names = given.flatMap(({ blobs }) => blobs);
+          this.saved += names.filter((blob) => known[blob] === undefined).length;
+          const blobs = Object.fromEntries(names.map((blob) => [blob, { bytes: 1, crc: 1 }]));
+          for (const blob of names) cluster.blobs.set(blob, {});
+          cluster.blobs.set(name, blobs);
+          return Promise.resolve({ ref: { name, bytes: 1, crc: 1 }, blobs });
+        },
+        head: ({ name }: CheckpointRef) =>
+          Promise.resolve({
+            partition: P,
+            epoch: 0,
+            watermark: 0,
+            writtenAtMs: 0,
+            spaces: [],
+            blobs: cluster.blobs.get(name)!,
+          }),
+        remove: (names: readonly string[]) => {
+          for (const name of names) cluster.blobs.delete(name);
+          return Promise.resolve();
+        },
+        names: () => Promise.resolve([...cluster.blobs.keys()]),
+        sweepCache: () => Promise.resolve(0),
+      },
+      restorer: { isDamaged: (name) => this.damaged.has(name) },
+      engine: {
+        checkpoints: {
+          take: () => {
+            const { isChanged } = this;
+            if (isChanged) last = sections(`${P}.${self}${this.#blobs++}.`);
+            return Promise.resolve({ sections: last, isChanged });
+          },
+        },
+      },
+      isWriter: () => this.isWriter,
+      logState: () => Promise.resolve({ lastSequence: 0, bytes: cluster.bytes, bytesMax: 100 }),
+      onOvertaken: (partition) => this.overtaken.push(partition),
+      trim: (_, upTo) => {
+        // Told before it is done.
+        expect(cluster.record?.record.trimmedTo).toBe(upTo);
+        cluster.trimmedTo = upTo;
+        return Promise.resolve();
+      },
+      intervalMs: 1_000_000,
+      intervalBytes: 1_000_000,
+      keepMs: 1_000,
+      metrics: shardMetrics('test'),
+      clock: { ...systemClock, wallNow: () => cluster.nowMs },
+      logger: createLogger('shard', 'test', 'silent'),
+    });
+    open.push(this.checkpointer);
+  }
+
+  /** Everything up to a sequence is applied, and written. */
+  async write(sequence: number): Promise<void> {
+    this.checkpointer.applied(P, sequence, 10);
+    this.checkpointer.complete(new Map([[P, sequence]]));
+    await this.checkpointer.flush(10_000);
+  }
+}
+
+const open: Checkpointer[] = [];
+afterEach(async () => {
+  for (const each of open.splice(0)) await each.close();
+});
+
+function shard(cluster: Cluster, self = 'one'): Shard {
+  const made = new Shard(cluster, self);
+  made.checkpointer.restored(P, 0);
+  return made;
+}
+
+describe('a checkpointer', () => {
+  test('keeps the last two checkpoints and the blobs that they name (W3)', async () => {
+    const cluster = new Cluster();
+    const one = shard(cluster);
+    for (const sequence of [10, 20, 30]) await one.write(sequence);
+    const { current, previous, epoch } = cluster.record!.record;
+    expect([current?.watermark, previous?.watermark, epoch]).toEqual([30, 20, 1]);
+    const named = [current!.name, previous!.name];
+    for (const name of [...named]) named.push(...Object.keys(cluster.blobs.get(name)!));
+    expect([...cluster.blobs.keys()].sort()).toEqual(named.sort());
+  });
+
+  test('trims only what the checkpoint before the last has, when it is old (W2)', async () => {
+    const cluster = new Cluster();
+    const one = shard(cluster);
+    await one.write(10);
+    cluster.nowMs += 5_000;
+    await one.write(20);
+    expect(cluster.trimmedTo).toBe(10);
+    await one.write(30);
+    expect(cluster.trimmedTo).toBe(10);
+    cluster.nowMs += 5_000;
+    one.isChanged = false;
+    one.checkpointer.complete(new Map([[P, 31]]));
+    await one.checkpointer.flush(10_000);
+    expect([cluster.trimmedTo, cluster.record!.record.current?.watermark]).toEqual([20, 30]);
+  });
+
+  test('trims at once when the log is half full', async () => {
+    const cluster = new Cluster();
+    const one = shard(cluster);
+    await one.write(10);
+    cluster.bytes = 60;
+    await one.write(20);
+    expect(cluster.trimmedTo).toBe(10);
+  });
+
+  test('W1: one that was paused is fenced, and its write changes nothing', async () => {
+    const cluster = new Cluster();
+    const [one, other] = [shard(cluster, 'one'), shard(cluster, 'other')];
+    await one.write(10);
+    await other.write(12);
+    const taken = cluster.record;
+    expect(taken?.record).toMatchObject({ writer: 'other', epoch: 2, current: { watermark: 12 } });
+    await one.write(11);
+    expect(cluster.record).toBe(taken);
+    // Nor does it take the partition back while the other may still be the writer.
+    await one.write(13);
+    expect(cluster.record).toBe(taken);
+    await other.write(14);
+    expect(cluster.record?.record.current?.watermark).toBe(14);
+  });
+
+  test('W4: one that lacks entries which were trimmed writes nothing, and is restored', async () => {
+    const cluster = new Cluster();
+    const [one, other] = [shard(cluster, 'one'), shard(cluster, 'other')];
+    cluster.bytes = 60;
+    for (const sequence of [10, 20, 30]) await one.write(sequence);
+    expect(cluster.trimmedTo).toBe(20);
+    const before = cluster.record;
+    await other.write(31);
+    expect([cluster.record, other.overtaken]).toEqual([before, [P]]);
+    other.checkpointer.restored(P, 30);
+    await other.write(31);
+    expect(cluster.record?.record).toMatchObject({ writer: 'other', current: { watermark: 31 } });
+  });
+
+  test('W4: one that only follows notices it too', async () => {
+    const cluster = new Cluster();
+    const [one, other] = [shard(cluster, 'one'), shard(cluster, 'other')];
+    other.isWriter = false;
+    cluster.bytes = 60;
+    for (const sequence of [10, 20, 30]) await one.write(sequence);
+    await other.write(31);
+    expect(other.overtaken).toEqual([P]);
+  });
+
+  test('stores again what could not be stored, although nothing changed since', async () => {
+    const cluster = new Cluster();
+    const one = shard(cluster);
+    one.failsNext = true;
+    await one.write(10);
+    expect(cluster.record?.record.current).toBeUndefined();
+    one.isChanged = false;
+    await one.checkpointer.flush(10_000);
+    expect(cluster.record?.record.current?.watermark).toBe(10);
+  });
+
+  test('writes nothing where nothing changed, and knows the blobs that are stored', async () => {
+    const cluster = new Cluster();
+    const one = shard(cluster);
+    await one.write(10);
+    expect(one.saved).toBe(2);
+    one.isChanged = false;
+    const before = cluster.record;
+    one.checkpointer.complete(new Map([[P, 15]]));
+    await one.checkpointer.flush(10_000);
+    expect(cluster.record).toBe(before);
+    one.spaces = ['a'];
+    await one.write(20);
+    expect(cluster.record?.record.current?.watermark).toBe(20);
+    expect(one.saved).toBe(2);
+  });
+
+  test('does not keep a damaged checkpoint as the one before the last', async () => {
+    const cluster = new Cluster();
+    const one = shard(cluster);
+    for (const sequence of [10, 20]) await one.write(sequence);
+    one.damaged.add(cluster.record!.record.current!.name);
+    await one.write(30);
+    const { current, previous } = cluster.record!.record;
+    expect([current?.watermark, previous?.watermark]).toEqual([30, 10]);
+  });
+
+  test('an empty partition has no checkpoint', async () => {
+    const cluster = new Cluster();
+    const one = shard(cluster);
+    one.spaces = [];
+    one.isChanged = false;
+    await one.write(10);
+    expect(cluster.record?.record.current).toBeUndefined();
+  });
+});
