@@ -2,12 +2,11 @@ import type { ItemError } from '@engram/model';
 import { headers, NatsError } from 'nats';
 import type { LogConnection } from './connection.ts';
 import type { LogMessage } from './feed.ts';
-import { DEAD_LETTER_STREAM } from './streams.ts';
+import { DEAD_LETTER_STREAM, WRONG_LAST_SEQUENCE } from './streams.ts';
 
 const ERRORS_MAX = 100;
 /** What the headers below can take at most. */
 const HEADER_BYTES_MAX = 8 * 1024;
-const WRONG_LAST_SEQUENCE = 10_071;
 
 /** A header's value may have no line break; what a publisher sent may have. */
 function headerText(text: string): string {

@@ -1,6 +1,16 @@
 export { agreeOnLayout } from './cluster-record.ts';
 export { LogConnection } from './connection.ts';
 export type { ConnectionOptions } from './connection.ts';
+export { parseDeadLetterId } from './dead-letter-record.ts';
+export type { DeadLetter } from './dead-letter-record.ts';
+export { DeadLetters } from './dead-letter-store.ts';
+export type {
+  DeadLetterFilter,
+  DeadLetterPage,
+  DeadLetterSelection,
+  Purged,
+  Redriven,
+} from './dead-letter-store.ts';
 export { writeDeadLetter } from './dead-letters.ts';
 export { LogFeed } from './feed.ts';
 export type { FeedOptions, LogMessage, Room } from './feed.ts';

@@ -11,11 +11,10 @@ import type { Clock, Logger } from '@engram/runtime';
 import type { KV, KvEntry, QueuedIterator } from 'nats';
 import type { LogConnection } from './connection.ts';
 import { toLogError } from './errors.ts';
-import { streamHead } from './streams.ts';
+import { streamHead, WRONG_LAST_SEQUENCE } from './streams.ts';
 import { spaceSubject, streamName, stripeOf } from './subjects.ts';
 
 const BUCKET = 'engram-spaces';
-const WRONG_LAST_SEQUENCE = 10_071;
 const CREATE_ATTEMPTS = 5;
 
 export type SpaceChange =

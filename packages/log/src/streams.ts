@@ -32,6 +32,8 @@ export const DEDUPE_WINDOW_MS = 120_000;
 const MESSAGE_BYTES_MAX = 1024 * 1024 - 16 * 1024;
 const STREAM_NOT_FOUND = 10_059;
 const NO_STORAGE = 10_047;
+/** What was expected to be the last of its subject is not. */
+export const WRONG_LAST_SEQUENCE = 10_071;
 
 /**
  * Makes the streams of the log where they are missing and checks those that exist.

@@ -39,6 +39,8 @@ export const ERRORS = {
   ROUTE_NOT_FOUND: { status: 404, retry: 'never', title: 'There is no such route' },
   SPACE_NOT_FOUND: { status: 404, retry: 'never', title: 'There is no such space' },
   OBSERVATION_NOT_FOUND: { status: 404, retry: 'never', title: 'There is no such observation' },
+  DEAD_LETTER_NOT_FOUND: { status: 404, retry: 'never', title: 'There is no such dead letter' },
+  DEAD_LETTER_CUT: { status: 409, retry: 'never', title: 'The dead letter was not kept whole' },
   SPACE_DIFFERS: { status: 409, retry: 'never', title: 'The space exists with other options' },
   IDEMPOTENCY_KEY_REUSED: {
     status: 422,
