@@ -1,5 +1,6 @@
 import {
   agreeOnLayout,
+  DeadLetters,
   ensureStreams,
   IdempotencyStore,
   LogConnection,
@@ -84,6 +85,10 @@ async function run(
   const router = new Router({ connection, membership, partitionCount, clock });
   const timeoutMs = config.ENGRAM_RECALL_TIMEOUT_MS;
   const recall = new Recall({ router, timeoutMs, clock });
+  const deadLetters = new DeadLetters(connection, {
+    ...layout,
+    findSpace: (space) => directory.find(space),
+  });
   const ingest = new Ingest({ publisher, router, metrics, clock });
   observeGateway(metrics, publisher, membership);
   const http = await scope.own(
@@ -97,6 +102,7 @@ async function run(
       router,
       ingest,
       recall,
+      deadLetters,
       metrics,
       logger,
       stop,

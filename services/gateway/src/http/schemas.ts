@@ -15,9 +15,9 @@ import { Type, type TSchema } from 'typebox';
 /** More positions than partitions never help; the latest of each is enough. */
 export const MIN_POSITIONS_MAX = 1_000;
 
-const strict = { additionalProperties: false } as const;
+export const strict = { additionalProperties: false } as const;
 
-const oneOf = <const T extends readonly string[]>(values: T, options: object = {}) =>
+export const oneOf = <const T extends readonly string[]>(values: T, options: object = {}) =>
   Type.Unsafe<T[number]>({ type: 'string', enum: [...values], ...options });
 
 const Position = Type.String({
@@ -136,7 +136,7 @@ const Observation = Type.Object(
 const Batch = Type.Object({
   observations: Type.Array(Observation, { minItems: 1, maxItems: LIMITS.batchCountMax }),
 });
-const binary = (description: string) =>
+export const binary = (description: string) =>
   Type.Unsafe<unknown>({ type: 'string', format: 'binary', description });
 
 /** For the document only: bodies with observations are read by our own code. */

@@ -1,6 +1,6 @@
 import type { AddressInfo, Socket } from 'node:net';
 import { STATUS_CODES } from 'node:http';
-import type { IdempotencyStore, LogConnection, SpaceDirectory } from '@engram/log';
+import type { DeadLetters, IdempotencyStore, LogConnection, SpaceDirectory } from '@engram/log';
 import type { Membership } from '@engram/membership';
 import { ClusterError, type ErrorCode } from '@engram/model';
 import { advertisedUrl, type Logger } from '@engram/runtime';
@@ -25,6 +25,7 @@ import type { Recall } from '../recall/recall.ts';
 import { takeBytes, takeJson } from './bodies.ts';
 import { documentOf, handleError, sendProblem } from './problem.ts';
 import { clusterRoutes } from './routes/cluster.ts';
+import { deadLetterRoutes } from './routes/dead-letters.ts';
 import { observationRoutes } from './routes/observations.ts';
 import { recallRoutes } from './routes/recall.ts';
 import { spaceRoutes } from './routes/spaces.ts';
@@ -40,6 +41,7 @@ export interface Gateway {
   readonly router: Router;
   readonly ingest: Ingest;
   readonly recall: Recall;
+  readonly deadLetters: DeadLetters;
   readonly metrics: GatewayMetrics;
   readonly logger: Logger;
   /** Aborted once the gateway drains. */
@@ -164,6 +166,7 @@ async function buildApp(gateway: Gateway): Promise<GatewayApp> {
     spaceRoutes(typed, gateway);
     recallRoutes(typed, gateway);
     clusterRoutes(typed, gateway);
+    deadLetterRoutes(typed, gateway);
     done();
   });
   await app.register((scope: FastifyInstance, _options, done) => {

@@ -1,0 +1,108 @@
+// The shapes of what operators ask: dead letters.
+
+import { LANES } from '@engram/model';
+import { Type } from 'typebox';
+import { binary, oneOf, strict } from './schemas.ts';
+
+const DeadLetterId = Type.String({
+  description: 'Its place in the log: <stripe>-<sequence>',
+  examples: ['0-1234'],
+});
+const Reason = Type.String({
+  maxLength: 64,
+  description: 'The code of its first error',
+  examples: ['INVALID_JSON'],
+});
+const OfSpace = Type.String({
+  minLength: 1,
+  maxLength: 512,
+  description: 'As it stands in the subject',
+});
+const Cursor = Type.String({ maxLength: 64, description: 'nextCursor of the answer before' });
+const All = Type.Boolean({ description: 'Every one: needed where nothing else chooses' });
+
+export const DeadLetterParams = Type.Object({ id: DeadLetterId });
+
+export const DeadLettersQuery = Type.Object(
+  {
+    order: oneOf(['newest', 'oldest'], { default: 'newest' }),
+    limit: Type.Integer({ minimum: 1, maximum: 1_000, default: 100 }),
+    cursor: Type.Optional(Cursor),
+    reason: Type.Optional(Reason),
+    space: Type.Optional(OfSpace),
+  },
+  strict,
+);
+
+export const RedriveBody = Type.Object(
+  {
+    ids: Type.Optional(Type.Array(DeadLetterId, { minItems: 1, maxItems: 1_000 })),
+    reason: Type.Optional(Reason),
+    space: Type.Optional(OfSpace),
+    all: Type.Optional(All),
+    cursor: Type.Optional(Cursor),
+  },
+  { ...strict, examples: [{ ids: ['0-1234'] }, { reason: 'SPACE_NOT_FOUND', space: 'notes' }] },
+);
+
+export const PurgeQuery = Type.Object(
+  {
+    reason: Type.Optional(Reason),
+    space: Type.Optional(OfSpace),
+    all: Type.Optional(All),
+    cursor: Type.Optional(Cursor),
+  },
+  strict,
+);
+
+export const DeadLetterAnswer = Type.Object({
+  id: DeadLetterId,
+  stripe: Type.Integer(),
+  sequence: Type.Integer({ description: 'Of the entry in the log' }),
+  reason: Type.String(),
+  detail: Type.String(),
+  subject: Type.String(),
+  partition: Type.Optional(Type.Integer()),
+  lane: Type.Optional(oneOf(LANES)),
+  space: Type.Optional(Type.String()),
+  contentType: Type.Optional(Type.String()),
+  bytes: Type.Integer({ description: 'Of the payload that is kept' }),
+  cutTo: Type.Optional(
+    Type.Integer({ description: 'Set where the payload was too large to be kept whole' }),
+  ),
+  errors: Type.Array(Type.Object({ index: Type.Integer(), code: Type.String() }), {
+    description: 'The first of the refused items',
+  }),
+  errorCount: Type.Integer(),
+  writtenAt: Type.String({ format: 'date-time' }),
+});
+
+const nextCursor = Type.Optional(
+  Type.String({ description: 'Absent in the last answer; what came since the first is in none' }),
+);
+
+export const DeadLetterList = Type.Object({
+  deadLetters: Type.Array(DeadLetterAnswer),
+  nextCursor,
+});
+
+export const RedrivenAnswer = Type.Object({
+  redriven: Type.Integer(),
+  refused: Type.Array(
+    Type.Object({
+      id: DeadLetterId,
+      code: Type.String(),
+      detail: Type.String(),
+      hint: Type.Optional(Type.String()),
+    }),
+  ),
+  nextCursor,
+});
+
+export const PurgedAnswer = Type.Object({ purged: Type.Integer(), nextCursor });
+
+/** The bytes as they came; typed as what handlers send. */
+export const Payload = {
+  description: 'The payload as it was published, with its content type',
+  content: { 'application/octet-stream': { schema: binary('Any bytes') } },
+} as unknown as ReturnType<typeof binary>;
