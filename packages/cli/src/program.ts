@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { dlqCommand } from './commands/dlq.ts';
 import { downCommand } from './commands/down.ts';
 import { importCommand } from './commands/import.ts';
 import { putCommand } from './commands/put.ts';
@@ -40,6 +41,7 @@ function makeProgram({ version, signal, onStoppable }: ProgramOptions): Command 
     .addCommand(putCommand())
     .addCommand(importing)
     .addCommand(recallCommand())
+    .addCommand(dlqCommand())
     .hook('preAction', (_, command) => {
       if (stoppable.includes(command)) onStoppable();
     })

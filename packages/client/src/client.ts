@@ -4,6 +4,7 @@
 import { randomUUID } from 'node:crypto';
 import { ClusterError, type Observation } from '@engram/model';
 import { decodeEmbedding, encodeEmbedding, numbersOf } from './embedding.ts';
+import { DeadLetterCalls } from './dead-letters.ts';
 import { ConnectionError, PartialFailure } from './errors.ts';
 import { HttpTransport } from './http-transport.ts';
 import { errorOf, errorOfProblem, itemErrorsOf, problemOf } from './problem.ts';
@@ -48,6 +49,7 @@ export interface ClientOptions {
  * ClusterError (the cluster refused), ConnectionError (nobody answered) or its signal's reason.
  */
 export class EngramClient {
+  readonly deadLetters = new DeadLetterCalls((request, signal) => this.#call(request, signal));
   readonly #transport: Transport;
   readonly #timeoutMs: number;
   readonly #retries: number;

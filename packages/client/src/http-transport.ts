@@ -7,6 +7,7 @@ import type {
 } from './transport.ts';
 
 const ACCEPT_JSON = 'application/json, application/problem+json';
+const ACCEPT_ANY = '*/*';
 const ACCEPT_LINES = 'application/x-ndjson, application/problem+json';
 
 type Limits = Parameters<Transport['exchange']>[1];
@@ -110,7 +111,14 @@ async function ask(
 ): Promise<TransportResponse> {
   const attempt = new Attempt(limits);
   try {
-    return await attempt.waitFor(send(base, request, attempt.signal, ACCEPT_JSON).then(responseOf));
+    return await attempt.waitFor(
+      send(
+        base,
+        request,
+        attempt.signal,
+        request.wantsBytes === true ? ACCEPT_ANY : ACCEPT_JSON,
+      ).then((response) => responseOf(response, request.wantsBytes)),
+    );
   } finally {
     attempt.release();
   }
@@ -182,11 +190,15 @@ function send(
   });
 }
 
-async function responseOf(response: Response): Promise<TransportResponse> {
+async function responseOf(response: Response, wantsBytes?: true): Promise<TransportResponse> {
+  const { status, ok, headers } = response;
   return {
-    status: response.status,
-    retryAfterMs: retryAfterMs(response.headers.get('retry-after')),
-    body: parse(await response.text()),
+    status,
+    retryAfterMs: retryAfterMs(headers.get('retry-after')),
+    body:
+      wantsBytes === true && ok
+        ? new Uint8Array(await response.arrayBuffer())
+        : parse(await response.text()),
   };
 }
 

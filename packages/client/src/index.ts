@@ -1,5 +1,14 @@
 export { EngramClient } from './client.ts';
 export type { ClientOptions } from './client.ts';
+export { DeadLetterCalls } from './dead-letters.ts';
+export type {
+  DeadLetter,
+  DeadLetterFilter,
+  DeadLetterListOptions,
+  DeadLetterSelection,
+  PurgeResult,
+  RedriveResult,
+} from './dead-letters.ts';
 export { ConnectionError, PartialFailure } from './errors.ts';
 export type { ConnectionFault } from './errors.ts';
 export type {

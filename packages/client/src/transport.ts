@@ -9,13 +9,15 @@ export interface TransportRequest {
   /** JSON text. It is sent again as it is when the request is repeated. */
   readonly body?: string;
   readonly idempotencyKey?: string;
+  /** The body of a success is wanted as its bytes. */
+  readonly wantsBytes?: true;
 }
 
 export interface TransportResponse {
   readonly status: number;
   /** What the cluster asks to wait before the next try. */
   readonly retryAfterMs: number | undefined;
-  /** The parsed body; undefined when there is none or it is not JSON. */
+  /** The parsed body, or its bytes where those are wanted; undefined when it is not JSON. */
   readonly body: unknown;
 }
 
