@@ -16,6 +16,8 @@ export type {
   CursorRequest,
   GetReply,
   GetRequest,
+  IdsReply,
+  IdsRequest,
   Include,
   NextReply,
   NextRequest,

@@ -4,7 +4,7 @@
 import type { AckLevel, SpaceConfig } from '@engram/model';
 
 export type ShardMethod =
-  'recall' | 'next' | 'keep' | 'close' | 'get' | 'stats' | 'await' | 'status';
+  'recall' | 'next' | 'keep' | 'close' | 'get' | 'ids' | 'stats' | 'await' | 'status';
 
 export type Include = 'metadata' | 'embedding' | 'timestamp';
 
@@ -47,6 +47,8 @@ export interface WireHit {
   readonly metadata?: string;
   readonly embedding?: Uint8Array;
   readonly timestamp?: number;
+  /** Place in the log of the entry that wrote it, where ids are listed or one is read. */
+  readonly sequence?: number;
 }
 
 export interface RecallReply extends NextReply {
@@ -68,6 +70,18 @@ export interface GetReply {
   readonly watermark: string;
   readonly isReady: boolean;
 }
+
+/** Every id with its sequence, of the state of one moment; what comes after the first page is `next`. */
+export interface IdsRequest {
+  readonly config: SpaceConfig;
+  /** Position token of the entries up to `asOf`: they are waited for. */
+  readonly minPosition: string;
+  readonly waitMs: number;
+  /** Sequence in the log: entries above it are not seen, whatever their lane. */
+  readonly asOf: number;
+}
+
+export type IdsReply = RecallReply;
 
 export interface StatsRequest {
   readonly config: SpaceConfig;

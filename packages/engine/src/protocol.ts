@@ -43,6 +43,8 @@ export type WorkerRequest =
   | (RecallTask & { readonly verb: 'recall' })
   /** The first page, and those after it. */
   | (RecallTask & { readonly verb: 'recall-open' })
+  /** The same of a listing of all ids, as of a sequence. */
+  | { readonly verb: 'ids-open'; readonly config: SpaceConfig; readonly asOf: number }
   | { readonly verb: 'recall-next'; readonly space: SpaceId; readonly cursor: number }
   | { readonly verb: 'recall-keep'; readonly space: SpaceId; readonly cursor: number }
   | { readonly verb: 'recall-close'; readonly space: SpaceId; readonly cursor: number }

@@ -1,5 +1,5 @@
 import type { WireHit } from '@engram/codec';
-import type { SpaceId } from '@engram/model';
+import type { SpaceConfig, SpaceId } from '@engram/model';
 import type { PageAnswer, RecallTask, WorkerRequest } from './protocol.ts';
 
 /** To the worker that has the space. */
@@ -37,6 +37,11 @@ export class RecallStreams {
   /** The first page. */
   open(task: RecallTask): Promise<PageAnswer> {
     return this.#port.ask(task.config.space, { verb: 'recall-open', ...task });
+  }
+
+  /** The first page of all ids of a space with their sequences, as of a sequence of the log. */
+  openIds(config: SpaceConfig, asOf: number): Promise<PageAnswer> {
+    return this.#port.ask(config.space, { verb: 'ids-open', config, asOf });
   }
 
   /** @throws ClusterError CURSOR_EXPIRED */

@@ -165,6 +165,19 @@ export class MemorySegment implements Segment {
     }
   }
 
+  forEachId(
+    from: number,
+    to: number,
+    visit: (row: number, id: string, stamp: number) => void,
+  ): void {
+    const { records, textBuffer } = this.#stored;
+    const text = Buffer.from(textBuffer.buffer, textBuffer.byteOffset, textBuffer.length);
+    for (let row = from; row < to; row++) {
+      const id = text.toString('utf8', this.#stored.textStart(row), records.idEnd(row));
+      visit(row, id, records.stamp(row));
+    }
+  }
+
   /**
    * Puts rows into the graph until none waits or `shouldStop`, asked after each step, says so.
    * @param encoding for a graph that begins with too few rows to tell; undefined where none is known

@@ -117,6 +117,23 @@ export class SealedSegment implements Segment {
     }
   }
 
+  forEachId(
+    from: number,
+    to: number,
+    visit: (row: number, id: string, stamp: number) => void,
+  ): void {
+    const count = to - from;
+    if (count <= 0) return;
+    const { records, textStart } = this.file.readRecords(from, count);
+    const text = this.file.readText(textStart, records.textEnd(count - 1));
+    let start = 0;
+    for (let i = 0; i < count; i++) {
+      const id = text.toString('utf8', start, records.idEnd(i) - textStart);
+      start = records.textEnd(i) - textStart;
+      visit(from + i, id, records.stamp(i));
+    }
+  }
+
   close(): void {
     this.graph.close();
     this.file.close();

@@ -26,6 +26,12 @@ export interface Segment {
     to: number,
     visit: (row: number, text: string | undefined) => void,
   ): void;
+  /** Calls with the id and the stamp of rows `from` to `to - 1`, in order. */
+  forEachId(
+    from: number,
+    to: number,
+    visit: (row: number, id: string, stamp: number) => void,
+  ): void;
   /** Private memory in bytes. */
   readonly bytes: number;
 }

@@ -27,6 +27,7 @@ import { norm } from '@engram/vector-index';
 import { FilterCache } from './filter-matches.ts';
 import { hitPages, type Hit } from './hit-pages.ts';
 import { IdHash } from './id-hash.ts';
+import { idPages, type ListedId } from './id-pages.ts';
 import { IdTable } from './id-table.ts';
 import type { EngineOptions } from './options.ts';
 import { nearest } from './recall.ts';
@@ -247,6 +248,22 @@ export class SpaceEngine {
     } finally {
       pin.release();
     }
+  }
+
+  /**
+   * Every id that the snapshot sees with its sequence, in pages of about so many bytes. All of it is of
+   * the moment of the first page, so the snapshot must be applied by then.
+   * @throws ClusterError POSITION_EXPIRED when rows of the snapshot are gone
+   */
+  async *idPages(asOf: Snapshot, pageBytes: number): AsyncGenerator<ListedId[], undefined> {
+    this.#requireWhole(asOf);
+    const pin = this.segments.pin();
+    try {
+      yield* idPages(pin.segments, asOf, { pageBytes, pace: this.options.pace });
+    } finally {
+      pin.release();
+    }
+    return undefined;
   }
 
   /** Everything up to this sequence is applied, and nothing older can come any more. */

@@ -3,15 +3,8 @@
 
 import { setPriority } from 'node:os';
 import { workerData } from 'node:worker_threads';
-import type { Include } from '@engram/codec';
 import { ClusterError, type PartitionId, type SpaceId } from '@engram/model';
-import {
-  buildBytes,
-  buildSegment,
-  spareBlocks,
-  warmUp,
-  type RecallQuery,
-} from '@engram/space-engine';
+import { buildBytes, buildSegment, spareBlocks, warmUp } from '@engram/space-engine';
 import { serveThread, type ThreadAnswer } from '@engram/worker-pool';
 import type { WorkerState } from '../assist.ts';
 import { collectWhenShort } from '../garbage.ts';
@@ -34,14 +27,11 @@ import { Cursors } from './cursors.ts';
 import { buildPace, noteApply, slice, slicedPace } from './slice.ts';
 import { Unloading } from './unloading.ts';
 import { giveMerge, giveWork, withSpace } from './giving.ts';
-import { queryOf, toWire } from './wire.ts';
+import { idPages, queryOf, recallPages, toWire } from './wire.ts';
 import { rebuilding, SpaceTable, type LoadedSpace } from './space-table.ts';
 
 /** A space that nobody asked for that long is unloaded when memory is short. */
 const IDLE_MS_WHEN_SHORT = 10_000;
-
-/** Of a streamed recall; a message of NATS may have 1 MiB. */
-const PAGE_BYTES = 256 * 1024;
 
 /**
  * One space is built for so long before the next has its turn: a graph that has just been worked on is
@@ -183,13 +173,11 @@ async function answer(body: unknown): Promise<ThreadAnswer> {
       const value: RecallAnswer = hits.map((hit) => toWire(hit, hit.score, include));
       return { value };
     }
-    case 'recall-open': {
-      const query = queryOf(request);
+    case 'recall-open':
+    case 'ids-open': {
       const space = await spaces.use(request.config);
       const value: PageAnswer =
-        space === undefined
-          ? { hits: [] }
-          : await cursors.open(space, pagesOf(space, query, request.include));
+        space === undefined ? { hits: [] } : await cursors.open(space, pagesOf(space, request));
       return { value };
     }
     case 'recall-next':
@@ -365,13 +353,12 @@ function stateOf(): WorkerState {
 
 async function* pagesOf(
   space: LoadedSpace,
-  query: RecallQuery,
-  include: readonly Include[],
+  request: Extract<WorkerRequest, { readonly verb: 'recall-open' | 'ids-open' }>,
 ): AsyncGenerator<RecallAnswer, undefined> {
   spaces.requireTrust(space);
   try {
-    for await (const hits of space.engine.recallPages(query, PAGE_BYTES))
-      yield hits.map((hit) => toWire(hit, hit.score, include));
+    if (request.verb === 'ids-open') yield* idPages(space.engine, request.asOf);
+    else yield* recallPages(space.engine, request);
   } catch (error) {
     throw await afterFault(space, error);
   }

@@ -7,6 +7,8 @@ import type {
   CursorRequest,
   GetReply,
   GetRequest,
+  IdsReply,
+  IdsRequest,
   NextReply,
   NextRequest,
   RecallReply,
@@ -111,6 +113,13 @@ export function rpcMethods(options: MethodsOptions): Readonly<Record<ShardMethod
       const state = standing(partition);
       const found = await engine.get(config, id);
       return { ...(found === undefined ? {} : { found }), ...state };
+    },
+    ids: async (body): Promise<IdsReply> => {
+      const { config, minPosition, waitMs, asOf } = body as IdsRequest;
+      const partition = placeOf(config);
+      await reached(partition, minPosition, 'minPosition', waitMs);
+      const state = standing(partition);
+      return { ...cursors.told(await engine.streams.openIds(config, asOf)), ...state };
     },
     stats: async (body): Promise<StatsReply> => {
       const { config } = body as StatsRequest;
