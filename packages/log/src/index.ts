@@ -12,6 +12,7 @@ export type {
   Redriven,
 } from './dead-letter-store.ts';
 export { writeDeadLetter } from './dead-letters.ts';
+export { readEntries } from './entry-range.ts';
 export { LogFeed } from './feed.ts';
 export type { FeedOptions, LogMessage, Room } from './feed.ts';
 export { IdempotencyStore } from './idempotency.ts';

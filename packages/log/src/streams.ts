@@ -110,6 +110,8 @@ function storageError(error: unknown): unknown {
 
 /** What there is of a stripe. */
 export interface StreamState {
+  /** Entries after it may be gone too. */
+  readonly firstSequence: number;
   readonly lastSequence: number;
   readonly bytes: number;
   /** More are refused. */
@@ -121,7 +123,12 @@ export async function streamState(connection: LogConnection, stripe: number): Pr
   try {
     const jsm = await connection.nc.jetstreamManager({ checkAPI: false });
     const { state, config } = await jsm.streams.info(streamName(stripe));
-    return { lastSequence: state.last_seq, bytes: state.bytes, bytesMax: config.max_bytes };
+    return {
+      firstSequence: state.first_seq,
+      lastSequence: state.last_seq,
+      bytes: state.bytes,
+      bytesMax: config.max_bytes,
+    };
   } catch (error) {
     throw toLogError(error);
   }

@@ -5,6 +5,7 @@ import {
   IdempotencyStore,
   LogConnection,
   LogPublisher,
+  PartitionRegister,
   SpaceDirectory,
 } from '@engram/log';
 import { Membership } from '@engram/membership';
@@ -25,6 +26,7 @@ import { HttpServer } from './http/server.ts';
 import { Ingest } from './ingest/ingest.ts';
 import { gatewayMetrics, observeGateway } from './metrics.ts';
 import { Recall } from './recall/recall.ts';
+import { Verifier } from './verify/verifier.ts';
 
 async function run(
   config: GatewayConfig,
@@ -89,6 +91,17 @@ async function run(
     ...layout,
     findSpace: (space) => directory.find(space),
   });
+  const register = await PartitionRegister.start(connection, replicas);
+  const verifier = new Verifier({
+    connection,
+    router,
+    deadLetters,
+    register,
+    ...layout,
+    timeoutMs,
+    clock,
+    logger,
+  });
   const ingest = new Ingest({ publisher, router, metrics, clock });
   observeGateway(metrics, publisher, membership);
   const http = await scope.own(
@@ -103,6 +116,7 @@ async function run(
       ingest,
       recall,
       deadLetters,
+      verifier,
       metrics,
       logger,
       stop,

@@ -1,8 +1,8 @@
-// The shapes of what operators ask: dead letters.
+// The shapes of what operators ask: dead letters and verifications.
 
-import { LANES } from '@engram/model';
+import { LANES, LIMITS } from '@engram/model';
 import { Type } from 'typebox';
-import { binary, oneOf, strict } from './schemas.ts';
+import { binary, oneOf, Position, strict } from './schemas.ts';
 
 const DeadLetterId = Type.String({
   description: 'Its place in the log: <stripe>-<sequence>',
@@ -106,3 +106,52 @@ export const Payload = {
   description: 'The payload as it was published, with its content type',
   content: { 'application/octet-stream': { schema: binary('Any bytes') } },
 } as unknown as ReturnType<typeof binary>;
+
+export const VerifyQuery = Type.Object(
+  {
+    shard: Type.Optional(
+      Type.String({
+        description: 'The shard to ask; by default the one that recalls are asked of',
+      }),
+    ),
+    waitMs: Type.Integer({
+      minimum: 0,
+      maximum: LIMITS.waitMsMax,
+      default: 30_000,
+      description: 'How long the index may take to apply what the log has',
+    }),
+  },
+  strict,
+);
+
+const Differing = (description: string) =>
+  Type.Array(
+    Type.Object({
+      id: Type.String(),
+      expected: Type.Optional(Type.Integer({ description: 'Sequence of its entry in the log' })),
+      found: Type.Optional(Type.Integer({ description: 'Sequence in the index' })),
+    }),
+    { description, maxItems: 100 },
+  );
+
+export const VerifiedAnswer = Type.Object({
+  space: Type.String(),
+  position: Position,
+  basis: oneOf(['log'], { description: 'What the expectation was built from' }),
+  counts: Type.Object({ log: Type.Integer(), index: Type.Integer() }),
+  missing: Differing('In the log, not in the index; the first 100'),
+  extra: Differing('In the index, not in the log; the first 100'),
+  stale: Differing('In the index by another entry than the log has last; the first 100'),
+  totals: Type.Object({
+    missing: Type.Integer(),
+    extra: Type.Integer(),
+    stale: Type.Integer(),
+  }),
+  rejected: Type.Integer({ description: 'Items of its entries that no shard takes' }),
+  entries: Type.Integer({ description: 'Of the space in the log' }),
+  shard: Type.String(),
+  tookMs: Type.Integer(),
+  isExact: Type.Boolean({ description: 'Every id was judged; reasons says why not' }),
+  reasons: Type.Array(Type.String()),
+  ok: Type.Boolean({ description: 'Nothing differs' }),
+});

@@ -20,7 +20,7 @@ export const strict = { additionalProperties: false } as const;
 export const oneOf = <const T extends readonly string[]>(values: T, options: object = {}) =>
   Type.Unsafe<T[number]>({ type: 'string', enum: [...values], ...options });
 
-const Position = Type.String({
+export const Position = Type.String({
   description: 'Opaque place in the log; recalls take it as minPosition',
   examples: ['47-0.1234.0'],
 });

@@ -22,6 +22,7 @@ import type { GatewayConfig } from '../config.ts';
 import type { Ingest } from '../ingest/ingest.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { Recall } from '../recall/recall.ts';
+import type { Verifier } from '../verify/verifier.ts';
 import { takeBytes, takeJson } from './bodies.ts';
 import { documentOf, handleError, sendProblem } from './problem.ts';
 import { clusterRoutes } from './routes/cluster.ts';
@@ -29,6 +30,7 @@ import { deadLetterRoutes } from './routes/dead-letters.ts';
 import { observationRoutes } from './routes/observations.ts';
 import { recallRoutes } from './routes/recall.ts';
 import { spaceRoutes } from './routes/spaces.ts';
+import { verifyRoutes } from './routes/verify.ts';
 import { withoutDefaultsRequired } from './schemas.ts';
 
 /** What the routes work with. */
@@ -42,6 +44,7 @@ export interface Gateway {
   readonly ingest: Ingest;
   readonly recall: Recall;
   readonly deadLetters: DeadLetters;
+  readonly verifier: Verifier;
   readonly metrics: GatewayMetrics;
   readonly logger: Logger;
   /** Aborted once the gateway drains. */
@@ -166,6 +169,7 @@ async function buildApp(gateway: Gateway): Promise<GatewayApp> {
     spaceRoutes(typed, gateway);
     recallRoutes(typed, gateway);
     clusterRoutes(typed, gateway);
+    verifyRoutes(typed, gateway);
     deadLetterRoutes(typed, gateway);
     done();
   });

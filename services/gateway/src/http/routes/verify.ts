@@ -1,0 +1,69 @@
+import { ClusterError, parseMemberId, type MemberId } from '@engram/model';
+import type { FastifyReply } from 'fastify';
+import { findSpace } from '../find-space.ts';
+import { VerifiedAnswer, VerifyQuery } from '../operator-schemas.ts';
+import { answers, SpaceParams } from '../schemas.ts';
+import type { GatewayApp, Gateway } from '../server.ts';
+
+export function verifyRoutes(app: GatewayApp, gateway: Gateway): void {
+  const { directory, membership, verifier, stop } = gateway;
+
+  app.get('/v1/spaces/:space/verify', {
+    schema: {
+      tags: ['spaces'],
+      summary: 'Compare the log with the index of a space, exactly',
+      description:
+        'Reads all entries of the space. A gateway verifies one space at a time (429 beyond that), and stops when the client goes away.',
+      params: SpaceParams,
+      querystring: VerifyQuery,
+      response: answers({ 200: VerifiedAnswer }),
+    },
+    handler: async ({ params, query }, reply) => {
+      const config = await findSpace(directory, params.space);
+      const shard = query.shard === undefined ? undefined : shardOf(query.shard);
+      const { signal, release } = whileWanted(reply, stop);
+      try {
+        const verified = await verifier.verify(config, { shard, waitMs: query.waitMs, signal });
+        const { afterSequence } = await findSpace(directory, params.space);
+        if (afterSequence === config.afterSequence) return verified;
+        throw new ClusterError('SPACE_NOT_FOUND', 'the space was made anew meanwhile', {
+          hint: 'verify it again',
+        });
+      } finally {
+        release();
+      }
+    },
+  });
+
+  /** @throws ClusterError INVALID_PARAMETER */
+  function shardOf(name: string): MemberId {
+    const shard = parseMemberId(name);
+    if (membership.view.members.get(shard)?.role === 'shard') return shard;
+    throw new ClusterError('INVALID_PARAMETER', `there is no shard ${shard}`, {
+      pointer: '#shard',
+      hint: 'GET /v1/cluster lists the shards',
+    });
+  }
+}
+
+/** Aborts when the client is gone, or the gateway drains. */
+function whileWanted(
+  reply: FastifyReply,
+  stop: AbortSignal,
+): { readonly signal: AbortSignal; readonly release: () => void } {
+  const end = new AbortController();
+  const onClose = () => end.abort(new ClusterError('REQUEST_TIMEOUT', 'the client went away'));
+  const onStop = () =>
+    end.abort(
+      new ClusterError('SHUTTING_DOWN', 'the gateway is draining', { hint: 'ask another gateway' }),
+    );
+  reply.raw.once('close', onClose);
+  stop.addEventListener('abort', onStop, { once: true });
+  return {
+    signal: end.signal,
+    release: () => {
+      reply.raw.off('close', onClose);
+      stop.removeEventListener('abort', onStop);
+    },
+  };
+}

@@ -1,0 +1,321 @@
+// An exact comparison of the log with the index of a space, while writes go on.
+//
+//   V2. Both sides are of one position: the log up to a head, and the index as of it once it is applied.
+//   V3. What differs then is looked at again before it is called different (second-look.ts).
+//   V4. One verification runs at a time, and it ends when nobody waits for it.
+
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { IdsReply, IdsRequest, NextReply, NextRequest, WireHit } from '@engram/codec';
+import { streamState, stripeOf, type DeadLetters, type PartitionRegister } from '@engram/log';
+import {
+  ClusterError,
+  formatPosition,
+  partitionOf,
+  type ErrorCode,
+  type MemberId,
+  type SpaceConfig,
+} from '@engram/model';
+import type { Router } from '../cluster/router.ts';
+import { Differences, Suspects, type Difference } from './differences.ts';
+import { expectedIds, type Expectation, type LogSource } from './expectation.ts';
+import { lookAgain, type SecondLook } from './second-look.ts';
+import { EVERYTHING, isIn, type Slice } from './slice.ts';
+
+export interface VerifierOptions extends LogSource {
+  readonly router: Router;
+  readonly deadLetters: DeadLetters;
+  readonly register: PartitionRegister;
+  /** Of one question to a shard. */
+  readonly timeoutMs: number;
+}
+
+export interface Verified {
+  readonly space: string;
+  /** Up to where both sides were compared. */
+  readonly position: string;
+  readonly basis: Expectation['basis'];
+  readonly counts: { readonly log: number; readonly index: number };
+  /** The first of them; `totals` counts all. */
+  readonly missing: Difference[];
+  readonly extra: Difference[];
+  readonly stale: Difference[];
+  readonly totals: Readonly<Record<'missing' | 'extra' | 'stale', number>>;
+  /** Items of the entries that no shard takes. */
+  readonly rejected: number;
+  readonly entries: number;
+  readonly shard: MemberId;
+  readonly tookMs: number;
+  /** Whether every id was judged; `reasons` says why not. */
+  readonly isExact: boolean;
+  readonly reasons: string[];
+  /** Nothing differs. */
+  readonly ok: boolean;
+}
+
+interface Asked {
+  /** The one to ask; otherwise whichever the router chooses. */
+  readonly shard: MemberId | undefined;
+  readonly waitMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** The same question answered a moment later: by a newer snapshot, by another shard. */
+const PASSING: ReadonlySet<ErrorCode> = new Set([
+  'POSITION_EXPIRED',
+  'CURSOR_EXPIRED',
+  'PARTITION_UNAVAILABLE',
+  'NOT_OWNER',
+]);
+const ATTEMPTS = 4;
+const ATTEMPT_PAUSE_MS = 500;
+/** Between two turns of other requests; a millisecond. */
+const IDS_A_LOOK = 20_000;
+const DEAD_LETTERS_A_PAGE = 1_000;
+
+/** In the place of an expected sequence once the index has shown the id; sequences begin at 1. */
+const SEEN = 0;
+
+/** What a comparison of one slice gave. */
+interface Compared {
+  readonly expectation: Expectation;
+  readonly position: string;
+  readonly shard: MemberId;
+  readonly log: number;
+  readonly index: number;
+}
+
+export class Verifier {
+  readonly #options: VerifierOptions;
+  #isRunning = false;
+
+  constructor(options: VerifierOptions) {
+    this.#options = options;
+  }
+
+  /** @throws ClusterError BACKPRESSURE while another one runs, and as a recall does */
+  async verify(config: SpaceConfig, asked: Asked): Promise<Verified> {
+    if (this.#isRunning)
+      throw new ClusterError('BACKPRESSURE', 'another space is being verified', {
+        hint: 'a gateway verifies one space at a time; try again, or ask another gateway',
+      });
+    this.#isRunning = true; // V4
+    try {
+      return await this.#verify(config, asked);
+    } finally {
+      this.#isRunning = false;
+    }
+  }
+
+  async #verify(config: SpaceConfig, asked: Asked): Promise<Verified> {
+    const { clock, timeoutMs, router } = this.#options;
+    const startedAt = clock.now();
+    const suspects = new Suspects();
+    const left: Slice[] = [EVERYTHING];
+    let last: Compared | undefined;
+    const counts = { log: 0, index: 0 };
+    for (let slice = left.pop(); slice !== undefined; slice = left.pop()) {
+      last = await this.#retried(config, slice, suspects, asked);
+      counts.log += last.log;
+      counts.index += last.index;
+      left.push(...last.expectation.fold.rest);
+    }
+    const { expectation, position, shard } = last!;
+    const look: SecondLook = {
+      source: this.#options,
+      router,
+      config,
+      shard,
+      compared: expectation.fold.sequences,
+      waitMs: asked.waitMs,
+      timeoutMs,
+      skipped: new Set(),
+      signal: asked.signal,
+    };
+    const { sure, unknown, reasons } = await this.#judge(look, suspects);
+    const differences = new Differences(suspects.unseen);
+    for (const each of sure) differences.add(each);
+    if (!suspects.areAllSeen)
+      reasons.push('too many ids differ: those beyond the first 10,000 were not looked at again');
+    return {
+      space: config.space,
+      position,
+      basis: expectation.basis,
+      counts,
+      ...differences.listed,
+      totals: differences.totals,
+      rejected: expectation.fold.rejected,
+      entries: expectation.fold.entries,
+      shard,
+      tookMs: Math.round(clock.now() - startedAt),
+      isExact: reasons.length === 0,
+      reasons: unknown === 0 ? reasons : [...reasons, `${unknown} ids are older than the log`],
+      ok: differences.isEmpty,
+    };
+  }
+
+  async #retried(
+    config: SpaceConfig,
+    slice: Slice,
+    suspects: Suspects,
+    asked: Asked,
+  ): Promise<Compared> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const found = new Suspects();
+        const compared = await this.#compare(config, slice, found, asked);
+        suspects.take(found);
+        return compared;
+      } catch (error) {
+        asked.signal.throwIfAborted();
+        if (attempt === ATTEMPTS || !PASSING.has(ClusterError.from(error).code)) throw error;
+        await this.#options.clock.sleep(ATTEMPT_PAUSE_MS, asked.signal);
+      }
+    }
+  }
+
+  /** Compares the ids of a slice at first sight (V2). */
+  async #compare(
+    config: SpaceConfig,
+    slice: Slice,
+    suspects: Suspects,
+    asked: Asked,
+  ): Promise<Compared> {
+    const head = (await this.#bounds(config)).last;
+    const expectation = await expectedIds(this.#options, config, head, slice, asked.signal);
+    const { fold } = expectation;
+    const partition = partitionOf(config.space, this.#options.partitionCount);
+    const position = formatPosition({ partition, sequences: fold.sequences });
+    const log = fold.ids.size;
+    let index = 0;
+    const visit = ({ id, sequence: found }: WireHit) => {
+      if (found === undefined || !isIn(fold.slice, id)) return;
+      index++;
+      const expected = fold.ids.get(id);
+      if (expected === SEEN) suspects.twice.push({ id, found });
+      else if (expected === undefined) suspects.add({ id, found, head });
+      else {
+        if (expected !== found) suspects.add({ id, expected, found, head });
+        fold.ids.set(id, SEEN);
+      }
+    };
+    const request: IdsRequest = {
+      config,
+      minPosition: position,
+      waitMs: asked.waitMs,
+      asOf: head,
+    };
+    const shard = await this.#list(request, asked, visit);
+    let looked = 0;
+    for (const [id, expected] of fold.ids) {
+      if (expected !== SEEN) suspects.add({ id, expected, head });
+      if (++looked % IDS_A_LOOK === 0) await nextTurn();
+    }
+    return { expectation, position, shard, log, index };
+  }
+
+  /** Visits every id of the index. @returns who has it */
+  async #list(
+    request: IdsRequest,
+    { shard: wanted, waitMs, signal }: Asked,
+    visit: (hit: WireHit) => void,
+  ): Promise<MemberId> {
+    const { router, timeoutMs } = this.#options;
+    const { config } = request;
+    const limitMs = waitMs + timeoutMs;
+    const first =
+      wanted === undefined
+        ? router.ask<IdsReply>(config, 'ids', request, limitMs)
+        : router
+            .askMember<IdsReply>(wanted, 'ids', request, limitMs)
+            .then((reply) => ({ shard: wanted, reply }));
+    const { shard, reply } = await unlessAborted(first, signal);
+    let page: NextReply = reply;
+    for (;;) {
+      const { hits, cursor } = page;
+      hits.forEach(visit);
+      if (cursor === undefined) return shard;
+      const next: NextRequest = { config, cursor };
+      if (signal.aborted) router.tellMember(shard, 'close', next);
+      signal.throwIfAborted();
+      page = await router.askMember<NextReply>(shard, 'next', next, timeoutMs);
+    }
+  }
+
+  /** What differs for sure (V3), and how far that can be said. */
+  async #judge(
+    look: SecondLook,
+    suspects: Suspects,
+  ): Promise<{
+    readonly sure: Difference[];
+    readonly unknown: number;
+    readonly reasons: string[];
+  }> {
+    const { config } = look;
+    let sure = await lookAgain(look, [...suspects.byId.values()]);
+    if (sure.length > 0) {
+      const skipped = await this.#crashed(config);
+      // What ended its thread twice is in the log, and in no index that is in its senses.
+      if (skipped.size > 0)
+        sure = await lookAgain(
+          { ...look, skipped },
+          sure.map(({ id }) => ({ id, head: config.afterSequence })),
+        );
+    }
+    const { first } = await this.#bounds(config);
+    const reasons: string[] = [];
+    if (first > config.afterSequence + 1)
+      reasons.push(
+        `the log begins at ${first}, the space behind ${config.afterSequence}: what stood between is not known`,
+      );
+    // Older ones are of an earlier space of the same name, and have no right to be there.
+    const isUnknown = ({ expected, found = first }: Difference) =>
+      expected === undefined && found < first && found > config.afterSequence;
+    const known = sure.filter((each) => !isUnknown(each));
+    return {
+      sure: [...known, ...suspects.twice],
+      unknown: sure.length - known.length,
+      reasons,
+    };
+  }
+
+  /** Entries of the space that are dead letters because they ended their thread. */
+  async #crashed({ space }: SpaceConfig): Promise<Set<number>> {
+    const sequences = new Set<number>();
+    const filter = { order: 'oldest', reason: 'WORKER_CRASHED', space } as const;
+    let cursor: string | undefined;
+    do {
+      const page = await this.#options.deadLetters.list({
+        ...filter,
+        limit: DEAD_LETTERS_A_PAGE,
+        cursor,
+      });
+      for (const { sequence } of page.deadLetters) sequences.add(sequence);
+      cursor = page.nextCursor;
+    } while (cursor !== undefined);
+    return sequences;
+  }
+
+  /** From where on the log has all of the space, and up to where. */
+  async #bounds({
+    space,
+  }: SpaceConfig): Promise<{ readonly first: number; readonly last: number }> {
+    const { connection, register, partitionCount, stripeCount } = this.#options;
+    const partition = partitionOf(space, partitionCount);
+    const { firstSequence, lastSequence } = await streamState(
+      connection,
+      stripeOf(partition, stripeCount),
+    );
+    const trimmedTo = (await register.read(partition))?.record.trimmedTo ?? 0;
+    return { first: Math.max(firstSequence, trimmedTo + 1), last: lastSequence };
+  }
+}
+
+/** Waits no longer once the signal aborts; the question then ends by its own time limit. */
+function unlessAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  return new Promise<T>((resolve, reject) => {
+    const end = () => reject(signal.reason as Error);
+    signal.addEventListener('abort', end, { once: true });
+    void answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', end));
+  });
+}
