@@ -316,6 +316,7 @@ test('the routes are in the OpenAPI document', async () => {
       '/v1/dead-letters/{id}',
       '/v1/dead-letters/{id}/payload',
       '/v1/dead-letters/redrive',
+      '/v1/spaces/{space}/verify',
     ]),
   );
 });

@@ -7,6 +7,7 @@ import { recallCommand } from './commands/recall.ts';
 import { spacesCommand } from './commands/spaces.ts';
 import { statusCommand } from './commands/status.ts';
 import { upCommand } from './commands/up.ts';
+import { verifyCommand } from './commands/verify.ts';
 import { EXIT } from './output.ts';
 
 export interface ProgramOptions {
@@ -41,6 +42,7 @@ function makeProgram({ version, signal, onStoppable }: ProgramOptions): Command 
     .addCommand(putCommand())
     .addCommand(importing)
     .addCommand(recallCommand())
+    .addCommand(verifyCommand())
     .addCommand(dlqCommand())
     .hook('preAction', (_, command) => {
       if (stoppable.includes(command)) onStoppable();

@@ -27,11 +27,15 @@ import type {
   SpaceStatus,
   SpaceSummary,
   StoredObservation,
+  VerifyOptions,
+  VerifyResult,
 } from './types.ts';
 
 /** Longer than the cluster waits for an acknowledgement level when it is not told otherwise. */
 const TIMEOUT_MS = 30_000;
 const RETRIES = 4;
+/** A verification reads all that was ever written to a space; `fetch` waits no longer for an answer. */
+const VERIFY_TIMEOUT_MS = 300_000;
 
 export interface ClientOptions {
   /** One gateway, or several: the next one is asked when one cannot be reached. */
@@ -192,6 +196,19 @@ export class EngramClient {
 
   async cluster({ signal }: CallOptions = {}): Promise<ClusterStatus> {
     return (await this.#call({ method: 'GET', path: '/v1/cluster' }, signal)).body as ClusterStatus;
+  }
+
+  /**
+   * Compares the log with the index of a space. It reads all entries of the space, so it may take long.
+   * @throws ClusterError BACKPRESSURE when the gateway verifies another space, POSITION_NOT_REACHED
+   */
+  async verify(
+    space: string,
+    { shard, waitMs, signal }: VerifyOptions = {},
+  ): Promise<VerifyResult> {
+    const path = `${pathOf(space)}/verify`;
+    const request: TransportRequest = { method: 'GET', path, query: { shard, waitMs } };
+    return (await this.#call(request, signal, VERIFY_TIMEOUT_MS)).body as VerifyResult;
   }
 
   async #recall(

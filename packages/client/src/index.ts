@@ -39,4 +39,7 @@ export type {
   SpaceStatus,
   SpaceSummary,
   StoredObservation,
+  VerifyDifference,
+  VerifyOptions,
+  VerifyResult,
 } from './types.ts';

@@ -182,6 +182,48 @@ export interface ClusterStatus {
   readonly degraded: boolean;
 }
 
+export interface VerifyOptions extends CallOptions {
+  /** The shard to ask; by default the one that recalls are asked of. */
+  readonly shard?: string;
+  /** How long the index may take to apply what the log has; default 30 000. */
+  readonly waitMs?: number;
+}
+
+/** An id in which log and index differ: what each says, as the sequence of an entry. */
+export interface VerifyDifference {
+  readonly id: string;
+  readonly expected?: number;
+  readonly found?: number;
+}
+
+export interface VerifyResult {
+  readonly space: string;
+  readonly position: string;
+  readonly basis: string;
+  readonly counts: { readonly log: number; readonly index: number };
+  /** In the log, not in the index; the first 100, as of the others. */
+  readonly missing: readonly VerifyDifference[];
+  /** In the index, not in the log. */
+  readonly extra: readonly VerifyDifference[];
+  /** In the index by another entry than the log has last. */
+  readonly stale: readonly VerifyDifference[];
+  readonly totals: {
+    readonly missing: number;
+    readonly extra: number;
+    readonly stale: number;
+  };
+  /** Items of the log's entries that no shard takes. */
+  readonly rejected: number;
+  readonly entries: number;
+  readonly shard: string;
+  readonly tookMs: number;
+  /** Whether every id was judged; `reasons` says why not. */
+  readonly isExact: boolean;
+  readonly reasons: readonly string[];
+  /** Nothing differs. */
+  readonly ok: boolean;
+}
+
 /** RFC 9457 body of a refused request; every member may be missing when a proxy answered. */
 export interface Problem {
   readonly title?: string;

@@ -1,0 +1,97 @@
+import type { VerifyDifference, VerifyOptions, VerifyResult } from '@engram/client';
+import { LIMITS } from '@engram/model';
+import { Command } from 'commander';
+import colors from 'picocolors';
+import { counted, duration, failureLine, integerIn, warningLine } from '../format.ts';
+import { whole } from '../import/progress.ts';
+import {
+  clientFor,
+  EXIT,
+  jsonOption,
+  printJson,
+  printNote,
+  reporting,
+  urlOption,
+} from '../output.ts';
+import { printable } from '../payload.ts';
+
+interface Options {
+  readonly url?: string;
+  readonly json?: boolean;
+  readonly shard?: string;
+  readonly waitMs?: number;
+}
+
+const IDS_SHOWN = 10;
+
+/** `engram verify [SPACE]` */
+export function verifyCommand(): Command {
+  return new Command('verify')
+    .description('compare the log with the index, id by id; exit code 1 when they differ')
+    .argument('[space]', 'default: every space')
+    .option('--shard <id>', 'ask this shard')
+    .option(
+      '--wait-ms <n>',
+      'how long the index may take to apply what the log has',
+      integerIn(0, LIMITS.waitMsMax),
+    )
+    .addOption(urlOption())
+    .addOption(jsonOption())
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ engram verify
+  $ engram verify notes --json`,
+    )
+    .action(
+      reporting(async (name: string | undefined, { url, json, shard, waitMs }: Options) => {
+        const client = clientFor(url);
+        const asked: VerifyOptions = {
+          ...(shard === undefined ? {} : { shard }),
+          ...(waitMs === undefined ? {} : { waitMs }),
+        };
+        const names: string[] = name === undefined ? [] : [name];
+        if (name === undefined) for await (const { space } of client.spaces()) names.push(space);
+        const results: VerifyResult[] = [];
+        for (const space of names) {
+          const result = await client.verify(space, asked);
+          results.push(result);
+          if (json !== true) print(result);
+        }
+        if (json === true) printJson(name === undefined ? results : results[0]);
+        else if (names.length === 0) printNote('There are no spaces.');
+        if (results.some(({ ok }) => !ok)) process.exitCode = EXIT.failure;
+      }),
+    );
+}
+
+function print(result: VerifyResult): void {
+  const { space, ok, counts, totals, entries, rejected, tookMs, shard, reasons } = result;
+  const took = colors.dim(duration(tookMs));
+  if (ok)
+    console.log(
+      `${colors.green('✔')} ${space}   ${counted(counts.log, 'id')} of ${counted(entries, 'entry')}, ${whole(rejected)} refused   ${took}`,
+    );
+  else {
+    const { missing, extra, stale } = totals;
+    console.log(
+      failureLine(
+        `${space}   ${whole(missing)} missing, ${whole(extra)} extra, ${whole(stale)} stale in ${shard}; ${counted(counts.log, 'id')} in the log`,
+      ) + `   ${took}`,
+    );
+    for (const kind of ['missing', 'extra', 'stale'] as const)
+      if (totals[kind] > 0) console.log(`  ${kind}: ${listed(result[kind], totals[kind])}`);
+  }
+  for (const reason of reasons) printNote(warningLine(`${space} is not known exactly: ${reason}`));
+}
+
+function listed(differences: readonly VerifyDifference[], total: number): string {
+  const shown = differences
+    .slice(0, IDS_SHOWN)
+    .map(
+      ({ id, expected, found }) =>
+        `${printable(id)} (log ${expected ?? '-'}, index ${found ?? '-'})`,
+    );
+  return `${shown.join(', ')}${total > shown.length ? ', …' : ''}`;
+}
