@@ -97,7 +97,13 @@ class Shard {
         },
       },
       isWriter: () => this.isWriter,
-      logState: () => Promise.resolve({ lastSequence: 0, bytes: cluster.bytes, bytesMax: 100 }),
+      logState: () =>
+        Promise.resolve({
+          firstSequence: 1,
+          lastSequence: 0,
+          bytes: cluster.bytes,
+          bytesMax: 100,
+        }),
       onOvertaken: (partition) => this.overtaken.push(partition),
       trim: (_, upTo) => {
         // Told before it is done.
