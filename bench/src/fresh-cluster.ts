@@ -12,6 +12,7 @@ const SETTLE_MS_MAX = 60_000;
 const POLL_MS = 50;
 
 export interface FreshCluster {
+  readonly cluster: LocalCluster;
   readonly client: EngramClient;
   readonly url: string;
   readonly natsUrl: string;
@@ -24,20 +25,21 @@ export interface FreshCluster {
 export async function onFreshCluster<T>(
   { servers, signal }: Pick<GroupContext, 'servers' | 'signal'>,
   run: (cluster: FreshCluster) => Promise<T>,
+  shards = SHARDS,
 ): Promise<T> {
   const dataDir = await mkdtemp(join(tmpdir(), 'engram-bench-'));
   try {
     await using cluster = await LocalCluster.start({
       dataDir,
       gateways: GATEWAYS,
-      shards: SHARDS,
+      shards,
       port: 0,
       binaries: servers,
       signal,
     });
-    await settled(cluster.url, signal);
+    await settled(cluster.url, shards, signal);
     const client = new EngramClient({ url: cluster.url });
-    return await run({ client, url: cluster.url, natsUrl: cluster.nats.url });
+    return await run({ cluster, client, url: cluster.url, natsUrl: cluster.nats.url });
   } finally {
     await rm(dataDir, { recursive: true, force: true });
   }
@@ -49,7 +51,7 @@ interface Place {
 }
 
 /** Until every partition is served by the shard that the ring names. */
-async function settled(url: string, signal: AbortSignal): Promise<void> {
+export async function settled(url: string, shards: number, signal: AbortSignal): Promise<void> {
   const end = performance.now() + SETTLE_MS_MAX;
   while (performance.now() < end) {
     const response = await fetch(`${url}/v1/cluster`, { signal });
@@ -60,7 +62,7 @@ async function settled(url: string, signal: AbortSignal): Promise<void> {
     };
     if (
       !degraded &&
-      members.filter(({ role }) => role === 'shard').length === SHARDS &&
+      members.filter(({ role }) => role === 'shard').length === shards &&
       partitions.every(({ owner, serving }) => owner !== null && owner === serving)
     )
       return;

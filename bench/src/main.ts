@@ -9,11 +9,12 @@ import { engines } from './groups/engines.ts';
 import { engine } from './groups/engine.ts';
 import { graph } from './groups/graph.ts';
 import { ingest } from './groups/ingest.ts';
+import { recovery } from './groups/recovery.ts';
 import { storage } from './groups/storage.ts';
 import { parseOptions, UsageError, WORDS_DEFAULT, type BenchOptions } from './options.ts';
 import { printEnvironment, printReport, writeJson } from './report.ts';
 
-const GROUPS: readonly Group[] = [engines, graph, engine, storage, ingest];
+const GROUPS: readonly Group[] = [engines, graph, engine, storage, ingest, recovery];
 const RESULTS = fileURLToPath(new URL('../results/', import.meta.url));
 const EXIT_INTERRUPTED = 130;
 

@@ -21,6 +21,8 @@ import type { ReaderOptions } from './options.ts';
 import { PositionWaiters } from './position-waiters.ts';
 import { Restores } from './restores.ts';
 
+/** Partitions that were restored wait so long for others: each replay that ends opens the feeds anew. */
+const GATHER_MS = 200;
 /** Counting what waits costs the server some requests, so it is not done in every round. */
 const SURVEY_MS = 1_000;
 
@@ -32,6 +34,7 @@ export class PartitionReader implements AsyncDisposable {
   readonly #waiters: PositionWaiters;
   readonly #repeater: Repeater;
   readonly #restores: Restores;
+  #gatherUntilMs: number | undefined;
   #replays: Replay[] = [];
   #live: LiveFeed[] = [];
   #wanted: ReadonlySet<PartitionId> = new Set();
@@ -206,10 +209,14 @@ export class PartitionReader implements AsyncDisposable {
 
   /** Of those that have been restored. */
   async #startReplays(): Promise<void> {
-    const { stripeCount, openFeed, head, logger } = this.#options;
+    const { stripeCount, openFeed, head, clock, logger } = this.#options;
     const restored = [...this.#held].flatMap(([partition, { phase }]) =>
       phase.kind === 'restored' ? [partition] : [],
     );
+    if (restored.length === 0) return;
+    this.#gatherUntilMs ??= clock.now() + GATHER_MS;
+    if (this.#restores.isBusy && clock.now() < this.#gatherUntilMs) return;
+    this.#gatherUntilMs = undefined;
     for (const [stripe, members] of groupByStripe(restored, stripeCount)) {
       const until = await head(stripe);
       const partitions = new Map<PartitionId, Held>();

@@ -3,7 +3,7 @@ import type { Clock, Logger } from '@engram/runtime';
 import type { Held } from './held.ts';
 
 /** Together; each fetches files over the network. */
-const RESTORES_MAX = 4;
+const RESTORES_MAX = 16;
 /** Until what failed is tried again. */
 const AGAIN_MS = 1_000;
 
@@ -24,6 +24,11 @@ export class Restores {
 
   constructor(options: RestoresOptions) {
     this.#options = options;
+  }
+
+  /** Some more will be done soon. */
+  get isBusy(): boolean {
+    return this.#running.size > 0;
   }
 
   /** Files of the partition are being brought in: it cannot be let go before they are. */

@@ -61,6 +61,25 @@ async function run(
   const crash = new AbortController();
   await using scope = new Scope();
 
+  const stripeIn = (partition: PartitionId) => stripeOf(partition, layout.stripeCount);
+  const cacheFolder = cacheFolderOf(config.ENGRAM_DATA_DIR);
+  const blobFolder = config.ENGRAM_BLOB_STORE === 'nats' ? undefined : config.ENGRAM_BLOB_STORE;
+  const transfers = await scope.own(
+    'transfers',
+    new Transfers(
+      {
+        member: self,
+        cacheFolder,
+        blobFolder,
+        natsUrl: config.ENGRAM_NATS_URL,
+        connectTimeoutMs,
+        replicas,
+        logLevel: config.ENGRAM_LOG_LEVEL,
+      },
+      logger,
+    ),
+  );
+
   const connection = await scope.own(
     'nats',
     LogConnection.start({
@@ -180,24 +199,6 @@ async function run(
     logger,
     stop,
   });
-  const stripeIn = (partition: PartitionId) => stripeOf(partition, layout.stripeCount);
-  const cacheFolder = cacheFolderOf(config.ENGRAM_DATA_DIR);
-  const blobFolder = config.ENGRAM_BLOB_STORE === 'nats' ? undefined : config.ENGRAM_BLOB_STORE;
-  const transfers = await scope.own(
-    'transfers',
-    new Transfers(
-      {
-        member: self,
-        cacheFolder,
-        blobFolder,
-        natsUrl: config.ENGRAM_NATS_URL,
-        connectTimeoutMs,
-        replicas,
-        logLevel: config.ENGRAM_LOG_LEVEL,
-      },
-      logger,
-    ),
-  );
   const register = await PartitionRegister.start(connection, replicas);
   const restorer = new Restorer({
     register,

@@ -45,7 +45,7 @@ export class Restorer {
     const { register, engine, head, metrics, logger } = this.#options;
     const { loss } = engine.checkpoints;
     const found = await register.read(partition);
-    const logHead = await head(partition);
+    const logHead = found?.record.current === undefined ? 0 : await head(partition);
     const { current, previous, trimmedTo = 0 } = found?.record ?? {};
     let from: number | undefined;
     /** Spaces that are still to be found; all, before the first checkpoint was read. */

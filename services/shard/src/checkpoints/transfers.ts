@@ -30,7 +30,7 @@ export interface Saved {
   readonly blobs: Readonly<Record<string, BlobMark>>;
 }
 
-/** The thread that moves checkpoints; one that ended is started again for the next call. */
+/** The thread that moves checkpoints; it starts at once, and again for the next call after it ended. */
 export class Transfers implements AsyncDisposable {
   readonly #settings: TransferSettings;
   readonly #logger: Logger;
@@ -40,6 +40,7 @@ export class Transfers implements AsyncDisposable {
   constructor(settings: TransferSettings, logger: Logger) {
     this.#settings = settings;
     this.#logger = logger;
+    this.#thread = this.#start();
   }
 
   /** @throws ClusterError CHECKPOINT_DAMAGED, LOG_UNAVAILABLE, LOG_FULL; also the others do */

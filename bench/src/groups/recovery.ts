@@ -1,0 +1,186 @@
+// How soon everything is served again after a shard was stopped, killed, or is gone for good.
+
+import { setTimeout as pause } from 'node:timers/promises';
+import { WORD_DIMENSION } from '@engram/demo';
+import { ClusterError } from '@engram/model';
+import { readFirst } from '../dataset.ts';
+import { onFreshCluster, settled, type FreshCluster } from '../fresh-cluster.ts';
+import type { Group, GroupContext, GroupReport } from '../group.ts';
+import { formatMs, formatSpread } from '../samples.ts';
+import { clustered } from '../vectors.ts';
+
+const ROWS = 100_000;
+const DIMENSION = 768;
+const BATCH = 500;
+const SPACES = 12;
+const SHARDS = 3;
+/** Of the settings; a dead shard is missed by then. */
+const LEASE_MS = 3_000;
+const POLL_MS = 10;
+const MS_MAX = 600_000;
+
+export const recovery: Group = {
+  name: 'recovery',
+  title: 'how soon everything is served again after a shard was stopped or killed',
+  run,
+};
+
+interface Rows {
+  readonly count: number;
+  readonly dimension: number;
+  readonly embedding: (row: number) => Float32Array;
+}
+
+type Samples = Readonly<Record<'stopped' | 'killed' | 'takenOver', number[]>>;
+
+async function run(context: GroupContext): Promise<GroupReport> {
+  const { isQuick, repetitions, progress, signal } = context;
+  const count = isQuick ? ROWS / 5 : ROWS;
+  const samples: Samples = { stopped: [], killed: [], takenOver: [] };
+  const { slab } = await clustered(count, DIMENSION, signal);
+  const wide: Rows = {
+    count,
+    dimension: DIMENSION,
+    embedding: (row) => slab.subarray(row * DIMENSION, (row + 1) * DIMENSION),
+  };
+  const words = await readFirst(count);
+  const narrow: Rows = {
+    count,
+    dimension: WORD_DIMENSION,
+    embedding: (row) => words[row]!.embedding,
+  };
+  await onFreshCluster(
+    context,
+    async (fresh) => {
+      const [shard] = fresh.cluster.shards;
+      progress(`importing ${count} observations of ${DIMENSION} dimensions`);
+      await load(fresh, wide, 1, signal);
+      for (let i = 0; i < repetitions; i++)
+        for (const how of ['SIGTERM', 'SIGKILL'] as const) {
+          progress(`${how} and a start with the data folder, ${i + 1} of ${repetitions}`);
+          await stored(fresh, signal);
+          shard!.signal(how);
+          await shard!.exited;
+          const begun = performance.now();
+          await shard!.start();
+          await served(fresh, wide, 1, signal);
+          samples[how === 'SIGTERM' ? 'stopped' : 'killed'].push(performance.now() - begun);
+        }
+    },
+    1,
+  );
+  for (let i = 0; i < repetitions; i++)
+    await onFreshCluster(
+      context,
+      async (fresh) => {
+        progress(`one of ${SHARDS} shards killed, ${i + 1} of ${repetitions}`);
+        await load(fresh, narrow, SPACES, signal);
+        await stored(fresh, signal);
+        const begun = performance.now();
+        fresh.cluster.shards[1]!.signal('SIGKILL');
+        await settled(fresh.url, SHARDS - 1, signal);
+        await served(fresh, narrow, SPACES, signal);
+        samples.takenOver.push(performance.now() - begun - LEASE_MS);
+      },
+      SHARDS,
+    );
+  return report(count, samples);
+}
+
+const spaceOf = (row: number, spaces: number) => `space-${row % spaces}`;
+
+async function load({ client }: FreshCluster, rows: Rows, spaces: number, signal: AbortSignal) {
+  for (let space = 0; space < spaces; space++)
+    await client.createSpace(spaceOf(space, spaces), { dimension: rows.dimension }, { signal });
+  for (let space = 0; space < spaces; space++) {
+    const mine = Array.from({ length: rows.count }, (_, row) => row).filter(
+      (row) => row % spaces === space,
+    );
+    for (let at = 0; at < mine.length; at += BATCH)
+      await client.put(
+        spaceOf(space, spaces),
+        mine.slice(at, at + BATCH).map((row) => ({
+          id: `row-${row}`,
+          embedding: rows.embedding(row),
+        })),
+        { signal },
+      );
+    await until('all are in graphs', signal, async () => {
+      const { count, indexed } = await client.space(spaceOf(space, spaces), { signal });
+      return count === mine.length && indexed === count;
+    });
+  }
+}
+
+/** Every partition with new entries has a checkpoint that has them. */
+async function stored({ cluster }: FreshCluster, signal: AbortSignal): Promise<void> {
+  await until('everything is in checkpoints', signal, async () => {
+    for (const shard of cluster.shards) {
+      if (!shard.running) continue;
+      const text = await (await fetch(`${shard.url}/metrics`, { signal })).text();
+      if (!/^engram_checkpoint_age_seconds(\{.*\})? 0$/m.test(text)) return false;
+    }
+    return true;
+  });
+}
+
+/** Each space answers whole, has as many as it had, and finds what it is asked for. */
+async function served({ client }: FreshCluster, rows: Rows, spaces: number, signal: AbortSignal) {
+  for (let space = 0; space < spaces; space++) {
+    const name = spaceOf(space, spaces);
+    const expected = Math.ceil((rows.count - space) / spaces);
+    await until(`${name} is served`, signal, async () => {
+      const query = { embedding: rows.embedding(space), k: 1 };
+      const { results, degraded } = await client.recall(name, query, { signal });
+      if (degraded || results[0]?.id !== `row-${space}`) return false;
+      return (await client.space(name, { signal })).count === expected;
+    });
+  }
+}
+
+async function until(what: string, signal: AbortSignal, holds: () => Promise<boolean>) {
+  const end = performance.now() + MS_MAX;
+  for (;;) {
+    const isThere = await holds().catch((error: unknown) => {
+      if (error instanceof ClusterError && !signal.aborted) return false;
+      throw error;
+    });
+    if (isThere) return;
+    if (performance.now() >= end) throw new Error(`not within ${MS_MAX} ms: ${what}`);
+    await pause(POLL_MS, undefined, { signal });
+  }
+}
+
+function report(count: number, samples: Samples): GroupReport {
+  const { stopped, killed, takenOver } = samples;
+  return {
+    tables: [
+      {
+        title: `${count} observations, from a start or a kill until every space answers whole`,
+        head: ['what happened', 'ms', 'goal'],
+        rows: [
+          [
+            `the only shard stopped and started, ${DIMENSION}-d, data folder kept`,
+            formatSpread(stopped, formatMs),
+            '3,000',
+          ],
+          [
+            `the only shard killed and started, ${DIMENSION}-d, data folder kept`,
+            formatSpread(killed, formatMs),
+            '3,000',
+          ],
+          [
+            `one of ${SHARDS} killed for good, ${WORD_DIMENSION}-d, ${SPACES} spaces, behind its lease`,
+            formatSpread(takenOver, formatMs),
+            '5,000',
+          ],
+        ],
+      },
+    ],
+    notes: [
+      'started: from the start of its process, with modules, connections and the ring',
+      `behind its lease: from the kill, less the ${LEASE_MS} ms after which it is missed`,
+    ],
+    data: { count, samples },
+  };
+}
