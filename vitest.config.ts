@@ -13,6 +13,7 @@ export default defineConfig({
             'packages/*/test/**/*.test.ts',
             'services/*/test/**/*.test.ts',
             'test/tidy/**/*.test.ts',
+            'test/support/**/*.test.ts',
           ],
           testTimeout: 60_000,
           env: { NO_COLOR: '1' },
@@ -31,7 +32,11 @@ export default defineConfig({
       {
         test: {
           name: 'cluster',
-          include: ['test/cluster/**/*.test.ts', 'test/e2e/**/*.test.ts'],
+          include: [
+            'test/cluster/**/*.test.ts',
+            'test/chaos/**/*.test.ts',
+            'test/e2e/**/*.test.ts',
+          ],
           testTimeout: 300_000,
           env: { NO_COLOR: '1' },
           hookTimeout: 180_000,
