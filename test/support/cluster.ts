@@ -1,5 +1,5 @@
 import { EngramClient } from '@engram/client';
-import { LocalCluster } from '@engram/local-cluster';
+import { LocalCluster, type LocalClusterOptions } from '@engram/local-cluster';
 import { tempDir } from './temp-dir.ts';
 import { until } from './until.ts';
 
@@ -7,6 +7,10 @@ interface TestClusterOptions {
   readonly shards: number;
   readonly gateways?: number;
   readonly env?: Readonly<Record<string, string>>;
+  readonly entries?: LocalClusterOptions['entries'];
+  readonly onCreate?: LocalClusterOptions['onCreate'];
+  /** Called with the folder before anything starts in it; what it gives back is called at the end. */
+  readonly prepare?: (folder: string) => Promise<() => Promise<void>>;
 }
 
 export interface TestCluster extends AsyncDisposable {
@@ -14,7 +18,7 @@ export interface TestCluster extends AsyncDisposable {
   /** Asks the first gateway. */
   readonly client: EngramClient;
   /** Waits until every partition is served by the shard that the ring names. */
-  whenSettled(): Promise<void>;
+  whenSettled(deadlineMs?: number): Promise<void>;
 }
 
 interface ClusterAnswer {
@@ -28,34 +32,44 @@ interface ClusterAnswer {
 
 /** Real servers and services on free ports in a folder of its own; no process is restarted. */
 export async function startTestCluster(options: TestClusterOptions): Promise<TestCluster> {
+  const { shards, gateways = 1, env, entries, onCreate, prepare } = options;
   const folder = await tempDir();
+  let undo: (() => Promise<void>) | undefined;
   let cluster: LocalCluster;
   try {
+    undo = await prepare?.(folder.path);
     cluster = await LocalCluster.start({
       dataDir: folder.path,
-      shards: options.shards,
-      gateways: options.gateways ?? 1,
+      shards,
+      gateways,
       port: 0,
-      env: { ENGRAM_WORKERS: '1', ...options.env },
+      env: { ENGRAM_WORKERS: '1', ...env },
+      ...(entries === undefined ? {} : { entries }),
+      ...(onCreate === undefined ? {} : { onCreate }),
     });
   } catch (error) {
+    await undo?.();
     await folder[Symbol.asyncDispose]();
     throw error;
   }
   const client = new EngramClient({ url: cluster.url });
-  const whenSettled = async () => {
+  const whenSettled = async (deadlineMs?: number) => {
     for (const { url } of cluster.gateways)
-      await until('every partition is served by its owner', async () => {
-        const response = await fetch(`${url}/v1/cluster`);
-        const { degraded, members, partitions } = (await response.json()) as ClusterAnswer;
-        const shards = members.filter(({ role }) => role === 'shard').length;
-        const running = cluster.shards.filter((shard) => shard.running).length;
-        return (
-          !degraded &&
-          shards === running &&
-          partitions.every(({ owner, serving }) => owner !== null && owner === serving)
-        );
-      });
+      await until(
+        'every partition is served by its owner',
+        async () => {
+          const response = await fetch(`${url}/v1/cluster`);
+          const { degraded, members, partitions } = (await response.json()) as ClusterAnswer;
+          const joined = members.filter(({ role }) => role === 'shard').length;
+          const running = cluster.shards.filter((shard) => shard.running).length;
+          return (
+            !degraded &&
+            joined === running &&
+            partitions.every(({ owner, serving }) => owner !== null && owner === serving)
+          );
+        },
+        deadlineMs,
+      );
   };
   await whenSettled();
   return {
@@ -64,6 +78,7 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
     whenSettled,
     async [Symbol.asyncDispose]() {
       await cluster.close();
+      await undo?.();
       await folder[Symbol.asyncDispose]();
     },
   };
