@@ -1,5 +1,6 @@
 /** An answer of a gateway; undefined where there was none, and nobody knows what happened. */
 export interface HttpAnswer {
+  /** 0: nobody listened, so that nothing was sent. */
   readonly status: number;
   readonly body: Readonly<Record<string, unknown>>;
 }
@@ -27,13 +28,21 @@ export async function ask(url: string, question: HttpQuestion): Promise<HttpAnsw
     });
     const text = await response.text();
     return { status: response.status, body: JSON.parse(text) as HttpAnswer['body'] };
-  } catch {
-    // Refused, reset, late or cut off in the middle: all the same to the history.
+  } catch (error) {
+    if (isUnsent(error)) return { status: 0, body: {} };
+    // Reset, late or cut off in the middle: all the same to the history.
     return undefined;
   }
 }
 
+/** `fetch` says why it failed in the cause of its error. */
+function isUnsent(error: unknown): boolean {
+  const cause =
+    error instanceof Error ? (error.cause as NodeJS.ErrnoException | undefined) : undefined;
+  return cause?.code === 'ECONNREFUSED';
+}
+
 /** What an answer that is no success says: no, or nothing that could be relied upon. */
 export function isRefusal({ status }: HttpAnswer): boolean {
-  return status >= 400 && status < 500 && status !== 408;
+  return status === 0 || (status >= 400 && status < 500 && status !== 408);
 }

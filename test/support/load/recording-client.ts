@@ -99,6 +99,7 @@ export class RecordingClient {
     let isDoubtful = false;
     for (let attempt = 0; attempt < TRIES; attempt++) {
       answer = await this.#ask('write', question);
+      if (answer?.status === 0) continue;
       if (answer !== undefined && (answer.status < 300 || isRefusal(answer))) break;
       isDoubtful = true;
     }
@@ -250,7 +251,7 @@ export class RecordingClient {
   async #ask(operation: 'write' | 'read', question: Parameters<typeof ask>[1]) {
     const startedAt = performance.now();
     const answer = await ask(this.#options.url(), question);
-    const isAnswered = answer !== undefined && answer.status < 500;
+    const isAnswered = answer !== undefined && answer.status > 0 && answer.status < 500;
     this.#options.onAnswer?.(operation, performance.now() - startedAt, isAnswered);
     return answer;
   }
