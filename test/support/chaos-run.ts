@@ -101,8 +101,8 @@ export class ChaosRun implements AsyncDisposable {
     return runPhase(this.#context, phase);
   }
 
-  /** Ends the load, waits until all is quiet and holds what is there against what was told. */
-  async finish(): Promise<ChaosEnd> {
+  /** Holds the load, waits until all is quiet, and what is there against what was told; then goes on. */
+  async verify(): Promise<ChaosEnd> {
     await this.load.close();
     await whenWell(this.#context);
     const { url } = this.running.cluster;
@@ -111,6 +111,7 @@ export class ChaosRun implements AsyncDisposable {
       const { members } = (await response.json()) as {
         readonly members: readonly { readonly role: string; readonly lag?: number }[];
       };
+      // A shard that does not answer has no lag.
       return members.every(({ role, lag }) => role !== 'shard' || lag === 0);
     });
     const ids = new Map<string, Set<string>>();
@@ -121,7 +122,9 @@ export class ChaosRun implements AsyncDisposable {
     }
     const jsm = await this.#nats.jetstreamManager();
     const final = await readFinalState(url, jsm, this.spaces, (space) => ids.get(space) ?? []);
-    return this.#judge(final);
+    const end = this.#judge(final);
+    this.load.start();
+    return end;
   }
 
   #judge(final: FinalState): ChaosEnd {

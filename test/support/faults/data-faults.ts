@@ -77,22 +77,6 @@ const damagedFiles: FaultKind = {
   },
 };
 
-/** Rows are read where they are needed, so a running shard meets them changed. */
-const flippedRows: FaultKind = {
-  lastsMs: [0, 1_000],
-  inject: async (context) => {
-    const member = pickMember(context, ({ cluster }) => cluster.shards);
-    if (member === undefined) return undefined;
-    const { running, random } = context;
-    const files = (await filesBelow(running.shardFolder(member.id))).filter((path) =>
-      path.endsWith('.rows'),
-    );
-    if (files.length === 0) return undefined;
-    await flip(pickOne(files, random), random);
-    return { target: member.id, heal: () => Promise.resolve() };
-  },
-};
-
 async function filesBelow(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   return entries
@@ -118,11 +102,7 @@ async function halve(path: string): Promise<void> {
 }
 
 async function flip(path: string, random: Random): Promise<void> {
-  const file = await open(path, 'r+').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined; // merged away meanwhile
-    throw error;
-  });
-  if (file === undefined) return;
+  const file = await open(path, 'r+');
   try {
     const { size } = await file.stat();
     const byte = Buffer.alloc(1);
@@ -155,6 +135,5 @@ export const DATA_FAULTS = {
   duplicates,
   'disk-full': diskFull,
   'damaged-files': damagedFiles,
-  'flipped-rows': flippedRows,
   'clock-jump': clockJump,
 } as const satisfies Record<string, FaultKind>;

@@ -38,7 +38,7 @@ const SNAPSHOT_MS = 20_000;
 export class Workload {
   readonly #options: WorkloadOptions;
   readonly #random: Random;
-  readonly #stop = new AbortController();
+  #stop = new AbortController();
   readonly #latest = new Map<string, Acknowledged>();
   readonly #snapshots = new Map<string, { readonly asOf: string; readonly takenAt: number }>();
   #running: Promise<unknown> = Promise.resolve();
@@ -47,14 +47,16 @@ export class Workload {
   constructor(options: WorkloadOptions) {
     this.#options = options;
     this.#random = seededRandom(options.seed);
-    setMaxListeners(WIDTH + 1, this.#stop.signal);
   }
 
   get done(): number {
     return this.#done;
   }
 
+  /** Begins, or goes on after close(). */
   start(): void {
+    this.#stop = new AbortController();
+    setMaxListeners(WIDTH + 1, this.#stop.signal);
     const gapMs = (1_000 * WIDTH) / this.#options.rate;
     this.#running = Promise.all(Array.from({ length: WIDTH }, (_, i) => this.#work(i, gapMs)));
   }
