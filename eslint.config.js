@@ -56,7 +56,10 @@ export default tseslint.config(
       eqeqeq: 'error',
     },
   },
-  { files: ['packages/cli/src/**', 'bench/src/**'], rules: { 'no-console': 'off' } },
+  {
+    files: ['packages/cli/src/**', 'bench/src/**', 'test/soak/**'],
+    rules: { 'no-console': 'off' },
+  },
   {
     files: ['packages/*/src/**', 'services/*/src/**'],
     rules: {
