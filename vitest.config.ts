@@ -13,6 +13,7 @@ export default defineConfig({
             'packages/*/test/**/*.test.ts',
             'services/*/test/**/*.test.ts',
             'test/tidy/**/*.test.ts',
+            'test/soak/**/*.test.ts',
             'test/support/**/*.test.ts',
           ],
           testTimeout: 60_000,

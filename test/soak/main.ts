@@ -13,6 +13,8 @@ import { describe, holds, type SoakResult } from './report.ts';
 
 const RECOVERY_DEADLINE_MS = 120_000;
 const BETWEEN_PHASES_MS = 1_000;
+/** Reads are kept until they are checked. */
+const CHECK_EVERY_MS = 5 * 60_000;
 
 const stop = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
@@ -58,20 +60,33 @@ async function soak(options: SoakOptions): Promise<boolean> {
   );
   const faults: FaultReport[] = [];
   let end: ChaosEnd | undefined;
-  let failure: string | undefined;
-  try {
-    await inject(run, options, runMs, (reports) => {
-      faults.push(...reports);
-      console.log(`${stamp()} all is well after ${(reports[0]?.recoveryMs ?? 0) / 1_000} s`);
-    });
+  let readsChecked = 0;
+  const check = async (): Promise<boolean> => {
     console.log(`${stamp()} checking ${run.recorder.writes.length} writes`);
     end = await run.verify();
+    readsChecked += end.verdict.readsChecked;
+    return end.verdict.violationCount === 0;
+  };
+  let failure: string | undefined;
+  try {
+    const onPhase = (reports: readonly FaultReport[]): void => {
+      faults.push(...reports);
+      console.log(`${stamp()} all is well after ${(reports[0]?.recoveryMs ?? 0) / 1_000} s`);
+    };
+    if (await inject({ run, options, runMs, onPhase, check })) await check();
   } catch (error) {
     failure = String(error instanceof Error ? (error.stack ?? error) : error);
   } finally {
     await measures.close();
   }
-  const result: SoakResult = { seed, faults, samples: measures.samples, end, failure };
+  const result: SoakResult = {
+    seed,
+    faults,
+    samples: measures.samples,
+    end,
+    readsChecked,
+    failure,
+  };
   console.log(`\n${describe(result)}`);
   if (options.report !== undefined)
     await writeFile(options.report, JSON.stringify({ options, ...result }, null, 2));
@@ -82,27 +97,35 @@ async function soak(options: SoakOptions): Promise<boolean> {
   return false;
 }
 
-/** Phase after phase until the time is over. */
-async function inject(
-  run: ChaosRun,
-  { faults, seed }: SoakOptions,
-  runMs: number,
-  onPhase: (reports: readonly FaultReport[]) => void,
-): Promise<void> {
+interface Injection {
+  readonly run: ChaosRun;
+  readonly options: SoakOptions;
+  readonly runMs: number;
+  readonly onPhase: (reports: readonly FaultReport[]) => void;
+  /** Resolves to whether all holds so far. */
+  readonly check: () => Promise<boolean>;
+}
+
+/** Phase after phase until the time is over. @returns false when a check on the way failed */
+async function inject({ run, options, runMs, onPhase, check }: Injection): Promise<boolean> {
   const endAt = performance.now() + runMs;
+  let checkAt = performance.now() + CHECK_EVERY_MS;
   const wait = (ms: number) =>
     pause(Math.max(0, Math.min(ms, endAt - performance.now())), undefined, {
       signal: stop.signal,
     }).catch(() => undefined); // a signal ends the waiting
-  const possible = faults.filter((name) => {
+  const possible = options.faults.filter((name) => {
     const why = faultKind(name).cannot?.(run.running);
     if (why !== undefined) console.log(`without ${name}: ${why}`);
     return why === undefined;
   });
-  if (possible.length === 0) return void (await wait(runMs));
-  for (const phase of phasesOf(seed, possible)) {
+  const phases = possible.length === 0 ? undefined : phasesOf(options.seed, possible);
+  for (;;) {
     await wait(BETWEEN_PHASES_MS);
-    if (stop.signal.aborted || performance.now() >= endAt) return;
-    onPhase(await run.phase(phase));
+    if (stop.signal.aborted || performance.now() >= endAt) return true;
+    if (phases !== undefined) onPhase(await run.phase(phases.next().value));
+    if (performance.now() < checkAt) continue;
+    if (!(await check())) return false;
+    checkAt = performance.now() + CHECK_EVERY_MS;
   }
 }

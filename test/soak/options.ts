@@ -32,6 +32,9 @@ ${wrapped(FAULT_NAMES)}
   --rate R       operations a second (default 120)
   --report FILE  writes the results there as JSON`;
 
+/** All writes are kept in memory, some 250 bytes each, and what was written in the log. */
+const OPERATIONS_MAX = 2_000_000;
+
 /** The command line cannot be meant as it is; the message says why. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
@@ -40,13 +43,16 @@ export class UsageError extends Error {
 /** @throws UsageError */
 export function parseOptions(args: readonly string[], newSeed: () => number): SoakOptions {
   const values = parse(args);
+  const minutes = numberIn('minutes', values.minutes, 0.1, 1_440);
+  const rate = wholeIn('rate', values.rate, 1, 1_000);
+  if (minutes * 60 * rate > OPERATIONS_MAX)
+    throw new UsageError(`--minutes times --rate must be at most ${OPERATIONS_MAX} operations`);
   return {
-    // All that clients did is kept in memory, and all they wrote in the log.
-    minutes: numberIn('minutes', values.minutes, 0.1, 240),
+    minutes,
     shards: wholeIn('shards', values.shards, 1, 16),
     gateways: wholeIn('gateways', values.gateways, 1, 8),
     spaces: wholeIn('spaces', values.spaces, 1, 64),
-    rate: wholeIn('rate', values.rate, 1, 1_000),
+    rate,
     seed: values.seed === undefined ? newSeed() : wholeIn('seed', values.seed, 0, 2 ** 31),
     faults: faultsOf(values.faults),
     report: values.report === undefined ? undefined : resolve(values.report),

@@ -9,6 +9,8 @@ export interface SoakResult {
   readonly samples: readonly Sample[];
   /** Missing when the run broke before it. */
   readonly end: ChaosEnd | undefined;
+  /** In all checks of the run. */
+  readonly readsChecked: number;
   /** Why the cluster, or the run, did not get to the end. */
   readonly failure: string | undefined;
 }
@@ -22,7 +24,7 @@ export function holds({ end, failure }: SoakResult): boolean {
 export function describe(result: SoakResult): string {
   const { seed, end, failure, faults, samples } = result;
   const parts = [faultLines(faults), plotLines(samples)];
-  if (end !== undefined) parts.push(ledgerLines(end), violationLines(end));
+  if (end !== undefined) parts.push(ledgerLines(end, result.readsChecked), violationLines(end));
   if (failure !== undefined) parts.push(`it did not get to the end: ${failure}`);
   parts.push(holds(result) ? `everything holds (seed ${seed})` : `FAILED (seed ${seed})`);
   return parts.filter((part) => part !== '').join('\n\n');
@@ -42,7 +44,9 @@ function faultLines(faults: readonly FaultReport[]): string {
       seconds(hit.reduce((sum, { recoveryMs }) => sum + recoveryMs, 0) / Math.max(1, hit.length)),
       seconds(worst),
       missed === 0 ? '' : `  ${missed} times there was nothing to hit`,
-    ].join(' ');
+    ]
+      .join(' ')
+      .trimEnd();
   });
   return ['fault            times  recovery: mean, worst', ...lines].join('\n');
 }
@@ -66,13 +70,13 @@ function plotLines(samples: readonly Sample[]): string {
     .join('\n');
 }
 
-function ledgerLines({ ledger, verdict }: ChaosEnd): string {
+function ledgerLines({ ledger }: ChaosEnd, readsChecked: number): string {
   const { produced, searchable, overwritten, deleted, rejected, deadLettered, unknown } = ledger;
   return [
     `produced ${produced} = searchable ${searchable} + overwritten ${overwritten} + deleted ${deleted}` +
       ` + rejected ${rejected} + dead-lettered ${deadLettered} + unknown ${unknown}` +
       (ledger.lost === 0 ? '' : ` + LOST ${ledger.lost}`),
-    `lost ${ledger.lost}, duplicated ${ledger.duplicated}; ${ledger.deletes} deletes; ${verdict.readsChecked} reads checked`,
+    `lost ${ledger.lost}, duplicated ${ledger.duplicated}; ${ledger.deletes} deletes; ${readsChecked} reads checked`,
   ].join('\n');
 }
 

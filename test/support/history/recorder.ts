@@ -26,6 +26,11 @@ export class HistoryRecorder {
     this.reads.push({ ...event, begun, ended: ++this.#tick });
   }
 
+  /** Once they are checked nothing depends on them; writes decide about all that comes later. */
+  forgetReads(): void {
+    this.reads.length = 0;
+  }
+
   *[Symbol.iterator](): Generator<HistoryEvent> {
     yield* this.writes;
     yield* this.poisons;
