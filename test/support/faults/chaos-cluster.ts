@@ -48,6 +48,8 @@ export async function startChaosCluster(options: ChaosClusterOptions): Promise<C
     ENGRAM_SEGMENT_BYTES_MAX: String(1024 * 1024),
     ENGRAM_IDLE_UNLOAD_MS: '1000',
     ENGRAM_GRAPH_THRESHOLD: '500',
+    // Often, so that shards which start go on from one while the next is written.
+    ENGRAM_CHECKPOINT_MS: '2000',
     ...options.env,
   };
   const ids = [
