@@ -20,7 +20,7 @@ beforeAll(async () => {
     shards: 3,
     gateways: 2,
     spaces: 5,
-    rate: 100,
+    rate: 80,
     seed: 7,
     recoveryDeadlineMs: RECOVERY_DEADLINE_MS,
   });

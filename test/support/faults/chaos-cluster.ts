@@ -48,8 +48,9 @@ export async function startChaosCluster(options: ChaosClusterOptions): Promise<C
     ENGRAM_SEGMENT_BYTES_MAX: String(1024 * 1024),
     ENGRAM_IDLE_UNLOAD_MS: '1000',
     ENGRAM_GRAPH_THRESHOLD: '500',
-    // Often, so that shards which start go on from one while the next is written.
+    // Often, and the log is trimmed soon: shards that start must go on from checkpoints.
     ENGRAM_CHECKPOINT_MS: '2000',
+    ENGRAM_LOG_KEEP_MS: '8000',
     ...options.env,
   };
   const ids = [
