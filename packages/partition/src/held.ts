@@ -11,7 +11,9 @@ type Phase =
   | { readonly kind: 'restored'; readonly from: number }
   | { readonly kind: 'replaying' }
   /** Caught up when everything up to these places is applied. */
-  | { readonly kind: 'settling'; readonly until: PerLane<number> }
+  | { readonly kind: 'settling'; readonly until: PerLane<number>; readonly upTo: number }
+  /** Everything up to this sequence is applied, unless it was removed from the log too early. */
+  | { readonly kind: 'caught-up'; readonly upTo: number }
   | { readonly kind: 'ready' };
 
 /** A partition that a shard holds. */
@@ -29,7 +31,7 @@ export function newlyHeld(): Held {
 
 /** Its entries come from the live feeds; before, a replay must not be overtaken by them. */
 export function isLive({ phase }: Held): boolean {
-  return phase.kind === 'settling' || phase.kind === 'ready';
+  return phase.kind === 'settling' || phase.kind === 'caught-up' || phase.kind === 'ready';
 }
 
 export function groupByStripe(

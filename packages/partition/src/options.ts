@@ -27,6 +27,12 @@ export interface ReaderOptions {
    * @returns the sequence up to which everything is applied; 0 where nothing is stored
    */
   readonly restore: (partition: PartitionId) => Promise<number>;
+  /**
+   * Asked once all that was found in the log up to a sequence is applied.
+   * @returns false when entries had been removed from the log before they were read: then the partition
+   * is restored again
+   */
+  readonly confirm: (partition: PartitionId, upTo: number) => Promise<boolean>;
   /** Newest sequence of a stripe. */
   readonly head: (stripe: number) => Promise<number>;
   /**

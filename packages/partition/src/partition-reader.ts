@@ -158,6 +158,7 @@ export class PartitionReader implements AsyncDisposable {
     this.#startRestores();
     await this.#startReplays();
     await this.#finishReplays();
+    await this.#confirm();
     await this.#survey();
     // Who applies may have room again without having finished anything.
     for (const { feed } of [...this.#replays, ...this.#live]) feed.pump();
@@ -294,9 +295,11 @@ export class PartitionReader implements AsyncDisposable {
     // From the first close to the last open nothing is received, and every start lies before it.
     await Promise.all([...replays, ...old].map(({ feed }) => feed.close()));
     this.#replays = this.#replays.filter((replay) => !replays.has(replay));
-    for (const { partitions } of replays)
-      for (const held of partitions.values())
-        held.phase = { kind: 'settling', until: perLane((lane) => held.lanes[lane].received) };
+    for (const { partitions, until: upTo } of replays)
+      for (const held of partitions.values()) {
+        const until = perLane((lane) => held.lanes[lane].received);
+        held.phase = { kind: 'settling', until, upTo };
+      }
     const members = [...this.#held]
       .filter(([p, held]) => stripeOf(p, stripeCount) === stripe && isLive(held))
       .map(([partition]) => partition);
@@ -362,17 +365,32 @@ export class PartitionReader implements AsyncDisposable {
     };
   }
 
-  /** Partitions whose replayed entries are all applied become ready (P2). */
+  /** Partitions whose replayed entries are all applied have caught up. */
   #settle(): void {
-    let hasChanged = false;
     for (const held of this.#held.values()) {
       const { phase, lanes } = held;
       if (phase.kind !== 'settling') continue;
       if (LANES.some((lane) => lanes[lane].applied < phase.until[lane])) continue;
-      held.phase = { kind: 'ready' };
-      hasChanged = true;
+      held.phase = { kind: 'caught-up', upTo: phase.upTo };
+      this.#repeater.trigger();
     }
-    if (hasChanged) this.#announce();
+  }
+
+  /** Partitions that have caught up become ready when they miss nothing (P2). */
+  async #confirm(): Promise<void> {
+    const caughtUp = [...this.#held].flatMap(([partition, held]) =>
+      held.phase.kind === 'caught-up' ? [{ partition, held, upTo: held.phase.upTo }] : [],
+    );
+    if (caughtUp.length === 0) return;
+    await Promise.all(
+      caughtUp.map(async ({ partition, held, upTo }) => {
+        const isWhole = await this.#options.confirm(partition, upTo);
+        if (this.#held.get(partition) !== held) return; // it was lost meanwhile
+        if (isWhole) held.phase = { kind: 'ready' };
+        else this.#held.set(partition, newlyHeld());
+      }),
+    );
+    this.#announce();
   }
 
   #announce(): void {

@@ -29,6 +29,8 @@ class World {
   /** Up to where each partition is stored. */
   readonly stored = new Map<PartitionId, number>();
   readonly #restored = new Map<PartitionId, number>();
+  /** Those of which entries are gone when they have caught up. */
+  readonly overtaken = new Set<PartitionId>();
   /** A new object each time a partition is taken; what is stored of it need not be applied. */
   readonly #holdings = new Map<
     PartitionId,
@@ -48,6 +50,7 @@ class World {
         return this.log.openFeed(request);
       },
       restore: (partition) => this.#restore(partition),
+      confirm: (partition) => this.#confirm(partition),
       head: (stripe) => this.log.head(stripe),
       apply: (message) => this.#apply(message),
       onRelease: (partitions) => {
@@ -87,6 +90,12 @@ class World {
     const from = this.stored.get(partition) ?? 0;
     this.#restored.set(partition, from);
     return from;
+  }
+
+  async #confirm(partition: PartitionId): Promise<boolean> {
+    await this.log.gate();
+    if (this.log.mood === 'fails') throw new Error('the store does not answer');
+    return !this.overtaken.delete(partition);
   }
 
   /** What has to be applied of a partition: all that is not stored. */
@@ -237,6 +246,7 @@ const command = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('mood' as const), n: fc.nat(2) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('store' as const), n: fc.nat(3) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('lose' as const), n: fc.nat(3) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('overtake' as const), n: fc.nat(3) }) },
 );
 
 const MOODS: readonly Mood[] = ['answers', 'cannot tell', 'fails'];
@@ -273,6 +283,9 @@ async function run(w: World, { kind, n }: { readonly kind: string; readonly n: n
       break;
     case 'lose':
       w.reader.replay([p(n)]);
+      break;
+    case 'overtake':
+      w.overtaken.add(p(n));
       break;
   }
   await turn();
@@ -356,6 +369,20 @@ describe('a partition reader', () => {
     expect(w.applies).toEqual([]);
     const sequences = { high: 7, normal: 8, low: 9 };
     expect(await w.reader.waitFor({ partition: p(0), sequences }, 0)).toBe(true);
+  });
+
+  test('is restored again when entries were removed from the log before it had read them', async () => {
+    const w = world();
+    for (let i = 0; i < 6; i++) w.log.publish(p(0), 'normal');
+    w.overtaken.add(p(0));
+    w.reader.hold(set(0));
+    w.log.openAllGates();
+    await drive(w, () => w.applies.length === ROOM.messages);
+    w.stored.set(p(0), 5);
+    await w.settle();
+    expect(w.applies).toHaveLength(7);
+    expect(w.announcements.map((ready) => ready.size)).toEqual([0, 1]);
+    expect(w.reader.ready).toEqual(set(0));
   });
 
   test('is not ready while what is stored cannot be had, and is let go all the same', async () => {

@@ -20,6 +20,7 @@ import {
   perLane,
   type Lane,
   type PartitionId,
+  type MemberId,
 } from '@engram/model';
 import { candidates, PartitionReader, partitionsToHold } from '@engram/partition';
 import { assign } from '@engram/ring';
@@ -219,6 +220,11 @@ async function run(
       restorer,
       engine,
       isWriter: (partition) => writerOf(partition, membership.view) === self,
+      isSettled: (partition) => {
+        const { view } = membership;
+        const isReady = (id: MemberId) => view.members.get(id)?.ready.has(partition) === true;
+        return assigned(view).owners(partition).every(isReady);
+      },
       logState: (partition) => streamState(connection, stripeIn(partition)),
       onOvertaken: (partition) => reader.replay([partition]),
       trim: (partition, upTo) => trimPartition(connection, layout.stripeCount, partition, upTo),
@@ -240,6 +246,7 @@ async function run(
         checkpointer.restored(partition, upTo);
         return upTo;
       },
+      confirm: (partition, upTo) => checkpointer.confirm(partition, upTo),
       head: (stripe) => streamHead(connection, stripe),
       apply: async (message, isCurrent) => {
         try {

@@ -34,6 +34,7 @@ class Shard {
   readonly overtaken: PartitionId[] = [];
   readonly damaged = new Set<string>();
   isWriter = true;
+  isSettled = true;
   failsNext = false;
   isChanged = true;
   spaces: readonly string[] = ['a', 'b'];
@@ -97,6 +98,7 @@ class Shard {
         },
       },
       isWriter: () => this.isWriter,
+      isSettled: () => this.isSettled,
       logState: () =>
         Promise.resolve({
           firstSequence: 1,
@@ -175,6 +177,30 @@ describe('a checkpointer', () => {
     cluster.bytes = 60;
     await one.write(20);
     expect(cluster.trimmedTo).toBe(10);
+  });
+
+  test('does not trim while another shard is taking the partition over', async () => {
+    const cluster = new Cluster();
+    const one = shard(cluster);
+    cluster.bytes = 60;
+    one.isSettled = false;
+    for (const sequence of [10, 20, 30]) await one.write(sequence);
+    expect([cluster.trimmedTo, cluster.record?.record.trimmedTo]).toEqual([0, 0]);
+    one.isSettled = true;
+    await one.write(40);
+    expect(cluster.trimmedTo).toBe(30);
+  });
+
+  test('W4: a replay that the trimming overtook is not whole', async () => {
+    const cluster = new Cluster();
+    const [one, other] = [shard(cluster, 'one'), shard(cluster, 'other')];
+    cluster.bytes = 60;
+    await one.write(10);
+    expect(await other.checkpointer.confirm(P, 10)).toBe(true);
+    for (const sequence of [20, 30]) await one.write(sequence);
+    expect(await other.checkpointer.confirm(P, 30)).toBe(false);
+    other.checkpointer.restored(P, 30);
+    expect(await other.checkpointer.confirm(P, 31)).toBe(true);
   });
 
   test('W1: one that was paused is fenced, and its write changes nothing', async () => {

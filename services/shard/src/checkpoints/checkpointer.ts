@@ -14,6 +14,7 @@ import { ClusterError, type MemberId, type PartitionId } from '@engram/model';
 import { Deadline, Repeater, type Clock, type Logger } from '@engram/runtime';
 import type { BlobMark, WrittenSection } from '@engram/storage';
 import type { ShardMetrics } from '../metrics.ts';
+import { namesOf, type Own } from './own.ts';
 import type { Restorer } from './restorer.ts';
 import type { Transfers } from './transfers.ts';
 import { trimmableTo, withMark, type Mark } from './trimming.ts';
@@ -39,6 +40,8 @@ export interface CheckpointerOptions {
   readonly engine: { readonly checkpoints: Pick<ShardEngine['checkpoints'], 'take'> };
   /** The view says that this shard is to write the partition. */
   readonly isWriter: (partition: PartitionId) => boolean;
+  /** Nobody is about to take the partition over, who would need its log. */
+  readonly isSettled: (partition: PartitionId) => boolean;
   /** Of the log of a partition. */
   readonly logState: (partition: PartitionId) => Promise<StreamState>;
   readonly trim: (partition: PartitionId, upTo: number) => Promise<void>;
@@ -60,18 +63,6 @@ interface Progress {
   newest: number;
   dueAtMs: number;
   writtenAtMs: number;
-}
-
-/** A partition that this shard has claimed. */
-interface Own {
-  registered: Registered;
-  /** What the two checkpoints name, by the name of the checkpoint. */
-  readonly blobs: Map<string, Readonly<Record<string, BlobMark>>>;
-  marks: readonly Mark[];
-  /** The spaces of the last checkpoint, and their lives; unknown before this shard wrote one. */
-  spaces: string | undefined;
-  /** Up to where the log was trimmed by this shard. */
-  trimmedTo: number;
 }
 
 export class Checkpointer implements AsyncDisposable {
@@ -100,6 +91,22 @@ export class Checkpointer implements AsyncDisposable {
   /** A partition was taken over, with everything up to this sequence. */
   restored(partition: PartitionId, upTo: number): void {
     this.#whole.set(partition, { upTo, atMs: -Infinity });
+  }
+
+  /**
+   * Everything of a partition up to a sequence that stood in the log is applied.
+   * @returns false when some of it had been removed from the log before (W4)
+   */
+  async confirm(partition: PartitionId, upTo: number): Promise<boolean> {
+    const { register, logger } = this.#options;
+    const from = this.#whole.get(partition)?.upTo ?? 0;
+    const trimmedTo = (await register.read(partition))?.record.trimmedTo ?? 0;
+    if (trimmedTo > from) {
+      logger.warn({ partition, trimmedTo, from }, 'the log was trimmed during a replay');
+      return false;
+    }
+    this.#whole.set(partition, { upTo: Math.max(from, upTo), atMs: -Infinity });
+    return true;
   }
 
   /** An entry was applied, or set aside. */
@@ -319,7 +326,7 @@ export class Checkpointer implements AsyncDisposable {
       claim: record.claim,
       current: { ...ref, watermark, writtenAtMs },
       ...(previous && { previous }),
-      trimmedTo: this.#trimmable(record, previous, marks, isLogFull),
+      trimmedTo: this.#trimmable(partition, record, previous, marks, isLogFull),
     };
     own.registered = await register.write(partition, next, own.registered);
     own.marks = marks;
@@ -332,7 +339,7 @@ export class Checkpointer implements AsyncDisposable {
   /** Removes what became old enough since the last checkpoint. */
   async #trim(partition: PartitionId, own: Own, isLogFull: boolean): Promise<void> {
     const { record } = own.registered;
-    const trimmedTo = this.#trimmable(record, record.previous, own.marks, isLogFull);
+    const trimmedTo = this.#trimmable(partition, record, record.previous, own.marks, isLogFull);
     if (trimmedTo > record.trimmedTo) {
       const next = { ...record, trimmedTo };
       own.registered = await this.#options.register.write(partition, next, own.registered);
@@ -341,13 +348,14 @@ export class Checkpointer implements AsyncDisposable {
   }
 
   #trimmable(
+    partition: PartitionId,
     { trimmedTo }: PartitionRecord,
     previous: Mark | undefined,
     marks: readonly Mark[],
     isLogFull: boolean,
   ): number {
-    if (previous === undefined) return trimmedTo;
-    const { clock, keepMs } = this.#options;
+    const { clock, keepMs, isSettled } = this.#options;
+    if (previous === undefined || !isSettled(partition)) return trimmedTo;
     const facts = { marks, nowMs: clock.wallNow(), keepMs, isLogFull };
     return Math.max(trimmedTo, trimmableTo({ previousWatermark: previous.watermark, ...facts }));
   }
@@ -374,13 +382,4 @@ export class Checkpointer implements AsyncDisposable {
       this.#options.logger.warn({ err: error, names: names.length }, 'old blobs are left behind');
     });
   }
-}
-
-function namesOf({ blobs }: Own): Set<string> {
-  const names = new Set<string>();
-  for (const [name, named] of blobs) {
-    names.add(name);
-    for (const blob of Object.keys(named)) names.add(blob);
-  }
-  return names;
 }
