@@ -106,16 +106,27 @@ export class ChaosRun implements AsyncDisposable {
    */
   async verify(): Promise<ChaosEnd> {
     await this.load.close();
-    await whenWell(this.#context);
-    const { url } = this.running.cluster;
-    await until('nothing is left to be applied', async () => {
-      const response = await fetch(`${url}/v1/cluster`);
+    try {
+      await whenWell(this.#context);
+      await this.#whenApplied();
+      return this.#judge(await this.#readFinalState());
+    } finally {
+      this.load.start();
+    }
+  }
+
+  #whenApplied(): Promise<boolean> {
+    return until('nothing is left to be applied', async () => {
+      const response = await fetch(`${this.running.cluster.url}/v1/cluster`);
       const { members } = (await response.json()) as {
         readonly members: readonly { readonly role: string; readonly lag?: number }[];
       };
       // A shard that does not answer has no lag.
       return members.every(({ role, lag }) => role !== 'shard' || lag === 0);
     });
+  }
+
+  async #readFinalState(): Promise<FinalState> {
     const ids = new Map<string, Set<string>>();
     for (const { space, id } of this.recorder.writes) {
       const known = ids.get(space);
@@ -123,10 +134,8 @@ export class ChaosRun implements AsyncDisposable {
       else known.add(id);
     }
     const jsm = await this.#nats.jetstreamManager();
-    const final = await readFinalState(url, jsm, this.spaces, (space) => ids.get(space) ?? []);
-    const end = this.#judge(final);
-    this.load.start();
-    return end;
+    const { url } = this.running.cluster;
+    return readFinalState(url, jsm, this.spaces, (space) => ids.get(space) ?? []);
   }
 
   #judge(final: FinalState): ChaosEnd {

@@ -1,18 +1,21 @@
 import type { JetStreamManager } from 'nats';
 import type { FinalSpace, FinalState, Seen } from '../history/event.ts';
+import { until } from '../until.ts';
 import { forEachParallel } from '../words.ts';
 import { embeddingOf } from './embedding.ts';
 import { ask } from './http.ts';
 import { seenOf, type LoadSpace } from './recording-client.ts';
 
 const TIMEOUT_MS = 60_000;
+const WHOLE_DEADLINE_MS = 120_000;
 /** Of a streamed recall; no space of the load has as many observations. */
 const EVERYTHING = 10_000;
 
 /**
- * Reads everything there is, when all is quiet.
+ * Reads everything there is, when all is quiet. A space that answers with less than all, as one does
+ * whose partition moves because a busy machine kept its shard from its heartbeats, is read again.
  * @param idsOf all ids that may be there
- * @throws Error when an answer is missing, degraded or cut
+ * @throws Error when an answer stays missing, degraded or cut
  */
 export async function readFinalState(
   url: string,
@@ -22,7 +25,14 @@ export async function readFinalState(
 ): Promise<FinalState> {
   const states = new Map<string, FinalSpace>();
   for (const space of spaces)
-    states.set(space.name, await readSpace(url, space, [...idsOf(space.name)]));
+    states.set(
+      space.name,
+      await until(
+        `${space.name} answers with all it has`,
+        () => readSpace(url, space, [...idsOf(space.name)]),
+        WHOLE_DEADLINE_MS,
+      ),
+    );
   const { state } = await jsm.streams.info('DLQ', { subjects_filter: 'dlq.>' });
   const deadLetters = Object.keys(state.subjects ?? {}).map((subject) =>
     Number(subject.split('.')[2]),
