@@ -88,6 +88,14 @@ export class PartitionReader implements AsyncDisposable {
     return this.#held.has(partition);
   }
 
+  /**
+   * Stands for one taking of the partition, until it is let go or replayed: what was told about it holds
+   * as long as this is the same.
+   */
+  holding(partition: PartitionId): object | undefined {
+    return this.#held.get(partition);
+  }
+
   isReady(partition: PartitionId): boolean {
     return this.#held.get(partition)?.phase.kind === 'ready';
   }

@@ -33,10 +33,13 @@ import type { PartitionReader } from '@engram/partition';
 import { Deadline, type Clock } from '@engram/runtime';
 import type { PageAnswer, ShardEngine } from '@engram/engine';
 import type { ShardMetrics } from '../metrics.ts';
+
 export interface MethodsOptions {
   readonly partitionCount: number;
-  readonly reader: PartitionReader;
-  readonly engine: ShardEngine;
+  readonly reader: Omit<PartitionReader, 'hold' | 'fence' | 'replay' | 'close' | symbol>;
+  readonly engine: Pick<ShardEngine, 'recallBytes' | 'get' | 'stats' | 'indexed' | 'refresh'> & {
+    readonly streams: Pick<ShardEngine['streams'], 'open' | 'openIds' | 'next' | 'keep' | 'close'>;
+  };
   readonly metrics: ShardMetrics;
   readonly clock: Clock;
 }
@@ -72,10 +75,32 @@ export function rpcMethods(options: MethodsOptions): Readonly<Record<ShardMethod
     });
   };
 
-  const standing = (partition: PartitionId) => ({
-    watermark: formatPosition(reader.applied(partition)),
-    isReady: reader.isReady(partition),
-  });
+  /**
+   * What the engine answers, and how far the partition was applied before it was asked: that may only
+   * promise less than the answer holds. A partition that is let go, or brought in anew, may have left the
+   * engine before its turn came, and then it promises nothing.
+   * @throws ClusterError NOT_OWNER where the partition is gone, or was to be read at a position
+   */
+  const standing = async <T extends object>(
+    partition: PartitionId,
+    hasPosition: boolean,
+    read: () => Promise<T>,
+  ) => {
+    const holding = reader.holding(partition);
+    const told = () => ({
+      watermark: formatPosition(reader.applied(partition)),
+      isReady: reader.isReady(partition),
+    });
+    const before = told();
+    const answer = await read();
+    const after = reader.holding(partition);
+    if (after !== undefined && after === holding) return { ...answer, ...before };
+    if (after === undefined || hasPosition)
+      throw new ClusterError('NOT_OWNER', 'this shard let the partition go meanwhile', {
+        details: { partition },
+      });
+    return { ...answer, ...told() };
+  };
 
   const cursors = new CursorTokens();
 
@@ -86,11 +111,13 @@ export function rpcMethods(options: MethodsOptions): Readonly<Record<ShardMethod
       if (minPosition !== undefined) await reached(partition, minPosition, 'minPosition', waitMs);
       const snapshot =
         asOf === undefined ? undefined : await reached(partition, asOf, 'asOf', waitMs);
-      // Read before the index is: it may only promise less than the answer holds.
-      const state = standing(partition);
       const task = { ...query, ...(snapshot === undefined ? {} : { asOf: snapshot.sequences }) };
-      if (stream === true) return { ...cursors.told(await engine.streams.open(task)), ...state };
-      return { hits: await engine.recallBytes(task), ...state };
+      const hasPosition = minPosition !== undefined || asOf !== undefined;
+      return standing(partition, hasPosition, async () =>
+        stream === true
+          ? cursors.told(await engine.streams.open(task))
+          : { hits: await engine.recallBytes(task) },
+      );
     },
     next: async (body): Promise<NextReply> => {
       const { config, cursor } = body as NextRequest;
@@ -110,22 +137,23 @@ export function rpcMethods(options: MethodsOptions): Readonly<Record<ShardMethod
       const { config, id, minPosition, waitMs } = body as GetRequest;
       const partition = placeOf(config);
       if (minPosition !== undefined) await reached(partition, minPosition, 'minPosition', waitMs);
-      const state = standing(partition);
-      const found = await engine.get(config, id);
-      return { ...(found === undefined ? {} : { found }), ...state };
+      return standing(partition, minPosition !== undefined, async () => {
+        const found = await engine.get(config, id);
+        return found === undefined ? {} : { found };
+      });
     },
     ids: async (body): Promise<IdsReply> => {
       const { config, minPosition, waitMs, asOf } = body as IdsRequest;
       const partition = placeOf(config);
       await reached(partition, minPosition, 'minPosition', waitMs);
-      const state = standing(partition);
-      return { ...cursors.told(await engine.streams.openIds(config, asOf)), ...state };
+      return standing(partition, true, async () =>
+        cursors.told(await engine.streams.openIds(config, asOf)),
+      );
     },
     stats: async (body): Promise<StatsReply> => {
       const { config } = body as StatsRequest;
       const partition = placeOf(config);
-      const stats = await engine.stats(config);
-      return { ...stats, ...standing(partition) };
+      return standing(partition, false, () => engine.stats(config));
     },
     await: async (body): Promise<AwaitReply> => {
       const { config, position, level, timeoutMs } = body as AwaitRequest;

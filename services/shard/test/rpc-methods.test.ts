@@ -1,0 +1,146 @@
+import type { WireHit } from '@engram/codec';
+import { perLane, type SpaceConfig, type SpaceId } from '@engram/model';
+import { systemClock } from '@engram/runtime';
+import { describe, expect, test } from 'vitest';
+import { shardMetrics } from '../src/metrics.ts';
+import { rpcMethods, type MethodsOptions } from '../src/serve/rpc-methods.ts';
+
+const CONFIG: SpaceConfig = {
+  space: 'tenant' as SpaceId,
+  dimension: 2,
+  metric: 'cosine',
+  engine: 'usearch',
+  quantization: 'i8',
+  m: 16,
+  efConstruction: 64,
+  afterSequence: 0,
+  createdAt: '2026-01-01T00:00:00.000Z',
+};
+const PARTITIONS = 1;
+const WATERMARK = '0-7.7.7';
+
+/** A shard that holds its only partition, and whose worker answers when it is told to. */
+class Shard {
+  holding: object | undefined = {};
+  applied = 7;
+  isReady = true;
+  readonly #answers: (() => void)[] = [];
+  readonly methods = rpcMethods(this.#options());
+
+  /** What waits in the worker is answered, with nothing: its space has left. */
+  answer(): void {
+    for (const each of this.#answers.splice(0)) each();
+  }
+
+  /** As when a lease had run out, or another shard is ready. */
+  release(): void {
+    this.holding = undefined;
+    this.applied = 0;
+    this.isReady = false;
+  }
+
+  takeAgain(): void {
+    this.holding = {};
+  }
+
+  #later<T>(value: T): Promise<T> {
+    return new Promise((resolve) => this.#answers.push(() => resolve(value)));
+  }
+
+  #options(): MethodsOptions {
+    const page = () => this.#later<{ hits: readonly WireHit[] }>({ hits: [] });
+    return {
+      partitionCount: PARTITIONS,
+      reader: {
+        isHeld: () => this.holding !== undefined,
+        holding: () => this.holding,
+        isReady: () => this.isReady,
+        applied: (partition) => ({ partition, sequences: perLane(() => this.applied) }),
+        waitFor: () => Promise.resolve(true),
+        pending: () => 0,
+        inFlight: () => 0,
+        replayPending: 0,
+        replayCount: 0,
+        held: [],
+        ready: new Set(),
+      },
+      engine: {
+        recallBytes: () => this.#later([]),
+        get: () => this.#later(undefined),
+        stats: () =>
+          this.#later({
+            count: 0,
+            indexed: 0,
+            bytes: 0,
+            mappedBytes: 0,
+            diskBytes: 0,
+            tombstones: 0,
+            segments: 0,
+          }),
+        indexed: () => this.#later(undefined),
+        refresh: () => Promise.reject(new Error('nobody asks')),
+        streams: {
+          open: page,
+          openIds: page,
+          next: page,
+          keep: () => undefined,
+          close: () => undefined,
+        },
+      },
+      metrics: shardMetrics('test'),
+      clock: systemClock,
+    };
+  }
+}
+
+const recall = { config: CONFIG, embedding: new Uint8Array(8), k: 1, include: [], waitMs: 0 };
+const QUESTIONS = [
+  ['recall', recall],
+  ['recall', { ...recall, stream: true }],
+  ['get', { config: CONFIG, id: 'a', waitMs: 0 }],
+  ['stats', { config: CONFIG }],
+] as const;
+
+describe.each(QUESTIONS)('%s', (method, question) => {
+  test('tells how far the partition was applied before the worker was asked', async () => {
+    const shard = new Shard();
+    const answer = shard.methods[method](question);
+    shard.applied = 9;
+    shard.answer();
+    expect(await answer).toMatchObject({ watermark: WATERMARK, isReady: true });
+  });
+
+  test('symptom: what a shard had just let go was answered as empty and complete', async () => {
+    const shard = new Shard();
+    const answer = shard.methods[method](question);
+    shard.release();
+    shard.answer();
+    await expect(answer).rejects.toMatchObject({ code: 'NOT_OWNER' });
+  });
+
+  test('promises nothing where the partition was let go and taken again meanwhile', async () => {
+    const shard = new Shard();
+    const answer = shard.methods[method](question);
+    shard.release();
+    shard.takeAgain();
+    shard.answer();
+    expect(await answer).toMatchObject({ watermark: '0-0.0.0', isReady: false });
+  });
+});
+
+test('a read at a position is not answered from a partition that was taken again meanwhile', async () => {
+  const shard = new Shard();
+  const answers = [
+    shard.methods.recall({ ...recall, minPosition: WATERMARK }),
+    shard.methods.recall({ ...recall, asOf: WATERMARK }),
+    shard.methods.get({ config: CONFIG, id: 'a', waitMs: 0, minPosition: WATERMARK }),
+  ];
+  const outcomes = Promise.allSettled(answers);
+  // They wait for the position first.
+  await new Promise(setImmediate);
+  shard.release();
+  shard.takeAgain();
+  shard.answer();
+  for (const outcome of await outcomes)
+    expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'NOT_OWNER' } });
+});
