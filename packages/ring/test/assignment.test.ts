@@ -52,6 +52,13 @@ describe('an assignment', () => {
       }
   });
 
+  test('symptom: a shard named as something that every object has was given nothing', () => {
+    for (const name of ['constructor', '__proto__', 'toString']) {
+      const assignment = assign([name, 'other'] as MemberId[], 64);
+      expect(assignment.partitionsOf(name as MemberId).length, name).toBeGreaterThan(0);
+    }
+  });
+
   test('without members has no owners', () => {
     const assignment = assign([], 4);
     expect(assignment.owners(0 as PartitionId)).toEqual([]);
