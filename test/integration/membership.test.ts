@@ -30,7 +30,7 @@ function join(cluster: string, id: string, role: Role = 'shard'): Promise<Member
     {
       redisUrl: redis.url,
       cluster,
-      self: { id: parseMemberId(id), role },
+      self: { id: parseMemberId(id), role, replication: 1 },
       heartbeatMs: 100,
       leaseTtlMs: LEASE_TTL_MS,
       connectTimeoutMs: 5_000,

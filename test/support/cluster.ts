@@ -17,7 +17,7 @@ export interface TestCluster extends AsyncDisposable {
   readonly cluster: LocalCluster;
   /** Asks the first gateway. */
   readonly client: EngramClient;
-  /** Waits until every partition is served by the shard that the ring names. */
+  /** Waits until every partition is served by the shards that the ring names, all of them. */
   whenSettled(deadlineMs?: number): Promise<void>;
 }
 
@@ -25,7 +25,8 @@ interface ClusterAnswer {
   readonly degraded: boolean;
   readonly members: readonly { readonly id: string; readonly role: string }[];
   readonly partitions: readonly {
-    readonly owner: string | null;
+    readonly owners: readonly string[];
+    readonly readyOwners: number;
     readonly serving: string | null;
   }[];
 }
@@ -56,7 +57,7 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
   const whenSettled = async (deadlineMs?: number) => {
     for (const { url } of cluster.gateways)
       await until(
-        'every partition is served by its owner',
+        'every partition is served by its owners',
         async () => {
           const response = await fetch(`${url}/v1/cluster`);
           const { degraded, members, partitions } = (await response.json()) as ClusterAnswer;
@@ -65,7 +66,10 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
           return (
             !degraded &&
             joined === running &&
-            partitions.every(({ owner, serving }) => owner !== null && owner === serving)
+            partitions.every(
+              ({ owners, readyOwners, serving }) =>
+                owners.length > 0 && owners.length === readyOwners && owners[0] === serving,
+            )
           );
         },
         deadlineMs,

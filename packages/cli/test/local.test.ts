@@ -91,6 +91,19 @@ test('the exit code of status tells a healthy cluster from a degraded and a sile
     degraded: true,
   });
 
+  const copies = await fakeGateway({
+    partitionCount: 1,
+    replication: 2,
+    members: [
+      { id: 'shard-1', role: 'shard', replication: 2 },
+      { id: 'shard-2', role: 'shard', replication: 1 },
+    ],
+    partitions: [{ ready: true, owners: ['shard-1', 'shard-2'], readyOwners: 1 }],
+  });
+  const differing = await engram('status', '--url', copies);
+  expect(differing.out).toContain('replication 2, 1 of 2 copies ready');
+  expect(differing.err).toContain('ENGRAM_REPLICATION differs: shard-2 has 1; 2, the most of any');
+
   const silent = await engram('status', '--url', 'http://127.0.0.1:1');
   expect(silent.code).toBe(1);
   expect(silent.err).toContain('cannot be reached');

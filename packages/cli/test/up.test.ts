@@ -40,6 +40,8 @@ test('up takes the number of partitions and settings of services from the enviro
   const environment = { PATH: '/bin', ENGRAM_URL: 'x', ENGRAM_EF: '9', ENGRAM_PARTITIONS: '16' };
   expect(upSettings(environment)).toEqual({ partitionCount: 16, services: { ENGRAM_EF: '9' } });
   expect(upSettings({})).toEqual({ partitionCount: undefined, services: {} });
+  const typed = upSettings({ ENGRAM_REPLICATION: '1' }, 2);
+  expect(typed.services).toEqual({ ENGRAM_REPLICATION: '2' });
   for (const text of ['', '0', '4097', '1.5', 'many'])
     expect(() => upSettings({ ENGRAM_PARTITIONS: text })).toThrow(
       `ENGRAM_PARTITIONS must be a whole number from 1 to 4096, not "${text}"`,

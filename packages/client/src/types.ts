@@ -164,12 +164,18 @@ export interface ClusterMember {
   readonly partitions?: number;
   readonly ready?: number;
   readonly lag?: number;
+  /** Copies of each partition that its settings ask for. */
+  readonly replication?: number;
 }
 
 export interface ClusterPartition {
   readonly partition: number;
+  /** The first of its owners. */
   readonly owner?: string;
+  readonly owners?: readonly string[];
   readonly ready?: boolean;
+  /** How many of the owners are ready. */
+  readonly readyOwners?: number;
 }
 
 /** A version of the cluster may leave out members or add to them. */
@@ -177,6 +183,8 @@ export interface ClusterStatus {
   readonly cluster: string;
   readonly epoch: number;
   readonly partitionCount: number;
+  /** Copies of each partition, as far as there are shards for them. */
+  readonly replication?: number;
   readonly members: readonly ClusterMember[];
   readonly partitions?: readonly ClusterPartition[];
   readonly degraded: boolean;

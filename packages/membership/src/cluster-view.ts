@@ -3,6 +3,8 @@
 //   V1. The epoch never falls.
 //   V2. A registry that was emptied takes nobody out of the ring until the grace is over: members
 //       need time to write themselves in again.
+//   V3. Shards that were set differently still agree: what most copies need is what counts, because
+//       owners computed from different numbers may leave a partition to nobody.
 
 import type { MemberId } from '@engram/model';
 import { decodeMember, type Member } from './member.ts';
@@ -14,6 +16,8 @@ export interface ClusterView {
   readonly members: ReadonlyMap<MemberId, Member>;
   /** The shards among which the partitions are divided, in ascending order. */
   readonly shards: readonly MemberId[];
+  /** Copies of each partition: the most that one of the shards is set to (V3). */
+  readonly replication: number;
 }
 
 export interface ViewState {
@@ -26,7 +30,7 @@ export interface ViewState {
 export const EMPTY_VIEW: ViewState = {
   registryId: undefined,
   graceUntilMs: -Infinity,
-  view: { epoch: 0, members: new Map(), shards: [] },
+  view: { epoch: 0, members: new Map(), shards: [], replication: 1 },
 };
 
 /** The next state; the same `view` object when nothing in it changed. */
@@ -51,15 +55,27 @@ export function nextView(
   const view =
     epoch === state.view.epoch && isSameMap(members, state.view.members)
       ? state.view
-      : { epoch, members, shards: activeShards(members) };
+      : viewOf(epoch, members);
   return { registryId: answer.registryId, graceUntilMs, view };
 }
 
-function activeShards(members: ReadonlyMap<MemberId, Member>): MemberId[] {
+function viewOf(epoch: number, members: ReadonlyMap<MemberId, Member>): ClusterView {
+  const shards = [...members.values()].filter(
+    ({ role, state }) => role === 'shard' && state === 'active',
+  );
+  return {
+    epoch,
+    members,
+    shards: shards.map(({ id }) => id).sort(),
+    replication: Math.max(1, ...shards.map(({ replication }) => replication)),
+  };
+}
+
+/** The members that are set to another number of copies than the view has, by id. */
+export function differingMembers({ members, replication }: ClusterView): Member[] {
   return [...members.values()]
-    .filter(({ role, state }) => role === 'shard' && state === 'active')
-    .map(({ id }) => id)
-    .sort();
+    .filter((member) => member.replication !== replication)
+    .sort((left, right) => (left.id < right.id ? -1 : 1));
 }
 
 function isSame(left: Member, right: Member): boolean {
@@ -68,6 +84,7 @@ function isSame(left: Member, right: Member): boolean {
     left.role === right.role &&
     left.state === right.state &&
     left.url === right.url &&
+    left.replication === right.replication &&
     left.ready.size === right.ready.size &&
     [...left.ready].every((partition) => right.ready.has(partition))
   );

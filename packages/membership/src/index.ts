@@ -1,3 +1,4 @@
+export { differingMembers } from './cluster-view.ts';
 export type { ClusterView } from './cluster-view.ts';
 export { Membership } from './membership.ts';
 export type { MembershipOptions } from './membership.ts';

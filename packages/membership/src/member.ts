@@ -13,6 +13,8 @@ export interface Member {
   readonly state: 'active' | 'leaving';
   readonly url: string;
   readonly startedAt: string;
+  /** Copies of each partition that its settings ask for. */
+  readonly replication: number;
   /** Partitions whose log this shard has applied, so that it may answer for them. */
   readonly ready: ReadonlySet<PartitionId>;
 }
@@ -30,7 +32,7 @@ export function decodeMember({ id, record }: RegistryEntry): Member | undefined 
   try {
     const value: unknown = JSON.parse(record);
     if (typeof value !== 'object' || value === null) return undefined;
-    const { role, incarnation, state, url, startedAt, ready } = value as Readonly<
+    const { role, incarnation, state, url, startedAt, ready, replication } = value as Readonly<
       Record<string, unknown>
     >;
     if (role !== 'gateway' && role !== 'shard') return undefined;
@@ -43,12 +45,18 @@ export function decodeMember({ id, record }: RegistryEntry): Member | undefined 
       incarnation: String(incarnation),
       url: String(url),
       startedAt: String(startedAt),
+      // Members of before there were copies say nothing of them.
+      replication: isCount(replication) ? replication : 1,
       ready: decodeBits(ready),
     };
   } catch (error) {
     if (error instanceof SyntaxError) return undefined;
     throw error;
   }
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 1;
 }
 
 function decodeBits(hex: string): Set<PartitionId> {

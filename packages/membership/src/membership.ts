@@ -7,14 +7,20 @@
 
 import { ClusterError, type PartitionId } from '@engram/model';
 import { backoffMs, Deadline, Repeater, type Clock, type Logger } from '@engram/runtime';
-import { EMPTY_VIEW, nextView, type ClusterView, type ViewState } from './cluster-view.ts';
+import {
+  differingMembers,
+  EMPTY_VIEW,
+  nextView,
+  type ClusterView,
+  type ViewState,
+} from './cluster-view.ts';
 import { encodeMember, type Member } from './member.ts';
 import { Registry, type RegistryState } from './registry.ts';
 
 export interface MembershipOptions {
   readonly redisUrl: string;
   readonly cluster: string;
-  readonly self: Pick<Member, 'id' | 'role'>;
+  readonly self: Pick<Member, 'id' | 'role' | 'replication'>;
   readonly heartbeatMs: number;
   /** More than three heartbeats, so that one lost packet moves no partition. */
   readonly leaseTtlMs: number;
@@ -35,6 +41,8 @@ export class Membership implements AsyncDisposable {
   #repeater: Repeater | undefined;
   #failingSinceMs: number | undefined;
   #lastBeatMs = -Infinity;
+  /** Who was told of last to be set differently. */
+  #differing = '';
 
   private constructor(options: MembershipOptions, registry: Registry, self: Member) {
     this.#options = options;
@@ -174,7 +182,18 @@ export class Membership implements AsyncDisposable {
     if (view === before) return;
     if (view.epoch !== before.epoch)
       logger.info({ epoch: view.epoch, shards: view.shards }, 'new view');
+    this.#warnOfDifferences();
     for (const listener of this.#listeners) listener(view);
+  }
+
+  #warnOfDifferences(): void {
+    const { view } = this;
+    const members = differingMembers(view).map(({ id, replication }) => `${id}: ${replication}`);
+    if (members.join() === this.#differing) return;
+    this.#differing = members.join();
+    if (members.length === 0) return;
+    const told = { replication: view.replication, members };
+    this.#options.logger.warn(told, 'ENGRAM_REPLICATION differs: the most of any shard counts');
   }
 
   #onFailure(error: unknown): void {

@@ -1,7 +1,7 @@
 import type { MemberId, PartitionId } from '@engram/model';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { EMPTY_VIEW, nextView } from '../src/cluster-view.ts';
+import { differingMembers, EMPTY_VIEW, nextView } from '../src/cluster-view.ts';
 import { decodeMember, encodeMember, type Member } from '../src/member.ts';
 
 const id = fc.constantFrom('a', 'b', 'c', 'd') as fc.Arbitrary<MemberId>;
@@ -12,6 +12,7 @@ const member: fc.Arbitrary<Member> = fc
     state: fc.constantFrom('active' as const, 'leaving' as const),
     url: fc.constant('http://127.0.0.1:1'),
     startedAt: fc.constant('2026-01-01T00:00:00.000Z'),
+    replication: fc.constantFrom(1, 2, 3),
     ready: fc.uniqueArray(fc.nat(4_095)).map((list) => new Set(list as PartitionId[])),
   })
   .map((each) => ({ ...each, role: each.id === 'd' ? 'gateway' : 'shard' }));
@@ -24,6 +25,14 @@ describe("a member's record", () => {
         expect(decodeMember(entryOf(each))).toEqual(each);
       }),
     );
+  });
+
+  test('of before there were copies asks for one', () => {
+    const { id: name, record } = entryOf(fc.sample(member, 1)[0]!);
+    for (const replication of [undefined, 0, -1, 1.5, '2', null]) {
+      const old = JSON.stringify({ ...(JSON.parse(record) as object), replication });
+      expect(decodeMember({ id: name, record: old })?.replication).toBe(1);
+    }
   });
 
   test('of garbage is no member, and never an exception', () => {
@@ -52,7 +61,7 @@ describe('the view of the cluster', () => {
     afterMs: fc.integer({ min: 0, max: 80 }),
   });
 
-  test('has an epoch that never falls (V1), keeps everybody through the grace (V2), and else follows the registry', () => {
+  test('has an epoch that never falls (V1), keeps everybody through the grace (V2), agrees on copies (V3), and else follows the registry', () => {
     fc.assert(
       fc.property(fc.array(answer, { maxLength: 12 }), (answers) => {
         let state = EMPTY_VIEW;
@@ -74,6 +83,12 @@ describe('the view of the cluster', () => {
             (each) => each.role === 'shard' && each.state === 'active',
           );
           expect(state.view.shards).toEqual(shards.map((each) => each.id).sort());
+          // V3, and who differs is told.
+          const most = Math.max(1, ...shards.map((each) => each.replication));
+          expect(state.view.replication).toBe(most);
+          expect(differingMembers(state.view).every((each) => each.replication !== most)).toBe(
+            true,
+          );
           // The same answer again is no news.
           expect(nextView(state, registry, now, 100).view).toBe(state.view);
         }

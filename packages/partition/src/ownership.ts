@@ -1,8 +1,8 @@
 // Which partitions a shard holds, decided from the view. Pure.
 //
 //   O1. A shard holds what the ring assigns to it.
-//   O2. It keeps what the ring took away until the new owner says that it is ready, so that somebody
-//       answers for the partition at every moment of a planned move.
+//   O2. It keeps what the ring took away until every owner says that it is ready, so that at no moment
+//       of a planned move fewer shards answer for the partition than before or after it.
 
 import type { MemberId, PartitionId } from '@engram/model';
 import type { Assignment } from '@engram/ring';
@@ -18,9 +18,9 @@ export function partitionsToHold(
   for (const partition of held) {
     if (wanted.has(partition)) continue;
     const successors = assignment.owners(partition);
-    const isTakenOver = successors.some(
-      (id) => view.members.get(id)?.ready.has(partition) === true,
-    );
+    const isTakenOver =
+      successors.length > 0 &&
+      successors.every((id) => view.members.get(id)?.ready.has(partition) === true);
     if (!isTakenOver) wanted.add(partition); // O2
   }
   return wanted;

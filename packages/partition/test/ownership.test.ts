@@ -25,6 +25,7 @@ function viewOf(shards: readonly Shard[]): ClusterView {
       state,
       url: `http://127.0.0.1:${7000 + i}`,
       startedAt: '2026-01-01T00:00:00.000Z',
+      replication: 1,
       ready: new Set(ready as PartitionId[]),
     });
   });
@@ -32,6 +33,7 @@ function viewOf(shards: readonly Shard[]): ClusterView {
     epoch: 1,
     members,
     shards: [...members.values()].filter((m) => m.state === 'active').map(({ id }) => id),
+    replication: 1,
   };
 }
 
@@ -43,7 +45,7 @@ const shards = fc.array(shard, { minLength: 4, maxLength: 4 });
 const replication = fc.constantFrom(1, 2, 3);
 
 describe('what a shard holds', () => {
-  test('is what the ring gives it (O1) and what it had until the new owner is ready (O2), and nothing else', () => {
+  test('is what the ring gives it (O1) and what it had until all owners are ready (O2), and nothing else', () => {
     fc.assert(
       fc.property(
         shards,
@@ -57,7 +59,8 @@ describe('what a shard holds', () => {
           for (let p = 0 as PartitionId; p < P; p++) {
             const owners = assignment.owners(p);
             const isAssigned = owners.includes(NAMES[self]!);
-            const isTakenOver = owners.some((id) => view.members.get(id)!.ready.has(p));
+            const isTakenOver =
+              owners.length > 0 && owners.every((id) => view.members.get(id)!.ready.has(p));
             expect(holds.has(p)).toBe(isAssigned || (held.includes(p) && !isTakenOver));
           }
         },
@@ -72,6 +75,40 @@ describe('what a shard holds', () => {
     const held = [0, 1, 2, 3] as PartitionId[];
     expect([...partitionsToHold(NAMES[0]!, assignment, view, held)]).toEqual([3]);
     expect(partitionsToHold(NAMES[0]!, assignment, view, []).size).toBe(0);
+  });
+
+  test('copies never fall below what they were during a planned move, in whatever order shards get ready', () => {
+    const p = 5 as PartitionId;
+    fc.assert(
+      fc.property(
+        fc.constantFrom(1, 2, 3),
+        fc.shuffledSubarray(NAMES, { minLength: 1 }),
+        fc.shuffledSubarray(NAMES, { minLength: 1 }),
+        fc.array(fc.nat(3), { maxLength: 20 }),
+        (copies, before, after, steps) => {
+          const first = assign(before, P, copies).owners(p);
+          const assignment = assign(after, P, copies);
+          const least = Math.min(first.length, assignment.owners(p).length);
+          const ready = new Set<MemberId>(first);
+          const view = () =>
+            viewOf(
+              NAMES.map((id) => ({
+                state: after.includes(id) ? 'active' : 'leaving',
+                ready: ready.has(id) ? [p] : [],
+              })),
+            );
+          const step = (id: MemberId) => {
+            const holds = partitionsToHold(id, assignment, view(), ready.has(id) ? [p] : []);
+            if (holds.has(p)) ready.add(id);
+            else ready.delete(id);
+            expect(ready.size).toBeGreaterThanOrEqual(least);
+          };
+          for (const each of steps) step(NAMES[each]!);
+          for (const id of [...NAMES, ...NAMES]) step(id);
+          expect([...ready].sort()).toEqual([...assignment.owners(p)].sort());
+        },
+      ),
+    );
   });
 
   test('the last shard that leaves keeps everything, for there is nobody to take it', () => {

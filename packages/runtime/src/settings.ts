@@ -48,6 +48,7 @@ function settingsOf(role: keyof typeof HTTP_PORT, profile: Profile, machine: Mac
     ENGRAM_STRIPES: integer(1, 64).default(1),
     ENGRAM_LOG_BYTES_MAX: integer(16 * MIB).default(4_096 * MIB),
     ENGRAM_LOG_REPLICAS: integer(1, 5).default(1),
+    ENGRAM_REPLICATION: integer(1, 3).default(1),
     ENGRAM_HEARTBEAT_MS: integer(50).default(500),
     ENGRAM_LEASE_TTL_MS: integer(200).default(3_000),
     ENGRAM_CONNECT_TIMEOUT_MS: integer(100).default(30_000),
@@ -58,6 +59,7 @@ function settingsOf(role: keyof typeof HTTP_PORT, profile: Profile, machine: Mac
     ENGRAM_PUBLISH_TIMEOUT_MS: integer(100).default(10_000),
     ENGRAM_PUBLISHES_MAX: integer(1).default(256),
     ENGRAM_RECALL_TIMEOUT_MS: integer(10).default(5_000),
+    ENGRAM_RECALL_HEDGE_MS: integer(0).default(100),
     // Shards
     ENGRAM_PROFILE: z.enum(PROFILES).default('production'),
     ENGRAM_WORKERS: integer(1, WORKERS_MAX).default(values.ENGRAM_WORKERS),

@@ -73,7 +73,7 @@ async function run(
       {
         redisUrl: config.ENGRAM_REDIS_URL,
         cluster: config.ENGRAM_CLUSTER,
-        self: { id: self, role: 'gateway' },
+        self: { id: self, role: 'gateway', replication: config.ENGRAM_REPLICATION },
         heartbeatMs: config.ENGRAM_HEARTBEAT_MS,
         leaseTtlMs: config.ENGRAM_LEASE_TTL_MS,
         connectTimeoutMs,

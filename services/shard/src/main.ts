@@ -23,7 +23,7 @@ import {
   type MemberId,
 } from '@engram/model';
 import { candidates, PartitionReader, partitionsToHold } from '@engram/partition';
-import { assign } from '@engram/ring';
+import { Placement } from '@engram/ring';
 import {
   aborted,
   createLogger,
@@ -176,7 +176,7 @@ async function run(
       {
         redisUrl: config.ENGRAM_REDIS_URL,
         cluster: config.ENGRAM_CLUSTER,
-        self: { id: self, role: 'shard' },
+        self: { id: self, role: 'shard', replication: config.ENGRAM_REPLICATION },
         heartbeatMs: config.ENGRAM_HEARTBEAT_MS,
         leaseTtlMs: config.ENGRAM_LEASE_TTL_MS,
         connectTimeoutMs,
@@ -223,7 +223,7 @@ async function run(
       isSettled: (partition) => {
         const { view } = membership;
         const isReady = (id: MemberId) => view.members.get(id)?.ready.has(partition) === true;
-        return assigned(view).owners(partition).every(isReady);
+        return placement.of(view).owners(partition).every(isReady);
       },
       logState: (partition) => streamState(connection, stripeIn(partition)),
       onOvertaken: (partition) => reader.replay([partition]),
@@ -288,11 +288,11 @@ async function run(
     ),
   );
   observeShard(metrics, reader, membership, engine, checkpointer);
-  const assigned = onceAView((view) => assign(view.shards, layout.partitionCount));
+  const placement = new Placement(layout.partitionCount);
   const writerOf = (partition: PartitionId, view: ClusterView) =>
-    candidates(partition, assigned(view), view).ready[0];
+    candidates(partition, placement.of(view), view).ready[0];
   const follow = (view: ClusterView) =>
-    reader.hold(partitionsToHold(self, assigned(view), view, reader.held));
+    reader.hold(partitionsToHold(self, placement.of(view), view, reader.held));
   const unfollow = membership.onView(follow);
   scope.onClose('view', () => void unfollow());
 
@@ -319,15 +319,6 @@ async function run(
     }
     await clock.sleep(RECONCILE_MS);
   }
-}
-
-/** The same answer for the same view, which is a new object whenever it changes. */
-function onceAView<T>(compute: (view: ClusterView) => T): (view: ClusterView) => T {
-  let last: { readonly view: ClusterView; readonly answer: T } | undefined;
-  return (view) => {
-    if (last?.view !== view) last = { view, answer: compute(view) };
-    return last.answer;
-  };
 }
 
 /** Shares of the time for draining. */

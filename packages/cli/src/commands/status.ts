@@ -8,7 +8,7 @@ import {
 import Table from 'cli-table3';
 import { Command, Option } from 'commander';
 import colors from 'picocolors';
-import { failureLine, invocation } from '../format.ts';
+import { failureLine, invocation, warningLine } from '../format.ts';
 import { DEFAULT_DATA } from '../local-url.ts';
 import {
   checkUrl,
@@ -31,8 +31,13 @@ interface ClusterView {
   readonly cluster?: string;
   readonly epoch?: number;
   readonly partitionCount?: number;
+  readonly replication?: number;
   readonly members?: readonly MemberView[];
-  readonly partitions?: readonly { readonly ready?: boolean }[];
+  readonly partitions?: readonly {
+    readonly ready?: boolean;
+    readonly owners?: readonly string[];
+    readonly readyOwners?: number;
+  }[];
   readonly degraded?: boolean;
 }
 
@@ -45,6 +50,7 @@ interface MemberView {
   readonly partitions?: number;
   readonly ready?: number;
   readonly lag?: number;
+  readonly replication?: number;
   /** Of a shard: normal, soft or hard. */
   readonly memory?: string;
 }
@@ -105,6 +111,8 @@ export async function showStatus({ data, url, json }: Options): Promise<void> {
     console.log(
       colors.dim(`supervisor ${state.supervisor.pid}, up since ${state.since}, data in ${data}`),
     );
+  const differing = differingText(members, cluster);
+  if (differing !== undefined) printNote(warningLine(differing));
   if (failure !== undefined) printNote(failureLine(failure));
 }
 
@@ -185,8 +193,29 @@ function headline(verdict: Verdict, url = '', cluster: ClusterView = {}): string
     partitionCount === undefined
       ? undefined
       : `${ready === undefined ? '' : `${ready} of `}${partitionCount} partitions ready`,
+    copiesText(cluster),
   ];
   return parts.filter((part) => part !== undefined && part !== '').join('   ');
+}
+
+/** Where there is more than one copy of each partition: how many are ready. */
+function copiesText({ replication = 1, partitions = [] }: ClusterView): string | undefined {
+  if (replication === 1) return undefined;
+  const wanted = partitions.reduce((sum, { owners = [] }) => sum + owners.length, 0);
+  const ready = partitions.reduce((sum, { readyOwners = 0 }) => sum + readyOwners, 0);
+  return `replication ${replication}, ${ready} of ${wanted} copies ready`;
+}
+
+/** Members whose settings ask for another number of copies than what counts. */
+function differingText(
+  members: readonly MemberView[],
+  { replication: counts }: ClusterView = {},
+): string | undefined {
+  const differing = members
+    .filter(({ replication = counts }) => replication !== counts)
+    .map(({ id, replication }) => `${id} has ${replication}`);
+  if (differing.length === 0) return undefined;
+  return `ENGRAM_REPLICATION differs: ${differing.join(', ')}; ${counts}, the most of any shard, counts`;
 }
 
 function tableOf(members: readonly MemberView[]): string {

@@ -32,6 +32,7 @@ interface Options {
   readonly shards: number;
   readonly gateways: number;
   readonly port: number;
+  readonly replication?: number;
   readonly data: string;
   readonly demo: boolean;
   readonly detach?: boolean;
@@ -51,6 +52,7 @@ export function upCommand(signal: AbortSignal = new AbortController().signal): C
     .option('--shards <n>', 'shards', integerIn(1, 64), 2)
     .option('--gateways <n>', 'gateways', integerIn(1, 16), 1)
     .option('--port <n>', 'of the first gateway; 0 is any free one', integerIn(0, 65_535), 7700)
+    .option('--replication <n>', 'shards that hold each partition', integerIn(1, 3))
     .option('--data <dir>', 'folder for its data and logs', DEFAULT_DATA)
     .option('--no-demo', 'do not load the demo words')
     .option('--detach', 'run it in the background')
@@ -61,7 +63,7 @@ export function upCommand(signal: AbortSignal = new AbortController().signal): C
 
 async function up(options: Options, signal: AbortSignal): Promise<void> {
   try {
-    const settings = upSettings(process.env);
+    const settings = upSettings(process.env, options.replication);
     if (alreadyRuns(options.data)) await showRunning(options);
     else if (options.detach === true) await upInBackground(options, signal);
     else await upHere(options, settings, signal);
@@ -165,9 +167,16 @@ async function startCluster(
 
 async function upInBackground(options: Options, signal: AbortSignal): Promise<void> {
   const json = options.json === true;
-  const { shards, gateways, port, data } = options;
-  const numbers = { '--shards': shards, '--gateways': gateways, '--port': port };
-  const args = Object.entries(numbers).flatMap(([name, value]) => [name, String(value)]);
+  const { shards, gateways, port, replication, data } = options;
+  const numbers = {
+    '--shards': shards,
+    '--gateways': gateways,
+    '--port': port,
+    '--replication': replication,
+  };
+  const args = Object.entries(numbers).flatMap(([name, value]) =>
+    value === undefined ? [] : [name, String(value)],
+  );
   const summary: UpSummary = await startDetached({
     dataDir: resolve(data),
     args: [...args, '--data', data, '--no-demo'],
@@ -208,4 +217,5 @@ Exit code: 0 stopped as asked or running already, 1 failure, 2 wrong usage.
 Examples:
   $ engram up
   $ engram up --shards 4 --gateways 2 --port 8000
+  $ engram up --shards 3 --replication 2
   $ engram up --detach --no-demo --data /var/lib/engram && engram down --data /var/lib/engram`;

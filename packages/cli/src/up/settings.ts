@@ -19,8 +19,11 @@ const OWN: Readonly<Record<string, string>> = {
   ENGRAM_HTTP_PORT: 'choose the port of the first gateway with --port',
 };
 
-/** @throws UsageError that names the setting that cannot be used */
-export function upSettings(environment: NodeJS.ProcessEnv): UpSettings {
+/**
+ * @param replication what was typed, which means more than the environment
+ * @throws UsageError that names the setting that cannot be used
+ */
+export function upSettings(environment: NodeJS.ProcessEnv, replication?: number): UpSettings {
   const services: Record<string, string> = {};
   for (const [name, value] of Object.entries(environment)) {
     // ENGRAM_URL is for commands.
@@ -30,6 +33,7 @@ export function upSettings(environment: NodeJS.ProcessEnv): UpSettings {
       throw new UsageError(`${name} cannot be set for up: ${instead}, and unset it`);
     if (name !== 'ENGRAM_PARTITIONS') services[name] = value;
   }
+  if (replication !== undefined) services['ENGRAM_REPLICATION'] = String(replication);
   return { partitionCount: partitionsOf(environment['ENGRAM_PARTITIONS']), services };
 }
 

@@ -2,7 +2,7 @@
 
 import type { ShardMethod } from '@engram/codec';
 import { request, tell, type LogConnection } from '@engram/log';
-import type { ClusterView, Membership } from '@engram/membership';
+import type { Membership } from '@engram/membership';
 import {
   ClusterError,
   partitionOf,
@@ -11,7 +11,7 @@ import {
   type SpaceConfig,
 } from '@engram/model';
 import { candidates } from '@engram/partition';
-import { assign, type Assignment } from '@engram/ring';
+import { Placement, type Assignment } from '@engram/ring';
 import { Deadline, type Clock } from '@engram/runtime';
 
 export interface RouterOptions {
@@ -29,23 +29,17 @@ export interface Answered<T> {
 export class Router {
   readonly partitionCount: number;
   readonly #options: RouterOptions;
-  #assignment: { readonly view: ClusterView; readonly assignment: Assignment } | undefined;
+  readonly #placement: Placement;
 
   constructor(options: RouterOptions) {
     this.#options = options;
     this.partitionCount = options.partitionCount;
+    this.#placement = new Placement(options.partitionCount);
   }
 
   /** Who owns what in the present view. */
   get assignment(): Assignment {
-    const { view } = this.#options.membership;
-    // By the view itself: a shard that begins to leave changes the ring, but not yet the epoch.
-    if (this.#assignment?.view !== view)
-      this.#assignment = {
-        view,
-        assignment: assign(view.shards, this.partitionCount),
-      };
-    return this.#assignment.assignment;
+    return this.#placement.of(this.#options.membership.view);
   }
 
   candidates(partition: PartitionId): ReturnType<typeof candidates> {

@@ -40,13 +40,21 @@ export function clusterRoutes(app: GatewayApp, gateway: Gateway): void {
       );
       const partitions = Array.from({ length: router.partitionCount }, (_, partition) => {
         const { ready } = router.candidates(partition as PartitionId);
-        const owner = router.assignment.owners(partition as PartitionId)[0] ?? null;
-        return { partition, owner, ready: ready.length > 0, serving: ready[0] ?? null };
+        const owners = router.assignment.owners(partition as PartitionId);
+        return {
+          partition,
+          owner: owners[0] ?? null,
+          owners,
+          ready: ready.length > 0,
+          readyOwners: owners.filter((id) => ready.includes(id)).length,
+          serving: ready[0] ?? null,
+        };
       });
       return {
         cluster: config.ENGRAM_CLUSTER,
         epoch: view.epoch,
         partitionCount: router.partitionCount,
+        replication: view.replication,
         degraded:
           !connection.isConnected ||
           !membership.isCurrent ||
@@ -113,15 +121,12 @@ export function clusterRoutes(app: GatewayApp, gateway: Gateway): void {
 }
 
 function describeMember(member: Member, partitions: number, status: StatusReply | undefined) {
-  const { id, role, state, url, startedAt } = member;
-  if (role === 'gateway') return { id, role, state, url, startedAt };
+  const { id, role, state, url, startedAt, replication } = member;
+  const common = { id, role, state, url, startedAt, replication };
+  if (role === 'gateway') return common;
   const lag = status && Object.values(status.lag).reduce((sum, each) => sum + each, 0);
   return {
-    id,
-    role,
-    state,
-    url,
-    startedAt,
+    ...common,
     partitions,
     ready: member.ready.size,
     answers: status !== undefined,
