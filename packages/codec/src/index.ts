@@ -24,6 +24,7 @@ export type {
   RecallReply,
   RecallRequest,
   ShardMethod,
+  Standing,
   StatsReply,
   StatsRequest,
   StatusReply,

@@ -51,12 +51,17 @@ export interface WireHit {
   readonly sequence?: number;
 }
 
-export interface RecallReply extends NextReply {
-  /** Position token up to which the shard has applied the space's partition. */
+/** How the shard that answers stands with the space's partition. */
+export interface Standing {
+  /** Position token up to which it has applied the partition. */
   readonly watermark: string;
-  /** False while the shard still reads the log: hits may be missing. */
+  /** False while it still reads the log: something may be missing. */
   readonly isReady: boolean;
+  /** Entries that it has still to apply; where they wait in the log other partitions' are among them. */
+  readonly lag: number;
 }
+
+export type RecallReply = NextReply & Standing;
 
 export interface GetRequest {
   readonly config: SpaceConfig;
@@ -65,10 +70,8 @@ export interface GetRequest {
   readonly waitMs: number;
 }
 
-export interface GetReply {
+export interface GetReply extends Standing {
   readonly found?: WireHit & { readonly sequence: number };
-  readonly watermark: string;
-  readonly isReady: boolean;
 }
 
 /** Every id with its sequence, of the state of one moment; what comes after the first page is `next`. */
@@ -87,7 +90,7 @@ export interface StatsRequest {
   readonly config: SpaceConfig;
 }
 
-export interface StatsReply {
+export interface StatsReply extends Standing {
   readonly count: number;
   readonly indexed: number;
   readonly tombstones: number;
@@ -97,8 +100,6 @@ export interface StatsReply {
   /** Of the page cache, for mapped graphs. */
   readonly mappedBytes: number;
   readonly diskBytes: number;
-  readonly watermark: string;
-  readonly isReady: boolean;
 }
 
 export interface AwaitRequest {

@@ -1,6 +1,6 @@
 // What the main thread asks of a worker thread.
 
-import type { BodyKind, Include, StatsReply, WireHit } from '@engram/codec';
+import type { BodyKind, Include, Standing, StatsReply, WireHit } from '@engram/codec';
 import type { ItemError, Lane, PartitionId, PerLane, SpaceConfig, SpaceId } from '@engram/model';
 import type { BuildJob, BuildResult } from '@engram/space-engine';
 import type { WrittenSection } from '@engram/storage';
@@ -119,7 +119,7 @@ export interface PageAnswer {
   readonly cursor?: number;
 }
 
-export type StatsAnswer = Omit<StatsReply, 'watermark' | 'isReady'>;
+export type StatsAnswer = Omit<StatsReply, keyof Standing>;
 export type GiveAnswer = BuildJob | undefined;
 
 /** Told by a worker unasked: files of a space were damaged, and its entries must come again. */

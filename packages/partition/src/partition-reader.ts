@@ -122,6 +122,19 @@ export class PartitionReader implements AsyncDisposable {
     return this.#replays.reduce((sum, { partitions }) => sum + partitions.size, 0);
   }
 
+  /** Entries of a partition to apply: under way, and waiting in its feeds with those of others. */
+  lag(partition: PartitionId): number {
+    const held = this.#held.get(partition);
+    if (held === undefined) return 0;
+    const stripe = stripeOf(partition, this.#options.stripeCount);
+    const feeds =
+      held.phase.kind === 'replaying'
+        ? this.#replays.filter(({ partitions }) => partitions.get(partition) === held)
+        : this.#live.filter((live) => live.stripe === stripe);
+    const waiting = feeds.reduce((sum, { pending }) => sum + pending, 0);
+    return LANES.reduce((sum, lane) => sum + held.lanes[lane].inFlight, waiting);
+  }
+
   /** Up to where a held partition is applied, lane by lane. */
   applied(partition: PartitionId): Position {
     const lanes = this.#held.get(partition)?.lanes;

@@ -447,6 +447,8 @@ describe('a partition reader', () => {
     }
     expect(w.reader.inFlight('low')).toBe(ROOM.messages);
     expect(w.reader.pending('low')).toBe(10 - ROOM.messages);
+    expect(w.reader.lag(p(0))).toBe(10 + w.reader.inFlight('high'));
+    expect(w.reader.lag(p(1))).toBe(0);
     await w.settle();
     expect(w.sequences(p(0), 'low')).toHaveLength(10);
   });

@@ -84,7 +84,14 @@ async function run(
       advertisedUrl(config.ENGRAM_HTTP_HOST, config.ENGRAM_HTTP_PORT),
     ),
   );
-  const router = new Router({ connection, membership, partitionCount, clock });
+  const router = new Router({
+    connection,
+    membership,
+    partitionCount,
+    hedgeMs: config.ENGRAM_RECALL_HEDGE_MS,
+    onHedge: (result) => metrics.hedges.inc({ result }),
+    clock,
+  });
   const timeoutMs = config.ENGRAM_RECALL_TIMEOUT_MS;
   const recall = new Recall({ router, timeoutMs, clock });
   const deadLetters = new DeadLetters(connection, {

@@ -9,6 +9,7 @@ export interface GatewayMetrics {
   readonly bytes: Counter;
   readonly acks: Histogram;
   readonly recalls: Counter;
+  readonly hedges: Counter;
 }
 
 export function gatewayMetrics(member: string): GatewayMetrics {
@@ -31,6 +32,11 @@ export function gatewayMetrics(member: string): GatewayMetrics {
       LATENCY_SECONDS,
     ),
     recalls: registry.counter('recalls_total', 'Recalls', ['result']),
+    hedges: registry.counter(
+      'hedges_total',
+      'Reads that were sent to a second shard, and those that it answered first',
+      ['result'],
+    ),
   };
 }
 

@@ -1,11 +1,12 @@
-// Finds the shard to ask about a space, and asks the next best one when it does not answer.
+// Finds the shards to ask about a space, and asks another one when the best does not answer.
 
-import type { ShardMethod } from '@engram/codec';
+import type { ShardMethod, Standing } from '@engram/codec';
 import { request, tell, type LogConnection } from '@engram/log';
 import type { Membership } from '@engram/membership';
 import {
   ClusterError,
   partitionOf,
+  type ErrorCode,
   type MemberId,
   type PartitionId,
   type SpaceConfig,
@@ -13,23 +14,51 @@ import {
 import { candidates } from '@engram/partition';
 import { Placement, type Assignment } from '@engram/ring';
 import { Deadline, type Clock } from '@engram/runtime';
+import { firstGood, type Answered, type Outcome } from './first-good.ts';
+import { HedgeBudget } from './hedge-budget.ts';
+import { Ranking } from './ranking.ts';
 
 export interface RouterOptions {
   readonly connection: LogConnection;
   readonly membership: Membership;
   readonly partitionCount: number;
+  /** Silence after which another ready shard is asked too; 0: never. */
+  readonly hedgeMs: number;
+  readonly onHedge: (result: 'sent' | 'won') => void;
   readonly clock: Clock;
 }
 
-export interface Answered<T> {
-  readonly shard: MemberId;
-  readonly reply: T;
+export interface Question<T> {
+  readonly method: Extract<ShardMethod, 'recall' | 'get' | 'stats'>;
+  readonly body: { readonly config: SpaceConfig };
+  /** For the answer, when nothing is waited for. */
+  readonly timeoutMs: number;
+  /** A shard may wait so long for a position before it answers; 0: it does not wait. */
+  readonly waitMs: number;
+  /** What a shard keeps for an answer that is not used is given back here. It is then not hedged. */
+  readonly onUnused?: (unused: Answered<T>) => void;
 }
+
+/** What one shard says of itself: another one may have more. */
+const OF_ONE_SHARD: ReadonlySet<ErrorCode> = new Set([
+  'POSITION_NOT_REACHED',
+  'POSITION_EXPIRED',
+  'MEMORY_LIMIT',
+  'INTERNAL',
+]);
+/** About all partitions of a shard; what else it says is about the one in question. */
+const OF_ALL_PARTITIONS: ReadonlySet<ErrorCode> = new Set([
+  'PARTITION_UNAVAILABLE',
+  'SHUTTING_DOWN',
+  'MEMORY_LIMIT',
+]);
 
 export class Router {
   readonly partitionCount: number;
   readonly #options: RouterOptions;
   readonly #placement: Placement;
+  readonly #ranking = new Ranking(Math.random);
+  readonly #budget = new HedgeBudget();
 
   constructor(options: RouterOptions) {
     this.#options = options;
@@ -44,6 +73,12 @@ export class Router {
 
   candidates(partition: PartitionId): ReturnType<typeof candidates> {
     return candidates(partition, this.assignment, this.#options.membership.view);
+  }
+
+  /** Every shard that a recall of the partition may be answered by. */
+  serving(partition: PartitionId): readonly MemberId[] {
+    const { ready, catchingUp } = this.candidates(partition);
+    return ready.length > 0 ? ready : catchingUp;
   }
 
   /**
@@ -65,41 +100,106 @@ export class Router {
   }
 
   /**
-   * Asks the best shard for the space that answers within the time.
-   * @throws ClusterError PARTITION_UNAVAILABLE, LOG_UNAVAILABLE, or what the shard itself says
+   * Asks the best shard for the space that answers within the time, and the next one where that has no
+   * answer, is silent, or is not ready.
+   * @throws ClusterError PARTITION_UNAVAILABLE, LOG_UNAVAILABLE, or what the shards themselves say
    */
-  async ask<T>(
+  async ask<T extends Standing>(
     config: SpaceConfig,
-    method: ShardMethod,
-    body: { readonly config: SpaceConfig },
-    timeoutMs: number,
+    { method, body, timeoutMs, waitMs, onUnused }: Question<T>,
   ): Promise<Answered<T>> {
-    const { connection, clock } = this.#options;
+    const { clock, hedgeMs, onHedge } = this.#options;
     const partition = partitionOf(config.space, this.partitionCount);
-    const { ready, catchingUp } = this.candidates(partition);
-    const shards = [...ready, ...catchingUp];
-    const deadline = new Deadline(clock, timeoutMs);
-    let failure: ClusterError | undefined;
-    for (const [place, shard] of shards.entries()) {
-      // Time is kept for those that come after, so that one silent shard does not use it all up.
-      const attemptMs = deadline.remainingMs / (shards.length - place);
-      try {
-        const reply = (await request(connection, shard, method, body, attemptMs)) as T;
-        return { shard, reply };
-      } catch (error) {
-        const known = ClusterError.from(error);
-        if (known.retry !== 'after-reroute') throw error;
-        failure = known;
-      }
+    const { shards, readyCount } = this.#ranked(partition);
+    const waiting = new Deadline(clock, waitMs);
+    const deadline = new Deadline(clock, timeoutMs + waitMs);
+    const startedAt = clock.now();
+    this.#budget.earn();
+    const won = await firstGood<T>({
+      shards,
+      readyCount,
+      // Waiting for a position is no silence.
+      hedgeAfterMs: hedgeMs === 0 || onUnused !== undefined ? undefined : hedgeMs + waitMs,
+      clock,
+      mayHedge: () => {
+        const may = this.#budget.take();
+        if (may) onHedge('sent');
+        return may;
+      },
+      ask: (shard, place) => {
+        const leftMs = waiting.remainingMs;
+        // Time is kept for those that come after, so that one silent shard does not use it all up.
+        const attemptMs = leftMs + (deadline.remainingMs - leftMs) / (shards.length - place);
+        const asked = waitMs === 0 ? body : { ...body, waitMs: Math.ceil(leftMs) };
+        return this.#attempt<T>(shard, partition, method, asked, attemptMs, waitMs > 0);
+      },
+      onUnused: (shard, reply) => onUnused?.({ shard, reply }),
+    });
+    if (!Array.isArray(won)) {
+      if (won.isHedge) onHedge('won');
+      const now = clock.now();
+      if (waitMs === 0)
+        for (const shard of won.overtaken) this.#ranking.slow(shard, now - startedAt, now);
+      return won;
     }
+    const told = won.find(({ code }) => OF_ONE_SHARD.has(code));
+    if (told !== undefined) throw told;
     throw new ClusterError(
       'PARTITION_UNAVAILABLE',
       shards.length === 0 ? 'no shard is in the cluster' : 'no shard that holds the space answers',
       {
-        cause: failure,
+        cause: won.at(-1),
         hint: 'the partition is being taken over; try again in a few seconds',
         details: { partition, asked: shards },
       },
     );
+  }
+
+  /** Owners that are ready, then the old owners of a move, then owners that still read the log. */
+  #ranked(partition: PartitionId) {
+    const { view } = this.#options.membership;
+    if (this.#ranking.size > view.members.size)
+      this.#ranking.keepOnly((id) => view.members.has(id));
+    const { ready, catchingUp } = this.candidates(partition);
+    const owners = this.assignment.owners(partition);
+    const now = this.#options.clock.now();
+    const order = (ids: readonly MemberId[]) => this.#ranking.order(partition, ids, now);
+    const shards = [
+      ...order(ready.filter((id) => owners.includes(id))),
+      ...order(ready.filter((id) => !owners.includes(id))),
+      ...order(catchingUp),
+    ];
+    return { shards, readyCount: ready.length };
+  }
+
+  async #attempt<T extends Standing>(
+    shard: MemberId,
+    partition: PartitionId,
+    method: ShardMethod,
+    body: unknown,
+    timeoutMs: number,
+    isWaiting: boolean,
+  ): Promise<Outcome<T>> {
+    const { clock } = this.#options;
+    const startedAt = clock.now();
+    try {
+      const reply = await this.askMember<T>(shard, method, body, timeoutMs);
+      const now = clock.now();
+      const latencyMs = isWaiting ? undefined : now - startedAt;
+      // Shards of before there were copies do not tell it.
+      const lag = (reply as Partial<Standing>).lag ?? 0;
+      this.#ranking.answered(shard, partition, { latencyMs, lag }, now);
+      if (reply.isReady) return { kind: 'good', reply };
+      this.#ranking.failedFor(shard, partition, now);
+      return { kind: 'poor', reply };
+    } catch (cause) {
+      const error = ClusterError.from(cause);
+      const isTold = OF_ONE_SHARD.has(error.code);
+      if (!isTold && error.retry !== 'after-reroute') return { kind: 'refused', error };
+      const now = clock.now();
+      if (OF_ALL_PARTITIONS.has(error.code)) this.#ranking.failed(shard, now);
+      else this.#ranking.failedFor(shard, partition, now);
+      return { kind: 'failed', error, isTold };
+    }
   }
 }

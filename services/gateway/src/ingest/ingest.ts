@@ -19,12 +19,16 @@ import {
   type AckLevel,
   type ItemError,
   type Lane,
+  type MemberId,
   type Position,
   type SpaceConfig,
 } from '@engram/model';
 import { Deadline, type Clock } from '@engram/runtime';
 import type { Router } from '../cluster/router.ts';
 import type { GatewayMetrics } from '../metrics.ts';
+
+/** Who serves the partition is looked at so often: a shard that is silent leaves the view. */
+const ROUND_MS = 1_000;
 
 export interface IngestOptions {
   readonly publisher: LogPublisher;
@@ -146,7 +150,10 @@ export class Ingest {
     return positionOf(partition, entries);
   }
 
-  /** Waits for a level; the data is in whatever happens here, so nothing here is an error. */
+  /**
+   * Waits until every shard that a recall may be answered by has reached the level. The data is in
+   * whatever happens here, so nothing here is an error.
+   */
   async #reach(
     config: SpaceConfig,
     position: Position,
@@ -155,28 +162,33 @@ export class Ingest {
     if (level === 'logged') return level;
     const { router, clock } = this.#options;
     const deadline = new Deadline(clock, timeoutMs);
-    while (!deadline.isOver) {
-      const remainingMs = deadline.remainingMs;
+    const reached = new Set<MemberId>();
+    for (;;) {
+      const shards = router.serving(position.partition);
+      const missing = shards.filter((shard) => !reached.has(shard));
+      if (shards.length > 0 && missing.length === 0) return level;
+      if (deadline.isOver) return 'logged';
+      const roundMs = Math.min(ROUND_MS, deadline.remainingMs);
       const body: AwaitRequest = {
         config,
         position: formatPosition(position),
         level,
-        timeoutMs: remainingMs,
+        timeoutMs: roundMs,
       };
-      try {
+      const told = missing.map(async (shard) => {
         const slackMs = 250; // for the answer itself
-        const { reply } = await router.ask<AwaitReply>(
-          config,
+        const { isReached } = await router.askMember<AwaitReply>(
+          shard,
           'await',
           body,
-          remainingMs + slackMs,
+          roundMs + slackMs,
         );
-        return reply.isReached ? level : 'logged';
-      } catch {
-        // Its shard is gone or NATS is away: the next owner is asked while there is time.
+        if (isReached) reached.add(shard);
+      });
+      const outcomes = await Promise.allSettled(told);
+      // A shard is gone or NATS is away: the owners of then are asked while there is time.
+      if (missing.length === 0 || outcomes.some(({ status }) => status === 'rejected'))
         await clock.sleep(Math.min(100, deadline.remainingMs));
-      }
     }
-    return 'logged';
   }
 }

@@ -4,7 +4,8 @@
 import type { CursorRequest, NextReply, NextRequest } from '@engram/codec';
 import type { MemberId, SpaceConfig, SpaceId } from '@engram/model';
 import type { Clock } from '@engram/runtime';
-import type { Answered, Router } from '../cluster/router.ts';
+import type { Answered } from '../cluster/first-good.ts';
+import type { Router } from '../cluster/router.ts';
 import { toResult, type RecallResult } from './results.ts';
 
 /** Well before a shard gives a cursor up, 30 s after it was asked last. */

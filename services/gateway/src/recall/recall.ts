@@ -18,7 +18,8 @@ import {
   type SpaceId,
 } from '@engram/model';
 import type { Clock } from '@engram/runtime';
-import type { Answered, Router } from '../cluster/router.ts';
+import type { Answered } from '../cluster/first-good.ts';
+import type { Router } from '../cluster/router.ts';
 import { RecallStream, SpacePages } from './recall-stream.ts';
 import { nearestFirst, toResult, type RecallResult } from './results.ts';
 
@@ -133,12 +134,12 @@ export class Recall {
       waitMs,
     };
     const { router, timeoutMs } = this.#options;
-    const { reply } = await router.ask<GetReply>(
-      config,
-      'get',
+    const { reply } = await router.ask<GetReply>(config, {
+      method: 'get',
       body,
-      timeoutMs + (minPosition === undefined ? 0 : waitMs),
-    );
+      timeoutMs,
+      waitMs: minPosition === undefined ? 0 : waitMs,
+    });
     if (reply.found !== undefined) return { ...reply.found, watermark: reply.watermark };
     // A shard that still reads the log cannot know that there is none.
     if (!reply.isReady)
@@ -154,12 +155,13 @@ export class Recall {
   async stats(
     config: SpaceConfig,
   ): Promise<{ readonly shard: MemberId; readonly reply: StatsReply }> {
-    return this.#options.router.ask<StatsReply>(
-      config,
-      'stats',
-      { config },
-      this.#options.timeoutMs,
-    );
+    const { router, timeoutMs } = this.#options;
+    return router.ask<StatsReply>(config, {
+      method: 'stats',
+      body: { config },
+      timeoutMs,
+      waitMs: 0,
+    });
   }
 
   /** Each space's answer, or why there is none. @throws ClusterError INVALID_POSITION */
@@ -195,12 +197,15 @@ export class Recall {
           ...(stream ? { stream } : {}),
         };
         const waits = minPosition !== undefined || asOf !== undefined;
-        return router.ask<RecallReply>(
-          config,
-          'recall',
+        return router.ask<RecallReply>(config, {
+          method: 'recall',
           body,
-          timeoutMs + (waits ? query.waitMs : 0),
-        );
+          timeoutMs,
+          waitMs: waits ? query.waitMs : 0,
+          ...(stream
+            ? { onUnused: (unused) => new SpacePages(router, config, timeoutMs, unused).close() }
+            : {}),
+        });
       }),
     );
   }

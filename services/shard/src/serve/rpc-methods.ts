@@ -14,6 +14,7 @@ import type {
   RecallReply,
   RecallRequest,
   ShardMethod,
+  Standing,
   StatsReply,
   StatsRequest,
   StatusReply,
@@ -25,6 +26,7 @@ import {
   LANES,
   parsePosition,
   partitionOf,
+  perLane,
   type PartitionId,
   type Position,
   type SpaceConfig,
@@ -87,11 +89,11 @@ export function rpcMethods(options: MethodsOptions): Readonly<Record<ShardMethod
     read: () => Promise<T>,
   ) => {
     const holding = reader.holding(partition);
-    const told = () => ({
+    const before: Standing = {
       watermark: formatPosition(reader.applied(partition)),
       isReady: reader.isReady(partition),
-    });
-    const before = told();
+      lag: reader.lag(partition),
+    };
     const answer = await read();
     const after = reader.holding(partition);
     if (after !== undefined && after === holding) return { ...answer, ...before };
@@ -99,7 +101,7 @@ export function rpcMethods(options: MethodsOptions): Readonly<Record<ShardMethod
       throw new ClusterError('NOT_OWNER', 'this shard let the partition go meanwhile', {
         details: { partition },
       });
-    return { ...answer, ...told() };
+    return { ...answer, ...before, watermark: formatPosition(nothing(partition)), isReady: false };
   };
 
   const cursors = new CursorTokens();
@@ -215,4 +217,9 @@ class CursorTokens {
     if (process === this.#process) return Number(number);
     throw new ClusterError('CURSOR_EXPIRED', 'the shard was started anew', { hint: 'ask again' });
   }
+}
+
+/** Before the first entry. */
+function nothing(partition: PartitionId): Position {
+  return { partition, sequences: perLane(() => 0) };
 }
