@@ -51,6 +51,8 @@ interface Body {
   readonly paths: Readonly<Record<string, unknown>>;
   readonly members: readonly unknown[];
   readonly partitions: readonly unknown[];
+  readonly replication: number;
+  readonly moves: readonly unknown[];
 }
 
 interface Answer {
@@ -670,6 +672,7 @@ describe('the HTTP surface', () => {
         '/v1/spaces/{space}/recall',
         '/v1/recall',
         '/v1/cluster',
+        '/v1/ring',
         '/livez',
         '/readyz',
         '/metrics',
@@ -705,6 +708,18 @@ describe('the HTTP surface', () => {
     expect(body.partitions).toHaveLength(64);
     expect((await get('/readyz')).status).toBe(200);
     expect((await get('/livez')).status).toBe(200);
+  });
+
+  test('the ring names who owns which partition, and that nothing moves', async () => {
+    const { status, body } = await get('/v1/ring');
+    expect([status, body.replication, body.moves]).toEqual([200, 1, []]);
+    const one = ['shard-1'];
+    for (const [partition, each] of body.partitions.entries())
+      expect(each).toEqual({ partition, owners: one, ready: one });
+    expect(body.partitions).toHaveLength(64);
+    const shard = { id: 'shard-1', role: 'shard', owned: 64, held: 64, ready: 64 };
+    expect(body.members).toEqual(expect.arrayContaining([expect.objectContaining(shard)]));
+    expect(await running.client.ring()).toMatchObject({ moves: [], partitionCount: 64 });
   });
 
   test('metrics have one prefix and no space or id in any label', async () => {

@@ -4,6 +4,7 @@ import { downCommand } from './commands/down.ts';
 import { importCommand } from './commands/import.ts';
 import { putCommand } from './commands/put.ts';
 import { recallCommand } from './commands/recall.ts';
+import { ringCommand } from './commands/ring.ts';
 import { spacesCommand } from './commands/spaces.ts';
 import { statusCommand } from './commands/status.ts';
 import { upCommand } from './commands/up.ts';
@@ -38,6 +39,7 @@ function makeProgram({ version, signal, onStoppable }: ProgramOptions): Command 
     .addCommand(up)
     .addCommand(downCommand())
     .addCommand(statusCommand())
+    .addCommand(ringCommand())
     .addCommand(spacesCommand())
     .addCommand(putCommand())
     .addCommand(importing)

@@ -24,6 +24,7 @@ import type {
   RecallHit,
   RecallQuery,
   RecallResult,
+  RingStatus,
   SpaceStatus,
   SpaceSummary,
   StoredObservation,
@@ -209,6 +210,11 @@ export class EngramClient {
     const path = `${pathOf(space)}/verify`;
     const request: TransportRequest = { method: 'GET', path, query: { shard, waitMs } };
     return (await this.#call(request, signal, VERIFY_TIMEOUT_MS)).body as VerifyResult;
+  }
+
+  /** Who owns which partition, and what moves. */
+  async ring({ signal }: CallOptions = {}): Promise<RingStatus> {
+    return (await this.#call({ method: 'GET', path: '/v1/ring' }, signal)).body as RingStatus;
   }
 
   async #recall(

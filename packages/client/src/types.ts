@@ -232,6 +232,51 @@ export interface VerifyResult {
   readonly ok: boolean;
 }
 
+export interface RingMember {
+  readonly id: string;
+  readonly role: string;
+  readonly state: string;
+  readonly url: string;
+  /** Copies of each partition that its settings ask for. */
+  readonly replication: number;
+  /** Of a shard: partitions that the ring gives to it, that it answers for, and that it has. */
+  readonly owned?: number;
+  readonly ready?: number;
+  readonly held?: number;
+  /** Entries of the log that it has still to read. */
+  readonly lag?: number;
+}
+
+export interface RingPartition {
+  readonly partition: number;
+  /** As the ring has it, preferred one first. */
+  readonly owners: readonly string[];
+  /** Who answers for it now, of all shards. */
+  readonly ready: readonly string[];
+}
+
+/** A partition that its new owner still reads from the log. */
+export interface RingMove {
+  readonly partition: number;
+  /** Who gives it up afterwards; null where nobody does. */
+  readonly from: string | null;
+  readonly to: string;
+  /** Of the log that is read, and milliseconds until all is; null while not known. */
+  readonly percent: number | null;
+  readonly leftMs: number | null;
+}
+
+export interface RingStatus {
+  readonly cluster: string;
+  readonly epoch: number;
+  readonly partitionCount: number;
+  /** Copies of each partition, as far as there are shards for them. */
+  readonly replication: number;
+  readonly members: readonly RingMember[];
+  readonly partitions: readonly RingPartition[];
+  readonly moves: readonly RingMove[];
+}
+
 /** RFC 9457 body of a refused request; every member may be missing when a proxy answered. */
 export interface Problem {
   readonly title?: string;

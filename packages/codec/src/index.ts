@@ -23,6 +23,7 @@ export type {
   NextRequest,
   RecallReply,
   RecallRequest,
+  ReplayState,
   ShardMethod,
   Standing,
   StatsReply,

@@ -113,10 +113,22 @@ export interface AwaitReply {
   readonly isReached: boolean;
 }
 
+/** How far a replay is: everything of the log from `start` to `at` is read, `until` is where it ends. */
+export interface ReplayState {
+  readonly partitions: readonly number[];
+  readonly start: number;
+  readonly at: number;
+  readonly until: number;
+  /** Entries before it that wait, as far as the server told. */
+  readonly pending: number;
+  readonly elapsedMs: number;
+}
+
 export interface StatusReply {
   readonly held: readonly number[];
   readonly ready: readonly number[];
   readonly replaying: number;
+  readonly replays: readonly ReplayState[];
   /** Entries that wait in the log: of each lane, and of the replays (`replay`). */
   readonly lag: Readonly<Record<string, number>>;
   readonly spaces: number;

@@ -7,6 +7,9 @@ export interface Replay {
   readonly stripe: number;
   readonly partitions: ReadonlyMap<PartitionId, Held>;
   readonly feed: Feed;
+  readonly startedAtMs: number;
+  /** It began behind this entry. */
+  readonly start: number;
   /** The log as it stood when the replay began ends here. */
   readonly until: number;
   /** Entries before it that wait, as far as the server told. */

@@ -19,6 +19,7 @@ import { groupByStripe, isLive, newlyHeld, type Held } from './held.ts';
 import { LaneProgress } from './lane-progress.ts';
 import type { ReaderOptions } from './options.ts';
 import { PositionWaiters } from './position-waiters.ts';
+import { progressOf, type ReplayProgress } from './replay-progress.ts';
 import { Restores } from './restores.ts';
 
 /** Partitions that were restored wait so long for others: each replay that ends opens the feeds anew. */
@@ -122,15 +123,18 @@ export class PartitionReader implements AsyncDisposable {
     return this.#replays.reduce((sum, { partitions }) => sum + partitions.size, 0);
   }
 
+  get replays(): ReplayProgress[] {
+    return this.#replays.map((replay) => progressOf(replay, this.#held));
+  }
+
   /** Entries of a partition to apply: under way, and waiting in its feeds with those of others. */
   lag(partition: PartitionId): number {
     const held = this.#held.get(partition);
     if (held === undefined) return 0;
     const stripe = stripeOf(partition, this.#options.stripeCount);
-    const feeds =
-      held.phase.kind === 'replaying'
-        ? this.#replays.filter(({ partitions }) => partitions.get(partition) === held)
-        : this.#live.filter((live) => live.stripe === stripe);
+    const feeds = isLive(held)
+      ? this.#live.filter((live) => live.stripe === stripe)
+      : this.#replays.filter(({ partitions }) => partitions.get(partition) === held);
     const waiting = feeds.reduce((sum, { pending }) => sum + pending, 0);
     return LANES.reduce((sum, lane) => sum + held.lanes[lane].inFlight, waiting);
   }
@@ -240,6 +244,7 @@ export class PartitionReader implements AsyncDisposable {
     if (this.#restores.isBusy && clock.now() < this.#gatherUntilMs) return;
     this.#gatherUntilMs = undefined;
     for (const [stripe, members] of groupByStripe(restored, stripeCount)) {
+      const startedAtMs = clock.now();
       const until = await head(stripe);
       const partitions = new Map<PartitionId, Held>();
       let startSequence = Infinity;
@@ -266,7 +271,8 @@ export class PartitionReader implements AsyncDisposable {
             this.#receive(message, held, this.#replayLoad);
         },
       });
-      this.#replays.push({ stripe, partitions, feed, until, pending: until });
+      const at = { startedAtMs, start: startSequence - 1, until, pending: until };
+      this.#replays.push({ stripe, partitions, feed, ...at });
       logger.info({ stripe, partitions: partitions.size, startSequence, until }, 'replaying');
     }
   }

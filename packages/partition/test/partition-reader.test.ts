@@ -409,6 +409,11 @@ describe('a partition reader', () => {
     w.log.openAllGates();
     for (let i = 0; i < 3; i++) w.log.publish(p(0), 'normal');
     w.reader.hold(set(0));
+    expect(w.reader.replays).toEqual([]);
+    await drive(w, () => w.reader.replays.length === 1);
+    const [replay] = w.reader.replays;
+    expect(replay).toMatchObject({ partitions: [p(0)], start: 0, until: 3 });
+    expect(replay!.at).toBeLessThanOrEqual(3);
     await drive(w, () => w.applies.length === 3);
     w.applies[2]!.finish();
     w.applies[1]!.finish();

@@ -176,6 +176,10 @@ export function rpcMethods(options: MethodsOptions): Readonly<Record<ShardMethod
         held: reader.held,
         ready: [...reader.ready],
         replaying: reader.replayCount,
+        replays: reader.replays.map(({ startedAtMs, ...replay }) => ({
+          ...replay,
+          elapsedMs: options.clock.now() - startedAtMs,
+        })),
         lag: {
           ...Object.fromEntries(LANES.map((lane) => [lane, reader.pending(lane)])),
           replay: reader.replayPending,

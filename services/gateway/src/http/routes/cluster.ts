@@ -1,7 +1,7 @@
-import type { StatusReply } from '@engram/codec';
-import { request as askShard } from '@engram/log';
-import { ERRORS, type ErrorCode, type MemberId, type PartitionId } from '@engram/model';
-import type { Member } from '@engram/membership';
+import { ERRORS, type ErrorCode, type PartitionId } from '@engram/model';
+import { describeMember, shardStatuses } from '../members.ts';
+import { ringOf, RingSchema } from '../ring.ts';
+import { answers } from '../schemas.ts';
 import type { GatewayApp, Gateway } from '../server.ts';
 
 /** What a reader of an error can do, by the class of its code. */
@@ -17,8 +17,6 @@ const ADVICE_FOR: Partial<Record<ErrorCode, string>> = {
   CURSOR_EXPIRED: 'Ask again from the beginning; read a stream without long pauses.',
 };
 
-const STATUS_TIMEOUT_MS = 1_000;
-
 export function clusterRoutes(app: GatewayApp, gateway: Gateway): void {
   const { membership, router, connection, config, metrics } = gateway;
   const tags = ['cluster'];
@@ -27,17 +25,7 @@ export function clusterRoutes(app: GatewayApp, gateway: Gateway): void {
     schema: { tags, summary: 'Members, ring and lag' },
     handler: async () => {
       const { view } = membership;
-      const statuses = new Map<MemberId, StatusReply>();
-      await Promise.all(
-        [...view.members.values()]
-          .filter(({ role }) => role === 'shard')
-          .map(async ({ id }) => {
-            const status = await askShard(connection, id, 'status', {}, STATUS_TIMEOUT_MS).catch(
-              () => undefined,
-            );
-            if (status !== undefined) statuses.set(id, status as StatusReply);
-          }),
-      );
+      const statuses = await shardStatuses(connection, view);
       const partitions = Array.from({ length: router.partitionCount }, (_, partition) => {
         const { ready } = router.candidates(partition as PartitionId);
         const owners = router.assignment.owners(partition as PartitionId);
@@ -71,6 +59,21 @@ export function clusterRoutes(app: GatewayApp, gateway: Gateway): void {
           ),
         partitions,
       };
+    },
+  });
+
+  app.get('/v1/ring', {
+    schema: {
+      tags,
+      summary: 'Who owns which partition, and what moves',
+      response: answers({ 200: RingSchema }),
+    },
+    handler: async () => {
+      const { view } = membership;
+      // Both of one moment: the view may be another one once the shards have answered.
+      const { assignment } = router;
+      const statuses = await shardStatuses(connection, view);
+      return ringOf(config.ENGRAM_CLUSTER, view, assignment, statuses);
     },
   });
 
@@ -118,29 +121,4 @@ export function clusterRoutes(app: GatewayApp, gateway: Gateway): void {
       };
     },
   });
-}
-
-function describeMember(member: Member, partitions: number, status: StatusReply | undefined) {
-  const { id, role, state, url, startedAt, replication } = member;
-  const common = { id, role, state, url, startedAt, replication };
-  if (role === 'gateway') return common;
-  const lag = status && Object.values(status.lag).reduce((sum, each) => sum + each, 0);
-  return {
-    ...common,
-    partitions,
-    ready: member.ready.size,
-    answers: status !== undefined,
-    ...(status === undefined
-      ? {}
-      : {
-          held: status.held.length,
-          lag: lag ?? 0,
-          lagByLane: status.lag,
-          spaces: status.spaces,
-          observations: status.observations,
-          rssBytes: status.rssBytes,
-          privateBytes: status.privateBytes,
-          memory: status.memory,
-        }),
-  };
 }
