@@ -43,6 +43,7 @@ import { loadConfig, type ShardConfig } from './config.ts';
 import { EntryCounts } from './entry-counts.ts';
 import { observeShard, shardMetrics } from './metrics.ts';
 import { HealthServer } from './serve/http.ts';
+import { unreadyReason } from './serve/readiness.ts';
 import { rpcMethods } from './serve/rpc-methods.ts';
 
 const RECONCILE_MS = 100;
@@ -153,21 +154,15 @@ async function run(
       `ENGRAM_MEMORY_SOFT_BYTES is ${limits.softBytes}, and an empty shard takes ${privateBytes}`,
       { hint: `at least ${ROOM_FACTOR} times as much is needed to work` },
     );
-  let isStarted = false;
+  let fault = (): string | undefined => 'starting';
+  let isExpelled = false;
   const health = await scope.own(
     'health',
     HealthServer.start({
       host: config.ENGRAM_HTTP_HOST,
       port: config.ENGRAM_HTTP_PORT,
       metrics: metrics.registry,
-      fault: () =>
-        stop.aborted
-          ? 'draining'
-          : !isStarted
-            ? 'starting'
-            : connection.isConnected
-              ? undefined
-              : 'NATS is away',
+      fault: () => (stop.aborted ? 'draining' : fault()),
     }),
   );
   const membership = await scope.own(
@@ -262,7 +257,10 @@ async function run(
         checkpointer.release(partitions);
         engine.dropPartitions(partitions);
       },
-      onReady: (partitions) => membership.setReady(partitions),
+      onReady: (partitions) => {
+        if (partitions.size > 0) isExpelled = false;
+        membership.setReady(partitions);
+      },
       onComplete: (upTo) => {
         engine.complete(upTo);
         checkpointer.complete(upTo);
@@ -297,12 +295,22 @@ async function run(
   scope.onClose('view', () => void unfollow());
 
   const unexpelled = membership.onExpelled(() => {
+    isExpelled = true;
     reader.fence();
     follow(membership.view);
   });
   scope.onClose('expulsion', () => void unexpelled());
 
-  isStarted = true;
+  fault = () =>
+    unreadyReason({
+      isLogConnected: connection.isConnected,
+      leaseAgeMs: membership.ageMs,
+      leaseTtlMs: config.ENGRAM_LEASE_TTL_MS,
+      isExpelled,
+      owned: placement.of(membership.view).partitionsOf(self).length,
+      held: reader.held.length,
+      ready: reader.ready.size,
+    });
   ready(health.url);
   await Promise.race([aborted(stop), aborted(crash.signal)]);
   if (crash.signal.aborted) throw crash.signal.reason;
