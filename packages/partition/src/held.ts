@@ -1,4 +1,4 @@
-import { perLane, type PartitionId, type PerLane } from '@engram/model';
+import { LANES, perLane, type PartitionId, type PerLane } from '@engram/model';
 import { stripeOf } from '@engram/log';
 import { LaneProgress } from './lane-progress.ts';
 
@@ -32,6 +32,11 @@ export function newlyHeld(): Held {
 /** Its entries come from the live feeds; before, a replay must not be overtaken by them. */
 export function isLive({ phase }: Held): boolean {
   return phase.kind === 'settling' || phase.kind === 'caught-up' || phase.kind === 'ready';
+}
+
+/** Its entries that are handed over and not finished. */
+export function underWay({ lanes }: Held): number {
+  return LANES.reduce((sum, lane) => sum + lanes[lane].inFlight, 0);
 }
 
 export function groupByStripe(

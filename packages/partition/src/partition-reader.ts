@@ -15,7 +15,7 @@ import type { LogMessage, Room } from '@engram/log';
 import { Repeater } from '@engram/runtime';
 import { partitionSubjects, streamName, stripeOf } from '@engram/log';
 import { Load, type LiveFeed, type Replay } from './feeds.ts';
-import { groupByStripe, isLive, newlyHeld, type Held } from './held.ts';
+import { groupByStripe, isLive, newlyHeld, underWay, type Held } from './held.ts';
 import { LaneProgress } from './lane-progress.ts';
 import type { ReaderOptions } from './options.ts';
 import { PositionWaiters } from './position-waiters.ts';
@@ -135,8 +135,7 @@ export class PartitionReader implements AsyncDisposable {
     const feeds = isLive(held)
       ? this.#live.filter((live) => live.stripe === stripe)
       : this.#replays.filter(({ partitions }) => partitions.get(partition) === held);
-    const waiting = feeds.reduce((sum, { pending }) => sum + pending, 0);
-    return LANES.reduce((sum, lane) => sum + held.lanes[lane].inFlight, waiting);
+    return feeds.reduce((sum, { pending }) => sum + pending, underWay(held));
   }
 
   /** Up to where a held partition is applied, lane by lane. */

@@ -29,7 +29,7 @@ export interface RouterOptions {
 }
 
 export interface Question<T> {
-  readonly method: Extract<ShardMethod, 'recall' | 'get' | 'stats'>;
+  readonly method: Extract<ShardMethod, 'recall' | 'get' | 'stats' | 'ids'>;
   readonly body: { readonly config: SpaceConfig };
   /** For the answer, when nothing is waited for. */
   readonly timeoutMs: number;

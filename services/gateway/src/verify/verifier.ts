@@ -221,12 +221,20 @@ export class Verifier {
   ): Promise<MemberId> {
     const { router, timeoutMs } = this.#options;
     const { config } = request;
-    const limitMs = waitMs + timeoutMs;
+    const close = (from: MemberId, { cursor }: NextReply) => {
+      if (cursor !== undefined) router.tellMember(from, 'close', { config, cursor });
+    };
     const first =
       wanted === undefined
-        ? router.ask<IdsReply>(config, 'ids', request, limitMs)
+        ? router.ask<IdsReply>(config, {
+            method: 'ids',
+            body: request,
+            timeoutMs,
+            waitMs,
+            onUnused: (unused) => close(unused.shard, unused.reply),
+          })
         : router
-            .askMember<IdsReply>(wanted, 'ids', request, limitMs)
+            .askMember<IdsReply>(wanted, 'ids', request, waitMs + timeoutMs)
             .then((reply) => ({ shard: wanted, reply }));
     const { shard, reply } = await unlessAborted(first, signal);
     let page: NextReply = reply;
