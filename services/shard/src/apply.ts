@@ -39,6 +39,7 @@ export interface ApplierOptions {
   readonly metrics: ShardMetrics;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Once nobody reads what is applied: entries are then called applied that are not. */
   readonly stop: AbortSignal;
 }
 

@@ -183,6 +183,9 @@ async function run(
     ),
   );
   const counts = new EntryCounts();
+  // Not `stop`: while the shard drains it still answers for what it applies, and stores it.
+  const unserved = new AbortController();
+  scope.onClose('applying', () => unserved.abort());
   const applier = new Applier({
     connection,
     directory,
@@ -193,7 +196,7 @@ async function run(
     metrics,
     clock,
     logger,
-    stop,
+    stop: unserved.signal,
   });
   const register = await PartitionRegister.start(connection, replicas);
   const restorer = new Restorer({

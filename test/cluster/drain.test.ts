@@ -1,0 +1,38 @@
+import { EngramClient } from '@engram/client';
+import { expect, test } from 'vitest';
+import { startTestCluster } from '../support/cluster.ts';
+import { until } from '../support/until.ts';
+import { loadWords, WORD_DIMENSION } from '../support/words.ts';
+
+const SPACES = Array.from({ length: 8 }, (_, i) => `drained-${i}`);
+
+test('symptom: what was written while a shard drained was called applied, and was in no index', async () => {
+  const set = await loadWords(4_000, 1);
+  await using running = await startTestCluster({ shards: 2 });
+  const { cluster } = running;
+  for (const space of SPACES)
+    await running.client.createSpace(space, { dimension: WORD_DIMENSION });
+  const client = new EngramClient({ url: cluster.url, retries: 0 });
+  const unseen: string[] = [];
+  const stop = new AbortController();
+  let written = 0;
+  const writing = (async () => {
+    for (; !stop.signal.aborted && written < set.words.length; written++) {
+      const space = SPACES[written % SPACES.length]!;
+      const [id, embedding] = [set.words[written]!, set.embeddings[written]!];
+      const { position } = await client.put(space, [{ id, embedding }]);
+      const query = { embedding, k: 5, minPosition: position!, waitMs: 5_000 };
+      const { results } = await client.recall(space, query);
+      if (!results.some((hit) => hit.id === id)) unseen.push(id);
+    }
+  })();
+  await until('every space has something', () => written > 5 * SPACES.length);
+  await cluster.removeShard(cluster.shards[1]!.id);
+  await running.whenSettled();
+  stop.abort();
+  await writing;
+  expect(unseen).toEqual([]);
+  // Who took over restored what the other had stored as applied.
+  const counts = await Promise.all(SPACES.map(async (space) => (await client.space(space)).count));
+  expect(counts.reduce((sum, each) => sum + each, 0)).toBe(written);
+});
