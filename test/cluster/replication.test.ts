@@ -99,9 +99,12 @@ class Traffic {
       this.acknowledged.get(space)!.push(id);
       this.writes++;
       const query = { embedding, k: 5, minPosition: position!, waitMs: 5_000 };
-      const { results, degraded } = await client.recall(space, query);
+      const { results, degraded, shards, watermark } = await client.recall(space, query);
       if (degraded) this.faults.push('degraded after a write');
-      if (!results.some((hit) => hit.id === id)) this.faults.push(`${id} is not seen`);
+      if (!results.some((hit) => hit.id === id))
+        this.faults.push(
+          `${space} ${id} at ${position} is not seen by ${shards.ids.join()} at ${watermark}`,
+        );
     });
   }
 }

@@ -1,5 +1,5 @@
 import type { Lane, PartitionId } from '@engram/model';
-import type { Held } from './held.ts';
+import { isLive, type Held } from './held.ts';
 import type { Feed } from './options.ts';
 
 /** Reads what came into the log before the shard had its partitions. */
@@ -28,4 +28,18 @@ export interface LiveFeed {
 export class Load {
   messages = 0;
   bytes = 0;
+}
+
+/** Entries that wait in the log for a partition, with those of others that its feeds read. */
+export function pendingOf(
+  partition: PartitionId,
+  held: Held,
+  stripe: number,
+  live: readonly LiveFeed[],
+  replays: readonly Replay[],
+): number {
+  const feeds = isLive(held)
+    ? live.filter((feed) => feed.stripe === stripe)
+    : replays.filter(({ partitions }) => partitions.get(partition) === held);
+  return feeds.reduce((sum, { pending }) => sum + pending, 0);
 }

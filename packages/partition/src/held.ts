@@ -1,4 +1,4 @@
-import { LANES, perLane, type PartitionId, type PerLane } from '@engram/model';
+import { LANES, perLane, type PartitionId, type PerLane, type Position } from '@engram/model';
 import { stripeOf } from '@engram/log';
 import { LaneProgress } from './lane-progress.ts';
 
@@ -51,4 +51,41 @@ export function groupByStripe(
     else group.push(partition);
   }
   return groups;
+}
+
+export function isApplied(held: Held | undefined, { sequences }: Position): boolean {
+  return held !== undefined && LANES.every((lane) => held.lanes[lane].applied >= sequences[lane]);
+}
+
+/**
+ * Up to where everything of the ready partitions is applied.
+ * @param readTo up to where each stripe was read
+ */
+export function completedTo(
+  all: ReadonlyMap<PartitionId, Held>,
+  readTo: ReadonlyMap<number, number>,
+  stripeCount: number,
+): Map<PartitionId, number> {
+  const upTo = new Map<PartitionId, number>();
+  for (const [partition, { phase, lanes }] of all) {
+    if (phase.kind !== 'ready') continue;
+    let sequence = readTo.get(stripeOf(partition, stripeCount)) ?? 0;
+    for (const lane of LANES)
+      if (lanes[lane].inFlight > 0) sequence = Math.min(sequence, lanes[lane].applied);
+    upTo.set(partition, sequence);
+  }
+  return upTo;
+}
+
+/** Those whose replayed entries are all applied have caught up. @returns whether there are some */
+export function settle(all: Iterable<Held>): boolean {
+  let hasChanged = false;
+  for (const held of all) {
+    const { phase, lanes } = held;
+    if (phase.kind !== 'settling') continue;
+    if (LANES.some((lane) => lanes[lane].applied < phase.until[lane])) continue;
+    held.phase = { kind: 'caught-up', upTo: phase.upTo };
+    hasChanged = true;
+  }
+  return hasChanged;
 }

@@ -14,8 +14,18 @@ import { LANES, perLane, type Lane, type PartitionId, type Position } from '@eng
 import type { LogMessage, Room } from '@engram/log';
 import { Repeater } from '@engram/runtime';
 import { partitionSubjects, streamName, stripeOf } from '@engram/log';
-import { Load, type LiveFeed, type Replay } from './feeds.ts';
-import { groupByStripe, isLive, newlyHeld, underWay, type Held } from './held.ts';
+import { Load, pendingOf, type LiveFeed, type Replay } from './feeds.ts';
+import {
+  completedTo,
+  settle,
+  groupByStripe,
+  isApplied,
+  isLive,
+  newlyHeld,
+  underWay,
+  type Held,
+} from './held.ts';
+import { confirmCaughtUp } from './confirming.ts';
 import { LaneProgress } from './lane-progress.ts';
 import type { ReaderOptions } from './options.ts';
 import { PositionWaiters } from './position-waiters.ts';
@@ -45,7 +55,9 @@ export class PartitionReader implements AsyncDisposable {
 
   constructor(options: ReaderOptions) {
     this.#options = options;
-    this.#waiters = new PositionWaiters(options.clock, (position) => this.#isApplied(position));
+    this.#waiters = new PositionWaiters(options.clock, (position) =>
+      isApplied(this.#held.get(position.partition), position),
+    );
     const { restore, clock, logger } = options;
     const onSettled = () => this.#repeater.trigger();
     this.#restores = new Restores({ restore, onSettled, clock, logger });
@@ -132,10 +144,8 @@ export class PartitionReader implements AsyncDisposable {
     const held = this.#held.get(partition);
     if (held === undefined) return 0;
     const stripe = stripeOf(partition, this.#options.stripeCount);
-    const feeds = isLive(held)
-      ? this.#live.filter((live) => live.stripe === stripe)
-      : this.#replays.filter(({ partitions }) => partitions.get(partition) === held);
-    return feeds.reduce((sum, { pending }) => sum + pending, underWay(held));
+    const pending = pendingOf(partition, held, stripe, this.#live, this.#replays);
+    return pending + underWay(held);
   }
 
   /** Up to where a held partition is applied, lane by lane. */
@@ -164,11 +174,6 @@ export class PartitionReader implements AsyncDisposable {
     return this.close();
   }
 
-  #isApplied({ partition, sequences }: Position): boolean {
-    const lanes = this.#held.get(partition)?.lanes;
-    return lanes !== undefined && LANES.every((lane) => lanes[lane].applied >= sequences[lane]);
-  }
-
   /** One round: let go, take, see who has caught up. Never runs twice at one time. */
   async #reconcile(): Promise<void> {
     if (this.#isFenced) {
@@ -179,20 +184,13 @@ export class PartitionReader implements AsyncDisposable {
     await this.#release(this.held.filter((partition) => !wanted.has(partition)));
     for (const partition of wanted)
       if (!this.#held.has(partition)) this.#held.set(partition, newlyHeld());
-    this.#startRestores();
+    this.#restores.startDue(this.#held);
     await this.#startReplays();
     await this.#finishReplays();
     await this.#confirm();
     await this.#survey();
     // Who applies may have room again without having finished anything.
     for (const { feed } of [...this.#replays, ...this.#live]) feed.pump();
-  }
-
-  #startRestores(): void {
-    const now = this.#options.clock.now();
-    for (const [partition, held] of this.#held)
-      if (held.phase.kind === 'unrestored' && held.phase.atMs <= now)
-        this.#restores.start(partition, held);
   }
 
   /** Asks now and then what waits in the log, and up to where the partitions are complete. */
@@ -207,15 +205,7 @@ export class PartitionReader implements AsyncDisposable {
       const lowest = Math.min(completeTo.get(live.stripe) ?? Infinity, progress?.completeTo ?? 0);
       completeTo.set(live.stripe, lowest);
     }
-    const upTo = new Map<PartitionId, number>();
-    for (const [partition, { phase, lanes }] of this.#held) {
-      if (phase.kind !== 'ready') continue;
-      let sequence = completeTo.get(stripeOf(partition, stripeCount)) ?? 0;
-      for (const lane of LANES)
-        if (lanes[lane].inFlight > 0) sequence = Math.min(sequence, lanes[lane].applied);
-      upTo.set(partition, sequence);
-    }
-    onComplete(upTo);
+    onComplete(completedTo(this.#held, completeTo, stripeCount));
   }
 
   async #release(unwanted: readonly PartitionId[]): Promise<void> {
@@ -393,30 +383,12 @@ export class PartitionReader implements AsyncDisposable {
 
   /** Partitions whose replayed entries are all applied have caught up. */
   #settle(): void {
-    for (const held of this.#held.values()) {
-      const { phase, lanes } = held;
-      if (phase.kind !== 'settling') continue;
-      if (LANES.some((lane) => lanes[lane].applied < phase.until[lane])) continue;
-      held.phase = { kind: 'caught-up', upTo: phase.upTo };
-      this.#repeater.trigger();
-    }
+    if (settle(this.#held.values())) this.#repeater.trigger();
   }
 
   /** Partitions that have caught up become ready when they miss nothing (P2). */
   async #confirm(): Promise<void> {
-    const caughtUp = [...this.#held].flatMap(([partition, held]) =>
-      held.phase.kind === 'caught-up' ? [{ partition, held, upTo: held.phase.upTo }] : [],
-    );
-    if (caughtUp.length === 0) return;
-    await Promise.all(
-      caughtUp.map(async ({ partition, held, upTo }) => {
-        const isWhole = await this.#options.confirm(partition, upTo);
-        if (this.#held.get(partition) !== held) return; // it was lost meanwhile
-        if (isWhole) held.phase = { kind: 'ready' };
-        else this.#held.set(partition, newlyHeld());
-      }),
-    );
-    this.#announce();
+    if (await confirmCaughtUp(this.#held, this.#options.confirm)) this.#announce();
   }
 
   #announce(): void {

@@ -36,10 +36,14 @@ export class Restores {
     return this.#running.has(partition);
   }
 
-  /** The phase says what came of it. */
-  start(partition: PartitionId, held: Held): void {
-    held.phase = { kind: 'restoring' };
-    this.#waiting.push([partition, held]);
+  /** Those whose time has come. */
+  startDue(all: ReadonlyMap<PartitionId, Held>): void {
+    const now = this.#options.clock.now();
+    for (const [partition, held] of all)
+      if (held.phase.kind === 'unrestored' && held.phase.atMs <= now) {
+        held.phase = { kind: 'restoring' };
+        this.#waiting.push([partition, held]);
+      }
     this.#next();
   }
 

@@ -58,6 +58,8 @@ class Shard {
         applied: (partition) => ({ partition, sequences: perLane(() => this.applied) }),
         waitFor: () => Promise.resolve(true),
         pending: () => 0,
+        lag: () => 0,
+        replays: [],
         inFlight: () => 0,
         replayPending: 0,
         replayCount: 0,
