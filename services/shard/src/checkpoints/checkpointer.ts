@@ -136,15 +136,19 @@ export class Checkpointer implements AsyncDisposable {
    */
   async #sweep(): Promise<void> {
     const { transfers, clock } = this.#options;
+    const names = new Map([...this.#own].map(([partition, own]) => [partition, namesOf(own)]));
     const unnamed = (await transfers.names()).filter((name) => {
-      const [partition, epoch] = name.split('.').map(Number);
-      const own = this.#own.get(partition as PartitionId);
+      const [partition, epoch] = name.split('.').map(Number) as [PartitionId, number];
+      const named = names.get(partition);
       // A later epoch is somebody else's, who may be about to name it.
-      return own !== undefined && epoch! <= own.registered.record.epoch && !namesOf(own).has(name);
+      const isOurs = epoch <= (this.#own.get(partition)?.registered.record.epoch ?? -1);
+      return named !== undefined && isOurs && !named.has(name);
     });
     await transfers.remove(unnamed);
-    const kept = [...this.#own.values()].flatMap((own) => [...namesOf(own)]);
-    await transfers.sweepCache(kept, clock.wallNow() - CACHE_KEEP_MS);
+    const kept = [...names.values()].flatMap((named) => [...named]);
+    // What is held and written by another shard may have to be stored from here one day.
+    const whole = [...this.#whole.keys()].filter((partition) => !names.has(partition));
+    await transfers.sweepCache({ kept, whole }, clock.wallNow() - CACHE_KEEP_MS);
   }
 
   /** How old the checkpoint of a partition is that has newer entries, in the worst case. */

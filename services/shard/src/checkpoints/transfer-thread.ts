@@ -39,8 +39,10 @@ async function answer(request: TransferRequest): Promise<unknown> {
     case 'names':
       return store.names();
     case 'sweep-cache': {
-      const kept = new Set(request.kept);
-      return cache.sweep((name) => kept.has(name), request.olderThanMs);
+      const kept = new Set(request.use.kept);
+      const whole = new Set<number>(request.use.whole);
+      const isOfUse = (name: string) => kept.has(name) || whole.has(Number(name.split('.')[0]));
+      return cache.sweep(isOfUse, request.olderThanMs);
     }
   }
 }

@@ -1,3 +1,4 @@
+import type { PartitionId } from '@engram/model';
 import type { LogLevel, Logger } from '@engram/runtime';
 import type { BlobMark, CheckpointHead, CheckpointRef, NewCheckpoint } from '@engram/storage';
 import { WorkerThread } from '@engram/worker-pool';
@@ -21,9 +22,16 @@ export type TransferRequest =
   | { readonly verb: 'names' }
   | {
       readonly verb: 'sweep-cache';
-      readonly kept: readonly string[];
+      readonly use: CacheUse;
       readonly olderThanMs: number;
     };
+
+/** What is of use in the cache folder. */
+export interface CacheUse {
+  readonly kept: readonly string[];
+  /** Partitions of which everything is. */
+  readonly whole: readonly PartitionId[];
+}
 
 export interface Saved {
   readonly ref: CheckpointRef;
@@ -66,9 +74,9 @@ export class Transfers implements AsyncDisposable {
     return this.#ask<readonly string[]>({ verb: 'names' });
   }
 
-  /** Removes old files of the cache folder that are not among these. @returns how many */
-  sweepCache(kept: readonly string[], olderThanMs: number): Promise<number> {
-    return this.#ask<number>({ verb: 'sweep-cache', kept, olderThanMs });
+  /** Removes old files of the cache folder that are of no use. @returns how many */
+  sweepCache(use: CacheUse, olderThanMs: number): Promise<number> {
+    return this.#ask<number>({ verb: 'sweep-cache', use, olderThanMs });
   }
 
   async close(): Promise<void> {
