@@ -7,7 +7,7 @@
 
 import { open, type FileHandle } from 'node:fs/promises';
 import { ClusterError } from '@engram/model';
-import type { BlobStore } from '@engram/storage';
+import { damagedBlob, type BlobStore } from '@engram/storage';
 import { NatsError, type ObjectStore } from 'nats';
 import type { LogConnection } from './connection.ts';
 import { toLogError } from './errors.ts';
@@ -90,10 +90,10 @@ export class ObjectBlobs implements BlobStore {
     const facts = jsm.streams.info(STREAM, { subjects_filter: chunks });
     const { state } = await within(PIECE_TIMEOUT_MS, facts);
     if ((state.subjects?.[chunks] ?? 0) !== info.chunks)
-      throw damaged(name, 'bytes of it are lost');
+      throw damagedBlob(name, 'bytes of it are lost');
     const bytes = this.#store.getBlob(piece).catch((cause: unknown) => {
       // All that the library tells of what is stored is a plain error.
-      throw cause instanceof NatsError ? cause : damaged(name, String(cause));
+      throw cause instanceof NatsError ? cause : damagedBlob(name, String(cause));
     });
     return within(PIECE_TIMEOUT_MS, bytes);
   }
@@ -105,12 +105,6 @@ export class ObjectBlobs implements BlobStore {
     const filter = `$O.${BUCKET}.M.${padded}`;
     await within(PIECE_TIMEOUT_MS, jsm.streams.purge(STREAM, { filter })); // B2
   }
-}
-
-function damaged(name: string, reason: string): ClusterError {
-  return new ClusterError('CHECKPOINT_DAMAGED', `the blob ${name} is damaged: ${reason}`, {
-    details: { blob: name },
-  });
 }
 
 function pieceOf(name: string, index: number): string {

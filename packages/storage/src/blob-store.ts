@@ -1,3 +1,5 @@
+import { ClusterError } from '@engram/model';
+
 /**
  * Where checkpoints and segments lie, so that they outlive the machine that wrote them. Names have the
  * alphabet of NATS tokens and dots, and none is ever used for two contents.
@@ -13,4 +15,11 @@ export interface BlobStore extends AsyncDisposable {
   /** What is not there is no error. */
   remove(name: string): Promise<void>;
   names(): Promise<string[]>;
+}
+
+/** What a fetched blob turns out to be when its bytes are not those that were stored. */
+export function damagedBlob(name: string, reason: string): ClusterError {
+  return new ClusterError('CHECKPOINT_DAMAGED', `the blob ${name} is damaged: ${reason}`, {
+    details: { blob: name },
+  });
 }

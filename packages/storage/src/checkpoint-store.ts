@@ -7,8 +7,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { rename, rm } from 'node:fs/promises';
-import { ClusterError } from '@engram/model';
-import type { BlobStore } from './blob-store.ts';
+import { damagedBlob, type BlobStore } from './blob-store.ts';
 import {
   CheckpointFile,
   writeCheckpoint,
@@ -58,7 +57,7 @@ export class CheckpointStore {
     try {
       const isThere = await this.#blobs.fetch(name, beside);
       if (!isThere || !isMarked(await markOf(beside), mark))
-        throw damaged(name, 'it was read back differently');
+        throw damagedBlob(name, 'it was read back differently');
     } finally {
       await rm(beside, { force: true });
     }
@@ -104,7 +103,7 @@ export class CheckpointStore {
   async #saveBlob(name: string): Promise<BlobMark> {
     const path = this.#cache.pathOf(name);
     const mark = await markOf(path);
-    if (mark === undefined) throw damaged(name, 'it is not in the cache');
+    if (mark === undefined) throw damagedBlob(name, 'it is not in the cache');
     await this.#blobs.save(name, path);
     return mark;
   }
@@ -115,17 +114,11 @@ export class CheckpointStore {
     const beside = `${path}.${randomUUID()}`;
     try {
       const isThere = await this.#blobs.fetch(name, beside);
-      if (!isThere) throw damaged(name, 'it is not in the blob store');
-      if (!isMarked(await markOf(beside), mark)) throw damaged(name, 'it has another checksum');
+      if (!isThere) throw damagedBlob(name, 'it is not in the blob store');
+      if (!isMarked(await markOf(beside), mark)) throw damagedBlob(name, 'it has another checksum');
       await rename(beside, path);
     } finally {
       await rm(beside, { force: true });
     }
   }
-}
-
-function damaged(name: string, reason: string): ClusterError {
-  return new ClusterError('CHECKPOINT_DAMAGED', `the blob ${name} is damaged: ${reason}`, {
-    details: { blob: name },
-  });
 }

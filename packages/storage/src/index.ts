@@ -1,3 +1,4 @@
+export { damagedBlob } from './blob-store.ts';
 export type { BlobStore } from './blob-store.ts';
 export { CheckpointFile } from './checkpoint-file.ts';
 export type { CheckpointHead, SectionEntry, WrittenSection } from './checkpoint-file.ts';
