@@ -1,7 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { execFile } from 'node:child_process';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { DeadLetter } from '@engram/client';
 import { encodeFrame } from '@engram/codec';
 import { parseSpaceId, partitionOf } from '@engram/model';
@@ -9,11 +7,10 @@ import { connect, headers, type NatsConnection } from 'nats';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startTestCluster, type TestCluster } from '../support/cluster.ts';
 import { tempDir } from '../support/temp-dir.ts';
+import { runEngram } from '../support/engram-command.ts';
 import { until } from '../support/until.ts';
 
 // What operators do with dead letters, over REST, by the client and on the command line.
-
-const MAIN = fileURLToPath(new URL('../../packages/cli/dist/main.js', import.meta.url));
 
 let running: TestCluster;
 let plain: NatsConnection;
@@ -321,20 +318,7 @@ test('the routes are in the OpenAPI document', async () => {
   );
 });
 
-interface Ended {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-function engram(...args: string[]): Promise<Ended> {
-  return new Promise((resolve) => {
-    const env = { ...process.env, ENGRAM_URL: running.cluster.url, NO_COLOR: '1' };
-    execFile(process.execPath, [MAIN, ...args], { env, timeout: 60_000 }, (error, out, err) => {
-      resolve({ code: error === null ? 0 : Number(error.code ?? -1), out, err });
-    });
-  });
-}
+const engram = (...args: string[]) => runEngram(running.cluster.url, args);
 
 test('the command line lists, shows, saves and purges', async () => {
   await using folder = await tempDir();

@@ -1,17 +1,15 @@
-import { execFile } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import type { VerifyResult } from '@engram/client';
 import { encodeFrame } from '@engram/codec';
 import { LANES, parseSpaceId, partitionOf, type Lane } from '@engram/model';
 import { connect, headers, type JetStreamManager, type NatsConnection } from 'nats';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startTestCluster, type TestCluster } from '../support/cluster.ts';
+import { runEngram } from '../support/engram-command.ts';
 import { until } from '../support/until.ts';
 
 // The log against the index, id by id. Differences are planted by taking single entries out of the log
 // behind everybody's back: to the judge it is the same as an index that applied what it should not.
 
-const MAIN = fileURLToPath(new URL('../../packages/cli/dist/main.js', import.meta.url));
 const FRAME = 'application/vnd.engram.frame';
 
 let running: TestCluster;
@@ -263,20 +261,7 @@ test('one runs at a time, and one that nobody waits for ends', async () => {
   await until('another one runs', async () => (await fetch(url)).status === 200, 10_000);
 });
 
-interface Ended {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-function engram(...args: string[]): Promise<Ended> {
-  return new Promise((resolve) => {
-    const env = { ...process.env, ENGRAM_URL: running.cluster.url, NO_COLOR: '1' };
-    execFile(process.execPath, [MAIN, ...args], { env, timeout: 60_000 }, (error, out, err) => {
-      resolve({ code: error === null ? 0 : Number(error.code ?? -1), out, err });
-    });
-  });
-}
+const engram = (...args: string[]) => runEngram(running.cluster.url, args);
 
 test('engram verify ends with 1 when something differs, and says what', async () => {
   const good = await engram('verify', 'mixed');
