@@ -18,7 +18,7 @@ export interface EntryRange {
 }
 
 /** Read ahead of whoever takes them. */
-const WAITING_MESSAGES_MAX = 256;
+const WAITING_MESSAGES_MAX = 1_024;
 const WAITING_BYTES_MAX = 4 * 1024 * 1024;
 const LOOK_MS = 20;
 /** Nothing came and the end is not known: as long as the connection needs to notice a half-open one. */
