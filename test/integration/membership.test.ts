@@ -2,8 +2,11 @@ import { startRedisServer, type ServerProcess } from '@engram/local-cluster';
 import { Membership, type Role } from '@engram/membership';
 import { parseMemberId, type PartitionId } from '@engram/model';
 import { createLogger, systemClock } from '@engram/runtime';
-import { connect } from 'node:net';
+import { identityOf } from '@engram/runtime/process-identity';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readlinkSync } from 'node:fs';
+import { connect } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { tempDir } from '../support/temp-dir.ts';
 import { until } from '../support/until.ts';
@@ -25,14 +28,19 @@ afterAll(async () => {
   await folder[Symbol.asyncDispose]();
 });
 
-function join(cluster: string, id: string, role: Role = 'shard'): Promise<Membership> {
+function join(
+  cluster: string,
+  id: string,
+  role: Role = 'shard',
+  leaseTtlMs = LEASE_TTL_MS,
+): Promise<Membership> {
   return Membership.start(
     {
       redisUrl: redis.url,
       cluster,
       self: { id: parseMemberId(id), role, replication: 1 },
       heartbeatMs: 100,
-      leaseTtlMs: LEASE_TTL_MS,
+      leaseTtlMs,
       connectTimeoutMs: 5_000,
       onReplaced: ({ code }) => replaced.push(code),
       clock: systemClock,
@@ -94,6 +102,38 @@ test('a second process under the same id is refused, and the first goes on', asy
   await using first = await join('taken', 'shard-1');
   await expect(join('taken', 'shard-1')).rejects.toMatchObject({ code: 'MEMBER_ID_TAKEN' });
   expect(first.view.shards).toEqual(['shard-1']);
+});
+
+test('the place of a process that is dead is free at once, and others see a new epoch', async () => {
+  const leaseTtlMs = 600_000; // nobody waits for that
+  await using other = await join('dead', 'shard-2', 'shard', leaseTtlMs);
+  const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)']);
+  await once(child, 'spawn');
+  const alive = { ...identityOf(child.pid!), pids: readlinkSync('/proc/self/ns/pid') };
+  const incarnation = 'of a dead one';
+  const record = {
+    role: 'shard',
+    state: 'active',
+    incarnation,
+    url: 'x',
+    startedAt: 'x',
+    ready: '0',
+  };
+  const text = JSON.stringify({ ...record, process: alive });
+  await command(`HSET engram:{dead}:records shard-1 ${JSON.stringify(text)}`);
+  await command(`ZADD engram:{dead}:leases ${Date.now() + leaseTtlMs} shard-1`);
+  const { epoch } = await until('it is a member', () => {
+    const { view } = other;
+    return view.members.get(parseMemberId('shard-1'))?.incarnation === incarnation && view;
+  });
+  let isIn = false;
+  const joining = join('dead', 'shard-1', 'shard', leaseTtlMs).finally(() => (isIn = true));
+  await until('another heartbeat of the other', () => other.ageMs < 50);
+  expect(isIn).toBe(false);
+  child.kill('SIGKILL');
+  await using shard = await joining;
+  expect(shard.view.epoch).toBeGreaterThan(epoch);
+  expect(shard.view.shards).toEqual(['shard-1', 'shard-2']);
 });
 
 test('an emptied registry takes nobody out of the ring, and the epoch never falls', async () => {

@@ -117,7 +117,8 @@ async function stored({ cluster }: FreshCluster, signal: AbortSignal): Promise<v
   await until('everything is in checkpoints', signal, async () => {
     for (const shard of cluster.shards) {
       if (!shard.running) continue;
-      const text = await (await fetch(`${shard.url}/metrics`, { signal })).text();
+      // Without the signal: fetch leaves a listener on it until the next collection of garbage.
+      const text = await (await fetch(`${shard.url}/metrics`)).text();
       if (!/^engram_checkpoint_age_seconds(\{.*\})? 0$/m.test(text)) return false;
     }
     return true;

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { ownIdentity } from '../../local-cluster/src/process-identity.ts';
+import { ownIdentity } from '../../runtime/src/process-identity.ts';
 import { localUrl } from '../src/local-url.ts';
 import { whenServed } from '../src/up/served.ts';
 import { upSettings } from '../src/up/settings.ts';

@@ -1,7 +1,7 @@
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { isRunning, signalIdentity, type ProcessIdentity } from './process-identity.ts';
+import { isRunning, signalIdentity, type ProcessIdentity } from '@engram/runtime/process-identity';
 import { systemCode } from './setup-error.ts';
 
 export const MEMBER_ROLES = ['gateway', 'shard', 'redis', 'nats'] as const;

@@ -9,7 +9,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
-import { isRunning, ownIdentity, type ProcessIdentity } from './process-identity.ts';
+import { isRunning, ownIdentity, type ProcessIdentity } from '@engram/runtime/process-identity';
 import { systemCode } from './setup-error.ts';
 
 // A lock between processes of one machine: a file that names its owner.

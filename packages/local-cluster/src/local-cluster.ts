@@ -18,7 +18,7 @@ import {
 } from './folder-record.ts';
 import { freePort, freePortLike, isPortFree, LOOPBACK, portInUse } from './loopback-port.ts';
 import { startNatsServer } from './nats-server.ts';
-import { ownIdentity } from './process-identity.ts';
+import { ownIdentity } from '@engram/runtime/process-identity';
 import { startRedisServer } from './redis-server.ts';
 import { startService, type ServiceKind } from './service.ts';
 import { messageOf, SetupError } from './setup-error.ts';

@@ -5,7 +5,7 @@ import type { ServerBinary } from './binaries/server-binary.ts';
 import { Child } from './child.ts';
 import { answers } from './line-probe.ts';
 import { freePort, LOOPBACK } from './loopback-port.ts';
-import type { ProcessIdentity } from './process-identity.ts';
+import type { ProcessIdentity } from '@engram/runtime/process-identity';
 import { serverProcess, whenAnswering, type ServerProcess } from './server-process.ts';
 
 export interface RedisServerOptions {

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Child, endedEarly } from './child.ts';
 import { portInUse } from './loopback-port.ts';
-import type { ProcessIdentity } from './process-identity.ts';
+import type { ProcessIdentity } from '@engram/runtime/process-identity';
 import { serverProcess, type ServerProcess } from './server-process.ts';
 import { SetupError } from './setup-error.ts';
 

@@ -9,7 +9,7 @@ import {
   type MemberState,
 } from './cluster-state.ts';
 import { FileLock } from './file-lock.ts';
-import { isRunning } from './process-identity.ts';
+import { isRunning } from '@engram/runtime/process-identity';
 
 export function lockPath(dataDir: string): string {
   return join(dataDir, 'cluster.lock');

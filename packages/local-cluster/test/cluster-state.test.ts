@@ -12,7 +12,12 @@ import {
   type ClusterState,
 } from '../src/cluster-state.ts';
 import { FileLock } from '../src/file-lock.ts';
-import { identityOf, isRunning, ownIdentity, signalIdentity } from '../src/process-identity.ts';
+import {
+  identityOf,
+  isRunning,
+  ownIdentity,
+  signalIdentity,
+} from '@engram/runtime/process-identity';
 import { scratch } from './scratch.ts';
 
 /** A process that does nothing until it is ended. */

@@ -6,7 +6,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import type { ClusterEvent } from '../src/cluster-member.ts';
 import { readClusterState, statePath } from '../src/cluster-state.ts';
 import { LocalCluster, type LocalClusterOptions } from '../src/local-cluster.ts';
-import { isRunning } from '../src/process-identity.ts';
+import { isRunning } from '@engram/runtime/process-identity';
 import { stopCluster } from '../src/stop-cluster.ts';
 import { FIXTURES, scratch, until } from './scratch.ts';
 

@@ -36,7 +36,7 @@ export const EMPTY_VIEW: ViewState = {
 /** The next state; the same `view` object when nothing in it changed. */
 export function nextView(
   state: ViewState,
-  answer: Omit<RegistryState, 'isExpelled'>,
+  answer: Omit<RegistryState, 'standing'>,
   nowMs: number,
   graceMs: number,
 ): ViewState {

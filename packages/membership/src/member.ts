@@ -1,4 +1,5 @@
 import { isToken, type MemberId, type PartitionId } from '@engram/model';
+import { decodeHost, type HostProcess } from './predecessor.ts';
 import type { RegistryEntry } from './registry.ts';
 
 export type Role = 'gateway' | 'shard';
@@ -13,6 +14,8 @@ export interface Member {
   readonly state: 'active' | 'leaving';
   readonly url: string;
   readonly startedAt: string;
+  /** Absent where processes cannot be told apart. */
+  readonly process?: HostProcess | undefined;
   /** Copies of each partition that its settings ask for. */
   readonly replication: number;
   /** Partitions whose log this shard has applied, so that it may answer for them. */
@@ -32,9 +35,8 @@ export function decodeMember({ id, record }: RegistryEntry): Member | undefined 
   try {
     const value: unknown = JSON.parse(record);
     if (typeof value !== 'object' || value === null) return undefined;
-    const { role, incarnation, state, url, startedAt, ready, replication } = value as Readonly<
-      Record<string, unknown>
-    >;
+    const { ready, replication, ...rest } = value as Readonly<Record<string, unknown>>;
+    const { role, incarnation, state, url, startedAt } = rest;
     if (role !== 'gateway' && role !== 'shard') return undefined;
     if (state !== 'active' && state !== 'leaving') return undefined;
     if (typeof ready !== 'string' || !/^[0-9a-f]{1,16384}$/.test(ready)) return undefined;
@@ -45,6 +47,7 @@ export function decodeMember({ id, record }: RegistryEntry): Member | undefined 
       incarnation: String(incarnation),
       url: String(url),
       startedAt: String(startedAt),
+      process: decodeHost(rest['process']),
       // Members of before there were copies say nothing of them.
       replication: isCount(replication) ? replication : 1,
       ready: decodeBits(ready),

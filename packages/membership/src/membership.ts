@@ -4,6 +4,8 @@
 //   M2. A heartbeat is never repeated late: one that was not answered in time is forgotten.
 //   M3. A member whose lease ran out while the others went on, because it was paused or cut off, learns
 //       that it was expelled: what it holds may be stale, and others have taken it over.
+//   M4. A member's place is free when its lease ends, or sooner for a process that sees that its
+//       predecessor is dead.
 
 import { ClusterError, type PartitionId } from '@engram/model';
 import { backoffMs, Deadline, Repeater, type Clock, type Logger } from '@engram/runtime';
@@ -14,7 +16,8 @@ import {
   type ClusterView,
   type ViewState,
 } from './cluster-view.ts';
-import { encodeMember, type Member } from './member.ts';
+import { decodeMember, encodeMember, type Member } from './member.ts';
+import { isDead, ownProcess } from './predecessor.ts';
 import { Registry, type RegistryState } from './registry.ts';
 
 export interface MembershipOptions {
@@ -70,12 +73,13 @@ export class Membership implements AsyncDisposable {
       state: 'active',
       url,
       startedAt: new Date(clock.wallNow()).toISOString(),
+      process: ownProcess(),
       ready: new Set(),
     });
     try {
-      // A process killed a moment ago still holds the id until its lease ends.
+      // A process killed a moment ago on another machine still holds the id until its lease ends (M4).
       const lease = new Deadline(clock, options.leaseTtlMs * 2);
-      membership.#accept(await retry(lease, clock, () => membership.#beat()));
+      membership.#accept(await retry(lease, clock, () => membership.#join()));
       await registry.onChange(() => membership.#repeater?.trigger());
     } catch (error) {
       await registry.close();
@@ -149,18 +153,37 @@ export class Membership implements AsyncDisposable {
   }
 
   async #beat(): Promise<RegistryState> {
-    const answer = await this.#send(this.#state.registryId);
-    if (!answer.isExpelled) return answer;
-    this.#options.logger.warn('the lease had run out; others have taken over');
-    this.#self = { ...this.#self, ready: new Set() };
-    for (const listener of this.#onExpelled) listener();
-    return this.#send(undefined);
+    let answer = await this.#send(this.#state.registryId);
+    if (answer.standing === 'expelled') {
+      this.#options.logger.warn('the lease had run out; others have taken over');
+      this.#self = { ...this.#self, ready: new Set() };
+      for (const listener of this.#onExpelled) listener();
+      answer = await this.#send(undefined);
+    }
+    const { id } = this.#self;
+    if (answer.standing === 'taken')
+      throw new ClusterError('MEMBER_ID_TAKEN', `another running process is member ${id}`, {
+        hint: 'give each process its own ENGRAM_MEMBER_ID',
+      });
+    return answer;
   }
 
-  #send(knownRegistryId: string | undefined): Promise<RegistryState> {
+  /** Joins, in the place of a predecessor that is dead (M4). */
+  async #join(): Promise<RegistryState> {
+    const { entries, standing } = await this.#send(undefined);
+    const entry = entries.find(({ id }) => id === this.#self.id);
+    const holder = standing === 'taken' && entry !== undefined ? decodeMember(entry) : undefined;
+    if (holder?.process !== undefined && isDead(holder.process)) {
+      this.#options.logger.info({ pid: holder.process.pid }, 'in the place of a dead process');
+      await this.#send(undefined, holder.incarnation);
+    }
+    return this.#beat();
+  }
+
+  #send(registryId: string | undefined, dead?: string): Promise<RegistryState> {
     const { id, incarnation } = this.#self;
     const entry = { id, record: encodeMember(this.#self) };
-    return this.#registry.beat(entry, incarnation, this.view.epoch, knownRegistryId);
+    return this.#registry.beat(entry, incarnation, this.view.epoch, { registryId, dead });
   }
 
   async #round(): Promise<void> {

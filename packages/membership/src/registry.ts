@@ -1,7 +1,7 @@
 // The registry of members in Redis: one Lua script that is a heartbeat, a departure and a reading at
 // once, so that every reader sees a whole state.
 
-import { ClusterError, type MemberId } from '@engram/model';
+import type { MemberId } from '@engram/model';
 import { Redis } from 'ioredis';
 
 export interface RegistryOptions {
@@ -23,18 +23,24 @@ export interface RegistryState {
   /** Rises when a member comes or goes. */
   readonly epoch: number;
   readonly entries: readonly RegistryEntry[];
-  /** The lease of the one who asked had run out; it is not a member now. */
-  readonly isExpelled: boolean;
+  readonly standing: Standing;
 }
 
-type Answer = [status: string, registryId: string, epoch: string, ...entries: string[]];
+/**
+ * Of the one who asked: a member; not one, because another process has its id; or not one any more,
+ * because its lease had run out.
+ */
+type Standing = 'ok' | 'taken' | 'expelled';
+
+type Answer = [standing: Standing, registryId: string, epoch: string, ...entries: string[]];
 
 /**
  * KEYS  1 records: hash member → record    2 leases: zset member → expiry, server milliseconds
  *       3 meta: hash {registryId, epoch, beatAt}
  * ARGV  1 verb (beat | leave)  2 member  3 incarnation  4 record  5 lease in ms
  *       6 lowest epoch that may be answered  7 fresh registry id  8 channel  9 known registry id, or ''
- * Returns [status, registryId, epoch, member, record, member, record, …]; status is ok, taken, or
+ *       10 incarnation whose place is taken though its lease has not run out, or ''
+ * Returns [standing, registryId, epoch, member, record, member, record, …]; standing is ok, taken, or
  * expelled: its lease had run out in this very registry. An expelled member is not written in again
  * by that beat, because its record still says what it was ready for.
  * The server's clock decides on leases, so that members' clocks do not matter. When nobody at all was
@@ -65,7 +71,7 @@ end
 local before = redis.call('HGET', KEYS[1], member)
 local holder = before and cjson.decode(before).incarnation
 local status = 'ok'
-if holder and holder ~= incarnation then
+if holder and holder ~= incarnation and (ARGV[10] == '' or holder ~= ARGV[10]) then
   status = 'taken'
 elseif ARGV[1] == 'beat' and not before and ARGV[9] == redis.call('HGET', KEYS[3], 'registryId') then
   status = 'expelled'
@@ -75,7 +81,7 @@ elseif ARGV[1] == 'beat' then
     redis.call('HSET', KEYS[1], member, record)
     said = true
   end
-  if not before then changed = true end
+  if holder ~= incarnation then changed = true end
 elseif before then
   redis.call('ZREM', KEYS[2], member)
   redis.call('HDEL', KEYS[1], member)
@@ -143,14 +149,17 @@ export class Registry implements AsyncDisposable {
     await this.#subscriber.subscribe(this.#channel);
   }
 
-  /** Renews the member's lease, or joins when no registry is known yet, and answers everything. */
+  /**
+   * Renews the member's lease, or joins when no registry is known yet, and answers everything.
+   * @param known the registry of the last answer, and the incarnation that is known to be dead
+   */
   beat(
     entry: RegistryEntry,
     incarnation: string,
     epochFloor: number,
-    knownRegistryId: string | undefined,
+    known: { readonly registryId: string | undefined; readonly dead: string | undefined },
   ): Promise<RegistryState> {
-    return this.#run('beat', entry, incarnation, epochFloor, knownRegistryId);
+    return this.#run('beat', entry, incarnation, epochFloor, known.registryId, known.dead);
   }
 
   leave(id: MemberId, incarnation: string): Promise<RegistryState> {
@@ -173,6 +182,7 @@ export class Registry implements AsyncDisposable {
     incarnation: string,
     epochFloor: number,
     knownRegistryId = '',
+    deadIncarnation = '',
   ): Promise<RegistryState> {
     const answer = (await this.#redis.eval(
       SCRIPT,
@@ -187,15 +197,12 @@ export class Registry implements AsyncDisposable {
       crypto.randomUUID(),
       this.#channel,
       knownRegistryId,
+      deadIncarnation,
     )) as Answer;
-    const [status, registryId, epoch, ...flat] = answer;
-    if (status === 'taken')
-      throw new ClusterError('MEMBER_ID_TAKEN', `another running process is member ${id}`, {
-        hint: 'give each process its own ENGRAM_MEMBER_ID',
-      });
+    const [standing, registryId, epoch, ...flat] = answer;
     const entries: RegistryEntry[] = [];
     for (let i = 0; i + 1 < flat.length; i += 2)
       entries.push({ id: flat[i] as MemberId, record: flat[i + 1]! });
-    return { registryId, epoch: Number(epoch), entries, isExpelled: status === 'expelled' };
+    return { registryId, epoch: Number(epoch), entries, standing };
   }
 }
