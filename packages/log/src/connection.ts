@@ -1,5 +1,6 @@
 import { ClusterError } from '@engram/model';
 import { backoffMs, Deadline, type Clock, type Logger } from '@engram/runtime';
+import { LogEnds } from './log-ends.ts';
 import { connect, DebugEvents, Events, type NatsConnection } from 'nats';
 
 export interface ConnectionOptions {
@@ -19,6 +20,7 @@ const SERVER_VERSION_MIN = [2, 10] as const;
 export class LogConnection implements AsyncDisposable {
   /** For the adapters of this package only. */
   readonly nc: NatsConnection;
+  readonly ends = new LogEnds();
   readonly #onReconnect = new Set<() => void>();
   #isConnected = true;
   #reconnectCount = 0;

@@ -146,16 +146,16 @@ export class LogFeed implements AsyncDisposable {
   async progress(): Promise<{ completeTo: number; pending: number } | undefined> {
     const consumer = this.#consumer;
     if (consumer === undefined || !this.#connection.isConnected) return undefined;
+    const { stream } = this.#options;
     const jsm = await this.#manager();
-    const { state } = await jsm.streams.info(this.#options.stream);
-    const info = await jsm.consumers
-      .info(this.#options.stream, consumer.name)
-      .catch((error: unknown) => {
-        // One that had no room for so long that the server forgot it.
-        if (!(error instanceof NatsError) || error.api_error?.code !== 404) throw error;
-        if (consumer === this.#consumer) this.#reset('consumer not found');
-        return undefined;
-      });
+    const { state } = await jsm.streams.info(stream);
+    this.#connection.ends.note(stream, state.last_seq, Date.parse(state.last_ts));
+    const info = await jsm.consumers.info(stream, consumer.name).catch((error: unknown) => {
+      // One that had no room for so long that the server forgot it.
+      if (!(error instanceof NatsError) || error.api_error?.code !== 404) throw error;
+      if (consumer === this.#consumer) this.#reset('consumer not found');
+      return undefined;
+    });
     if (info === undefined || consumer !== this.#consumer) return undefined;
     // The head was read first: what it counts and the consumer no longer has pending was delivered.
     // Counted in deliveries, since the consumer's stream sequence also passes what does not match.
@@ -233,6 +233,7 @@ export class LogFeed implements AsyncDisposable {
       if (pull.messages === 0) consumer.pulls.delete(token);
     }
     this.#lastSequence = place.sequence;
+    this.#connection.ends.note(this.#options.stream, place.sequence, place.storedAtMs);
     const parts = parseSubject(msg.subject);
     if (parts !== undefined && this.#wanted.has(`${parts.partition}.${parts.lane}`))
       this.#options.onMessage({

@@ -12,16 +12,19 @@ export type {
   Redriven,
 } from './dead-letter-store.ts';
 export { writeDeadLetter } from './dead-letters.ts';
+export { hasEntry } from './entry-mark.ts';
 export { readEntries } from './entry-range.ts';
 export { LogFeed } from './feed.ts';
 export type { FeedOptions, LogMessage, Room } from './feed.ts';
 export { IdempotencyStore } from './idempotency.ts';
 export type { StoredAnswer } from './idempotency.ts';
+export type { EntryMark } from './log-ends.ts';
 export { ObjectBlobs } from './object-blobs.ts';
 export { PartitionRegister } from './partition-register.ts';
 export type { PartitionRecord, Registered, StoredCheckpoint } from './partition-register.ts';
 export { LogPublisher } from './publisher.ts';
 export type { LogEntry, PublisherOptions, Stored } from './publisher.ts';
+export { RewindWatch } from './rewind-watch.ts';
 export { request, RpcServer, tell } from './rpc.ts';
 export type { RpcMethod } from './rpc.ts';
 export { SpaceDirectory } from './space-directory.ts';

@@ -9,12 +9,15 @@ import type { CheckpointRef } from '@engram/storage';
 import type { KV } from 'nats';
 import type { LogConnection } from './connection.ts';
 import { toLogError } from './errors.ts';
+import type { EntryMark } from './log-ends.ts';
 
 const BUCKET = 'engram-partitions';
 
 export interface StoredCheckpoint extends CheckpointRef {
   /** Every entry of the partition up to this sequence is in it. */
   readonly watermark: number;
+  /** The end of the log at that time: one without it is another log. */
+  readonly logEnd?: EntryMark;
   readonly writtenAtMs: number;
 }
 

@@ -113,6 +113,7 @@ export interface StreamState {
   /** Entries after it may be gone too. */
   readonly firstSequence: number;
   readonly lastSequence: number;
+  readonly lastStoredAtMs: number;
   readonly bytes: number;
   /** More are refused. */
   readonly bytesMax: number;
@@ -122,10 +123,14 @@ export interface StreamState {
 export async function streamState(connection: LogConnection, stripe: number): Promise<StreamState> {
   try {
     const jsm = await connection.nc.jetstreamManager({ checkAPI: false });
-    const { state, config } = await jsm.streams.info(streamName(stripe));
+    const stream = streamName(stripe);
+    const { state, config } = await jsm.streams.info(stream);
+    const lastStoredAtMs = Date.parse(state.last_ts);
+    connection.ends.note(stream, state.last_seq, lastStoredAtMs);
     return {
       firstSequence: state.first_seq,
       lastSequence: state.last_seq,
+      lastStoredAtMs,
       bytes: state.bytes,
       bytesMax: config.max_bytes,
     };

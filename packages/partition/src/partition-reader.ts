@@ -78,6 +78,8 @@ export class PartitionReader implements AsyncDisposable {
   /** What is held may be stale: all of it is let go, and what the shard is to hold is replayed. */
   fence(): void {
     this.#isFenced = true;
+    this.#options.onComplete(new Map());
+    this.#announce();
     this.#repeater.trigger();
   }
 
@@ -110,7 +112,7 @@ export class PartitionReader implements AsyncDisposable {
   }
 
   isReady(partition: PartitionId): boolean {
-    return this.#held.get(partition)?.phase.kind === 'ready';
+    return !this.#isFenced && this.#held.get(partition)?.phase.kind === 'ready';
   }
 
   get ready(): Set<PartitionId> {
@@ -205,7 +207,7 @@ export class PartitionReader implements AsyncDisposable {
       const lowest = Math.min(completeTo.get(live.stripe) ?? Infinity, progress?.completeTo ?? 0);
       completeTo.set(live.stripe, lowest);
     }
-    onComplete(completedTo(this.#held, completeTo, stripeCount));
+    if (!this.#isFenced) onComplete(completedTo(this.#held, completeTo, stripeCount));
   }
 
   async #release(unwanted: readonly PartitionId[]): Promise<void> {

@@ -2,12 +2,15 @@ import { join } from 'node:path';
 import {
   agreeOnLayout,
   ensureStreams,
+  hasEntry,
   LogConnection,
   LogFeed,
   PartitionRegister,
+  RewindWatch,
   RpcServer,
   SpaceDirectory,
   streamHead,
+  streamName,
   streamState,
   stripeOf,
   trimPartition,
@@ -205,7 +208,7 @@ async function run(
     engine,
     directory,
     pathOf: (name) => join(cacheFolder, name),
-    head: (partition) => streamHead(connection, stripeIn(partition)),
+    hasEntry: (partition, mark) => hasEntry(connection, streamName(stripeIn(partition)), mark),
     metrics,
     logger,
   });
@@ -224,12 +227,24 @@ async function run(
         return placement.of(view).owners(partition).every(isReady);
       },
       logState: (partition) => streamState(connection, stripeIn(partition)),
+      isLogSure: () => rewinds.isSure,
       onOvertaken: (partition) => reader.replay([partition]),
       trim: (partition, upTo) => trimPartition(connection, layout.stripeCount, partition, upTo),
       intervalMs: config.ENGRAM_CHECKPOINT_MS,
       intervalBytes: config.ENGRAM_CHECKPOINT_BYTES,
       keepMs: config.ENGRAM_LOG_KEEP_MS,
       metrics,
+      clock,
+      logger,
+    }),
+  );
+  const rewinds: RewindWatch = await scope.own(
+    'rewinds',
+    new RewindWatch(connection, {
+      onRewound: () => {
+        metrics.rewinds.inc();
+        reader.fence();
+      },
       clock,
       logger,
     }),

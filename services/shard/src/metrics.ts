@@ -18,6 +18,7 @@ export interface ShardMetrics {
   readonly checkpoints: Counter;
   readonly restores: Counter;
   readonly trims: Counter;
+  readonly rewinds: Counter;
 }
 
 export function shardMetrics(member: string): ShardMetrics {
@@ -64,6 +65,7 @@ export function shardMetrics(member: string): ShardMetrics {
       'from',
     ]),
     trims: registry.counter('log_trims_total', 'Times that the log of a partition was trimmed'),
+    rewinds: registry.counter('log_rewinds_total', 'Times that a log came back without its end'),
   };
 }
 

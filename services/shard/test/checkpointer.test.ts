@@ -34,8 +34,10 @@ class Shard {
   readonly overtaken: PartitionId[] = [];
   readonly damaged = new Set<string>();
   isWriter = true;
+  isLogSure = true;
   isSettled = true;
   failsNext = false;
+  onSave: (() => void) | undefined;
   isChanged = true;
   spaces: readonly string[] = ['a', 'b'];
   /** Blobs that were stored, not those that were known. */
@@ -64,6 +66,7 @@ class Shard {
             this.failsNext = false;
             return Promise.reject(new ClusterError('LOG_UNAVAILABLE', 'away'));
           }
+          this.onSave?.();
           const names = given.flatMap(({ blobs }) => blobs);
           this.saved += names.filter((blob) => known[blob] === undefined).length;
           const blobs = Object.fromEntries(names.map((blob) => [blob, { bytes: 1, crc: 1 }]));
@@ -87,7 +90,7 @@ class Shard {
         names: () => Promise.resolve([...cluster.blobs.keys()]),
         sweepCache: () => Promise.resolve(0),
       },
-      restorer: { isDamaged: (name) => this.damaged.has(name) },
+      restorer: { isUseless: (name) => this.damaged.has(name) },
       engine: {
         checkpoints: {
           take: () => {
@@ -103,9 +106,11 @@ class Shard {
         Promise.resolve({
           firstSequence: 1,
           lastSequence: 0,
+          lastStoredAtMs: 0,
           bytes: cluster.bytes,
           bytesMax: 100,
         }),
+      isLogSure: () => this.isLogSure,
       onOvertaken: (partition) => this.overtaken.push(partition),
       trim: (_, upTo) => {
         // Told before it is done.
@@ -278,6 +283,26 @@ describe('a checkpointer', () => {
     await one.write(30);
     const { current, previous } = cluster.record!.record;
     expect([current?.watermark, previous?.watermark]).toEqual([30, 10]);
+  });
+
+  test('W5: stores nothing while nobody knows what the log lost, and then not what it lost', async () => {
+    const cluster = new Cluster();
+    const one = shard(cluster);
+    await one.write(10);
+    const before = cluster.record;
+    one.isLogSure = false;
+    await one.write(20);
+    expect(cluster.record).toBe(before);
+    // It is found out while a checkpoint is being stored.
+    one.isLogSure = true;
+    one.onSave = () => one.checkpointer.complete(new Map());
+    await one.write(30);
+    expect(cluster.record).toBe(before);
+    one.onSave = undefined;
+    one.damaged.add(before!.record.current!.name);
+    await one.write(12);
+    expect(cluster.record?.record).toMatchObject({ current: { watermark: 12 } });
+    expect(cluster.record?.record.previous).toBeUndefined();
   });
 
   test('an empty partition has no checkpoint', async () => {

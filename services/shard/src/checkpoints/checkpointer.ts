@@ -6,17 +6,15 @@
 //   W3. A blob is removed only when neither of the two checkpoints names it.
 //   W4. Entries that were removed from the log before this shard had applied them are noticed, before it
 //       writes a checkpoint without them and soon where it only follows.
+//   W5. Nothing is stored of what the log lost again, nor trimmed behind that.
 
 import { randomUUID } from 'node:crypto';
-import type { ShardEngine } from '@engram/engine';
-import type { PartitionRecord, PartitionRegister, Registered, StreamState } from '@engram/log';
-import { ClusterError, type MemberId, type PartitionId } from '@engram/model';
-import { Deadline, Repeater, type Clock, type Logger } from '@engram/runtime';
+import type { PartitionRecord, Registered, StoredCheckpoint } from '@engram/log';
+import { ClusterError, type PartitionId } from '@engram/model';
+import { Deadline, Repeater } from '@engram/runtime';
 import type { BlobMark, WrittenSection } from '@engram/storage';
-import type { ShardMetrics } from '../metrics.ts';
+import type { CheckpointerOptions } from './options.ts';
 import { namesOf, type Own } from './own.ts';
-import type { Restorer } from './restorer.ts';
-import type { Transfers } from './transfers.ts';
 import { trimmableTo, withMark, type Mark } from './trimming.ts';
 
 const ROUND_MS = 500;
@@ -31,31 +29,6 @@ const SWEEP_MS = 600_000;
 const WATCH_MS = 5_000;
 /** Files of partitions that moved away may come back. */
 const CACHE_KEEP_MS = 3_600_000;
-
-export interface CheckpointerOptions {
-  readonly self: MemberId;
-  readonly register: Pick<PartitionRegister, 'read' | 'write'>;
-  readonly transfers: Pick<Transfers, 'save' | 'head' | 'remove' | 'names' | 'sweepCache'>;
-  readonly restorer: Pick<Restorer, 'isDamaged'>;
-  readonly engine: { readonly checkpoints: Pick<ShardEngine['checkpoints'], 'take'> };
-  /** The view says that this shard is to write the partition. */
-  readonly isWriter: (partition: PartitionId) => boolean;
-  /** Nobody is about to take the partition over, who would need its log. */
-  readonly isSettled: (partition: PartitionId) => boolean;
-  /** Of the log of a partition. */
-  readonly logState: (partition: PartitionId) => Promise<StreamState>;
-  readonly trim: (partition: PartitionId, upTo: number) => Promise<void>;
-  /** The log was trimmed beyond what this shard had applied: the partition must be restored again. */
-  readonly onOvertaken: (partition: PartitionId) => void;
-  /** A dirty partition is written so often at least … */
-  readonly intervalMs: number;
-  /** … and after so many bytes of entries. */
-  readonly intervalBytes: number;
-  readonly keepMs: number;
-  readonly metrics: Pick<ShardMetrics, 'checkpoints' | 'trims'>;
-  readonly clock: Clock;
-  readonly logger: Logger;
-}
 
 /** What came to a partition since its last checkpoint. */
 interface Progress {
@@ -190,13 +163,13 @@ export class Checkpointer implements AsyncDisposable {
   }
 
   async #round(isOver: () => boolean): Promise<void> {
-    const { clock, isWriter, intervalBytes, logState, logger, metrics } = this.#options;
+    const { clock, isWriter, isLogSure, intervalBytes, logState, logger, metrics } = this.#options;
     if (clock.now() >= this.#sweepAtMs) {
       this.#sweepAtMs = clock.now() + SWEEP_MS;
       await this.#sweep();
     }
     for (const [partition, watermark] of this.#completeTo) {
-      if (isOver()) return;
+      if (isOver() || !isLogSure()) return;
       if (!isWriter(partition)) {
         this.#own.delete(partition);
         await this.#watch(partition, watermark);
@@ -234,7 +207,7 @@ export class Checkpointer implements AsyncDisposable {
     this.#whole.set(partition, { upTo: watermark, atMs: clock.now() });
     const { epoch, current } = own.registered.record;
     const { bytes } = progress;
-    const hasEntries = progress.newest > (current?.watermark ?? 0);
+    const hasEntries = progress.newest > (this.#useful(current)?.watermark ?? 0);
     const prefix = `${partition}.${epoch}.`;
     const taken = await engine.checkpoints.take(partition, watermark, prefix);
     progress.dueAtMs = clock.now() + (taken === undefined ? AGAIN_MS : intervalMs);
@@ -299,7 +272,9 @@ export class Checkpointer implements AsyncDisposable {
         logger.error({ err: error, partition, checkpoint: stored.name }, 'a damaged checkpoint');
       }
     }
-    const marks = [record.previous, record.current].filter((stored) => stored !== undefined);
+    const marks = [record.previous, record.current]
+      .map((stored) => this.#useful(stored))
+      .filter((stored) => stored !== undefined);
     const own: Own = { registered, blobs, marks, spaces: undefined, trimmedTo: 0 };
     this.#own.set(partition, own);
     return own;
@@ -312,26 +287,32 @@ export class Checkpointer implements AsyncDisposable {
     sections: readonly WrittenSection[],
     isLogFull: boolean,
   ): Promise<void> {
-    const { register, transfers, restorer, keepMs, metrics, clock } = this.#options;
+    const { register, transfers, keepMs, metrics, clock } = this.#options;
     const { record } = own.registered;
     const name = `${partition}.${record.epoch}.${randomUUID()}`;
     const writtenAtMs = clock.wallNow();
+    // Read after the checkpoint was taken: everything in it stands before that.
+    const { lastSequence, lastStoredAtMs } = await this.#options.logState(partition);
+    const logEnd = { sequence: lastSequence, storedAtMs: lastStoredAtMs };
     const known = Object.assign({}, ...own.blobs.values()) as Record<string, BlobMark>;
     const head = { partition, epoch: record.epoch, watermark, writtenAtMs };
     const { ref, blobs } = await transfers.save({ name, head, sections, known });
-    const previous = [record.current, record.previous].find(
-      (stored) =>
-        stored !== undefined && own.blobs.has(stored.name) && !restorer.isDamaged(stored.name),
-    );
+    const previous = [record.current, record.previous]
+      .map((stored) => this.#useful(stored))
+      .find((stored) => stored !== undefined && own.blobs.has(stored.name));
     const marks = withMark(own.marks, { watermark, writtenAtMs }, { nowMs: writtenAtMs, keepMs });
     const next: PartitionRecord = {
       epoch: record.epoch,
       writer: record.writer,
       claim: record.claim,
-      current: { ...ref, watermark, writtenAtMs },
+      current: { ...ref, watermark, writtenAtMs, logEnd },
       ...(previous && { previous }),
       trimmedTo: this.#trimmable(partition, record, previous, marks, isLogFull),
     };
+    // W5: since `logEnd` was read, and until now.
+    const isHeld = this.#own.get(partition) === own && this.#completeTo.has(partition);
+    if (!isHeld || !this.#options.isLogSure())
+      throw new ClusterError('LOG_UNAVAILABLE', 'the log may have lost what is in the checkpoint');
     own.registered = await register.write(partition, next, own.registered);
     own.marks = marks;
     own.blobs.set(name, blobs);
@@ -343,12 +324,17 @@ export class Checkpointer implements AsyncDisposable {
   /** Removes what became old enough since the last checkpoint. */
   async #trim(partition: PartitionId, own: Own, isLogFull: boolean): Promise<void> {
     const { record } = own.registered;
-    const trimmedTo = this.#trimmable(partition, record, record.previous, own.marks, isLogFull);
+    const previous = this.#useful(record.previous);
+    const trimmedTo = this.#trimmable(partition, record, previous, own.marks, isLogFull);
     if (trimmedTo > record.trimmedTo) {
       const next = { ...record, trimmedTo };
       own.registered = await this.#options.register.write(partition, next, own.registered);
     }
     await this.#purge(partition, own);
+  }
+
+  #useful(stored: StoredCheckpoint | undefined): StoredCheckpoint | undefined {
+    return stored && !this.#options.restorer.isUseless(stored.name) ? stored : undefined;
   }
 
   #trimmable(

@@ -1,5 +1,5 @@
 import type { CheckpointedSpace, ShardEngine } from '@engram/engine';
-import type { PartitionRegister, SpaceDirectory, StoredCheckpoint } from '@engram/log';
+import type { EntryMark, PartitionRegister, SpaceDirectory, StoredCheckpoint } from '@engram/log';
 import { ClusterError, type PartitionId, type SpaceId } from '@engram/model';
 import type { Logger } from '@engram/runtime';
 import type { CheckpointHead } from '@engram/storage';
@@ -13,8 +13,8 @@ interface RestorerOptions {
   readonly directory: Pick<SpaceDirectory, 'find'>;
   /** Of a file that was fetched. */
   readonly pathOf: (name: string) => string;
-  /** Newest sequence of the log of a partition. */
-  readonly head: (partition: PartitionId) => Promise<number>;
+  /** Whether the log of a partition has this very entry, or had it before it was trimmed. */
+  readonly hasEntry: (partition: PartitionId, entry: EntryMark) => Promise<boolean>;
   readonly metrics: Pick<ShardMetrics, 'restores'>;
   readonly logger: Logger;
 }
@@ -25,15 +25,15 @@ interface RestorerOptions {
  */
 export class Restorer {
   readonly #options: RestorerOptions;
-  /** Checkpoints that turned out to be damaged: none of them may be the last that is kept. */
-  readonly #damaged = new Set<string>();
+  /** Checkpoints that turned out to be of no use: none of them may be the last that is kept. */
+  readonly #useless = new Set<string>();
 
   constructor(options: RestorerOptions) {
     this.#options = options;
   }
 
-  isDamaged(name: string): boolean {
-    return this.#damaged.has(name);
+  isUseless(name: string): boolean {
+    return this.#useless.has(name);
   }
 
   /**
@@ -42,25 +42,26 @@ export class Restorer {
    * LOG_UNAVAILABLE
    */
   async restore(partition: PartitionId): Promise<number> {
-    const { register, engine, head, metrics, logger } = this.#options;
+    const { register, engine, hasEntry, metrics, logger } = this.#options;
     const { loss } = engine.checkpoints;
     const found = await register.read(partition);
-    const logHead = found?.record.current === undefined ? 0 : await head(partition);
     const { current, previous, trimmedTo = 0 } = found?.record ?? {};
     let from: number | undefined;
     /** Spaces that are still to be found; all, before the first checkpoint was read. */
     let missing: ReadonlySet<SpaceId> | undefined;
     for (const [which, stored] of Object.entries({ current, previous })) {
       if (stored === undefined || missing?.size === 0) continue;
-      if (stored.watermark > logHead) {
+      const { watermark, logEnd = { sequence: watermark } } = stored;
+      if (!(await hasEntry(partition, logEnd))) {
         // The log lost its end: what is stored of that would be taken for entries that come anew.
-        logger.error({ partition, logHead, ...stored }, 'a checkpoint is ahead of the log');
+        logger.error({ partition, ...stored }, 'a checkpoint has what the log lost');
+        this.#useless.add(stored.name);
         continue;
       }
       const damaged = await this.#bring(partition, stored, missing);
       if (damaged === undefined) continue;
       metrics.restores.inc({ from: which });
-      from = stored.watermark;
+      from = watermark;
       missing = damaged;
     }
     if (from === undefined || (missing !== undefined && missing.size > 0)) {
@@ -69,7 +70,7 @@ export class Restorer {
           'CHECKPOINT_DAMAGED',
           `no checkpoint of partition ${partition} has what was removed from the log`,
           {
-            details: { trimmedTo, logHead, spaces: [...(missing ?? [])] },
+            details: { trimmedTo, spaces: [...(missing ?? [])] },
             hint: 'bring the blobs of its checkpoints back; until then the partition is not served',
           },
         );
@@ -96,7 +97,7 @@ export class Restorer {
       for (const { space, reason } of damaged) {
         logger.error({ partition, space, reason, checkpoint: stored.name }, 'a damaged space');
         left.add(space);
-        this.#damaged.add(stored.name);
+        this.#useless.add(stored.name);
       }
       return left;
     } catch (error) {
@@ -110,7 +111,7 @@ export class Restorer {
         again?.record.previous?.name !== stored.name
       )
         throw new ClusterError('LOG_UNAVAILABLE', 'the checkpoint was replaced meanwhile');
-      this.#damaged.add(stored.name);
+      this.#useless.add(stored.name);
       return undefined;
     }
   }

@@ -1,0 +1,29 @@
+import { NatsError } from 'nats';
+import type { LogConnection } from './connection.ts';
+import { toLogError } from './errors.ts';
+import type { EntryMark } from './log-ends.ts';
+
+/**
+ * Whether a stream still has this very entry, or had it: of one that was trimmed only the sequence is known.
+ * @throws ClusterError LOG_UNAVAILABLE
+ */
+export async function hasEntry(
+  connection: LogConnection,
+  stream: string,
+  { sequence, storedAtMs }: EntryMark,
+): Promise<boolean> {
+  try {
+    const jsm = await connection.nc.jetstreamManager({ checkAPI: false });
+    const { state } = await jsm.streams.info(stream);
+    if (state.last_seq < sequence) return false;
+    if (storedAtMs === undefined || sequence === 0) return true;
+    if (state.last_seq === sequence) return Date.parse(state.last_ts) === storedAtMs;
+    const { time } = await jsm.streams.getMessage(stream, { seq: sequence });
+    return time.getTime() === storedAtMs;
+  } catch (error) {
+    if (error instanceof NatsError && error.api_error?.err_code === NO_MESSAGE) return true;
+    throw toLogError(error);
+  }
+}
+
+const NO_MESSAGE = 10_037;
