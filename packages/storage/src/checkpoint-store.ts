@@ -73,7 +73,7 @@ export class CheckpointStore {
     const waiting = Object.entries(head.blobs);
     const fetching = Array.from({ length: FETCHES_MAX }, async () => {
       for (let next = waiting.pop(); next !== undefined; next = waiting.pop())
-        await this.#bring(...next);
+        await this.bring(...next);
     });
     await Promise.all(fetching);
     return head;
@@ -84,7 +84,7 @@ export class CheckpointStore {
    * @throws ClusterError CHECKPOINT_DAMAGED
    */
   async head(ref: CheckpointRef): Promise<CheckpointHead> {
-    await this.#bring(ref.name, ref);
+    await this.bring(ref.name, ref);
     await using file = await CheckpointFile.open(this.#cache.pathOf(ref.name));
     return file.head;
   }
@@ -108,7 +108,11 @@ export class CheckpointStore {
     return mark;
   }
 
-  async #bring(name: string, mark: BlobMark): Promise<void> {
+  /**
+   * Brings one file that a checkpoint names into the cache (K2, K3).
+   * @throws ClusterError CHECKPOINT_DAMAGED
+   */
+  async bring(name: string, mark: BlobMark): Promise<void> {
     const path = this.#cache.pathOf(name);
     if (isMarked(await markOf(path), mark)) return;
     const beside = `${path}.${randomUUID()}`;

@@ -5,9 +5,11 @@ import {
   IdempotencyStore,
   LogConnection,
   LogPublisher,
+  ObjectBlobs,
   PartitionRegister,
   SpaceDirectory,
 } from '@engram/log';
+import { FolderBlobs } from '@engram/storage';
 import { Membership } from '@engram/membership';
 import { parseMemberId } from '@engram/model';
 import {
@@ -104,6 +106,10 @@ async function run(
     router,
     deadLetters,
     register,
+    openBlobs: () =>
+      config.ENGRAM_BLOB_STORE === 'nats'
+        ? ObjectBlobs.start(connection, replicas)
+        : FolderBlobs.start(config.ENGRAM_BLOB_STORE),
     ...layout,
     timeoutMs,
     clock,

@@ -137,7 +137,10 @@ const Differing = (description: string) =>
 export const VerifiedAnswer = Type.Object({
   space: Type.String(),
   position: Position,
-  basis: oneOf(['log'], { description: 'What the expectation was built from' }),
+  basis: oneOf(['log', 'checkpoint'], {
+    description:
+      'What the expectation was built from; with a checkpoint, the log tells what came after it',
+  }),
   counts: Type.Object({ log: Type.Integer(), index: Type.Integer() }),
   missing: Differing('In the log, not in the index; the first 100'),
   extra: Differing('In the index, not in the log; the first 100'),

@@ -2,6 +2,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { readEntries, stripeOf, type LogConnection, type LogMessage } from '@engram/log';
 import { partitionOf, type SpaceConfig } from '@engram/model';
 import type { Clock, Logger } from '@engram/runtime';
+import type { CheckpointBase } from './checkpoint-base.ts';
+import type { Suspect } from './differences.ts';
 import { SpaceFold } from './fold.ts';
 import type { Slice } from './slice.ts';
 
@@ -15,9 +17,11 @@ export interface LogSource {
 }
 
 export interface Expectation {
-  /** What it was built from. */
-  readonly basis: 'log';
   readonly fold: SpaceFold;
+  /** Where the log no longer reaches back to the beginning of the space. */
+  readonly base: CheckpointBase | undefined;
+  /** Up to there it is not known what the space held; without a base it may be more than nothing. */
+  readonly from: number;
 }
 
 /** Some 60 MB with usual ids, 200 MB with the longest. */
@@ -27,20 +31,38 @@ const SLICE_MS = 5;
 
 /**
  * What the index must hold once everything up to a sequence of the log is applied.
- * @throws ClusterError LOG_UNAVAILABLE; the signal's reason
+ * @param base what the space held before the log as it is now
+ * @throws ClusterError LOG_UNAVAILABLE, and as the base does; the signal's reason
  */
 export async function expectedIds(
   source: LogSource,
   config: SpaceConfig,
+  base: CheckpointBase | undefined,
   upTo: number,
   slice: Slice,
   signal: AbortSignal,
 ): Promise<Expectation> {
   const fold = new SpaceFold(config, IDS_MAX, slice);
-  await forEachEntry(source, config, config.afterSequence + 1, upTo, signal, (entry) =>
-    fold.add(entry),
-  );
-  return { basis: 'log', fold };
+  await base?.forEachId((id, sequence) => fold.seed(id, sequence));
+  const from = base?.watermark ?? config.afterSequence;
+  await forEachEntry(source, config, from + 1, upTo, signal, (entry) => fold.add(entry));
+  return { fold, base, from };
+}
+
+/** What the space held at `from`, of some ids. */
+export async function expectedBefore(
+  { base, from }: Expectation,
+  ids: readonly string[],
+): Promise<Suspect[]> {
+  const known = new Map<string, number>();
+  const wanted = new Set(ids);
+  await base?.forEachId((id, sequence) => {
+    if (wanted.has(id)) known.set(id, sequence);
+  });
+  return ids.map((id) => {
+    const expected = known.get(id);
+    return { id, head: from, ...(expected === undefined ? {} : { expected }) };
+  });
 }
 
 /** Visits the entries of a space in a range of the log, in their order and in slices. */

@@ -154,6 +154,17 @@ export class SpaceFold {
     this.#sequences[lane] = sequence;
     for (const id of puts) if (isIn(this.#slice, id)) this.ids.set(id, sequence);
     for (const id of deletes) this.ids.delete(id);
+    this.#bound();
+  }
+
+  /** What the space held before the first entry. */
+  seed(id: string, sequence: number): void {
+    if (isIn(this.#slice, id)) this.ids.set(id, sequence);
+    this.#bound();
+  }
+
+  /** F3 */
+  #bound(): void {
     while (this.ids.size > this.#idsMax && this.#slice.modulus < MODULUS_MAX) this.#halve();
   }
 

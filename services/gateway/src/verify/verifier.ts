@@ -3,10 +3,18 @@
 //   V2. Both sides are of one position: the log up to a head, and the index as of it once it is applied.
 //   V3. What differs then is looked at again before it is called different (second-look.ts).
 //   V4. One verification runs at a time, and it ends when nobody waits for it.
+//   V5. Where the log was trimmed, a checkpoint tells what stood there; where none can, what is not known
+//       is not called different.
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { IdsReply, IdsRequest, NextReply, NextRequest, WireHit } from '@engram/codec';
-import { streamState, stripeOf, type DeadLetters, type PartitionRegister } from '@engram/log';
+import {
+  streamState,
+  stripeOf,
+  type DeadLetters,
+  type PartitionRecord,
+  type PartitionRegister,
+} from '@engram/log';
 import {
   ClusterError,
   formatPosition,
@@ -16,12 +24,13 @@ import {
   type SpaceConfig,
 } from '@engram/model';
 import type { Router } from '../cluster/router.ts';
+import { findBase, type BaseSource, type CheckpointBase } from './checkpoint-base.ts';
 import { Differences, Suspects, type Difference } from './differences.ts';
-import { expectedIds, type Expectation, type LogSource } from './expectation.ts';
+import { expectedBefore, expectedIds, type Expectation, type LogSource } from './expectation.ts';
 import { lookAgain, type SecondLook } from './second-look.ts';
 import { EVERYTHING, isIn, type Slice } from './slice.ts';
 
-export interface VerifierOptions extends LogSource {
+export interface VerifierOptions extends LogSource, BaseSource {
   readonly router: Router;
   readonly deadLetters: DeadLetters;
   readonly register: PartitionRegister;
@@ -33,7 +42,8 @@ export interface Verified {
   readonly space: string;
   /** Up to where both sides were compared. */
   readonly position: string;
-  readonly basis: Expectation['basis'];
+  /** What the expectation was built from; with a checkpoint, the log tells what came after it. */
+  readonly basis: 'log' | 'checkpoint';
   readonly counts: { readonly log: number; readonly index: number };
   /** The first of them; `totals` counts all. */
   readonly missing: Difference[];
@@ -66,6 +76,8 @@ const PASSING: ReadonlySet<ErrorCode> = new Set([
   'PARTITION_UNAVAILABLE',
   'NOT_OWNER',
 ]);
+/** What is stored of a space is of no use. */
+const DAMAGED: ReadonlySet<ErrorCode> = new Set(['CHECKPOINT_DAMAGED', 'SEGMENT_DAMAGED']);
 const ATTEMPTS = 4;
 const ATTEMPT_PAUSE_MS = 500;
 /** Between two turns of other requests; a millisecond. */
@@ -131,7 +143,7 @@ export class Verifier {
       skipped: new Set(),
       signal: asked.signal,
     };
-    const { sure, unknown, reasons } = await this.#judge(look, suspects);
+    const { sure, unknown, reasons } = await this.#judge(look, suspects, expectation);
     const differences = new Differences(suspects.unseen);
     for (const each of sure) differences.add(each);
     if (!suspects.areAllSeen)
@@ -139,7 +151,7 @@ export class Verifier {
     return {
       space: config.space,
       position,
-      basis: expectation.basis,
+      basis: expectation.base === undefined ? 'log' : 'checkpoint',
       counts,
       ...differences.listed,
       totals: differences.totals,
@@ -181,7 +193,7 @@ export class Verifier {
     asked: Asked,
   ): Promise<Compared> {
     const head = (await this.#bounds(config)).last;
-    const expectation = await expectedIds(this.#options, config, head, slice, asked.signal);
+    const expectation = await this.#expectation(config, head, slice, asked.signal);
     const { fold } = expectation;
     const partition = partitionOf(config.space, this.#options.partitionCount);
     const position = formatPosition({ partition, sequences: fold.sequences });
@@ -205,12 +217,56 @@ export class Verifier {
       asOf: head,
     };
     const shard = await this.#list(request, asked, visit);
+    await this.#requireUntrimmed(config, expectation);
     let looked = 0;
     for (const [id, expected] of fold.ids) {
       if (expected !== SEEN) suspects.add({ id, expected, head });
       if (++looked % IDS_A_LOOK === 0) await nextTurn();
     }
     return { expectation, position, shard, log, index };
+  }
+
+  /** From the log, and where that was trimmed from a checkpoint (V5). */
+  async #expectation(
+    config: SpaceConfig,
+    head: number,
+    slice: Slice,
+    signal: AbortSignal,
+  ): Promise<Expectation> {
+    const { logger } = this.#options;
+    const expected = (base: CheckpointBase | undefined) =>
+      expectedIds(this.#options, config, base, head, slice, signal);
+    const record = await this.#record(config);
+    if (record === undefined || record.trimmedTo <= config.afterSequence)
+      return expected(undefined);
+    const base = await findBase(this.#options, config, record);
+    try {
+      return await expected(base);
+    } catch (error) {
+      if (!DAMAGED.has(ClusterError.from(error).code)) throw error;
+      // It may also have been replaced meanwhile.
+      await this.#requireUntrimmed(config, { base, from: base?.watermark ?? 0 });
+      logger.warn(
+        { err: error, space: config.space },
+        'a checkpoint is of no use for verification',
+      );
+      return expected(undefined);
+    }
+  }
+
+  /** @throws ClusterError POSITION_EXPIRED when entries that count were removed meanwhile */
+  async #requireUntrimmed(
+    config: SpaceConfig,
+    { base, from }: Pick<Expectation, 'base' | 'from'>,
+  ): Promise<void> {
+    const trimmedTo = (await this.#record(config))?.trimmedTo ?? 0;
+    if (base !== undefined && trimmedTo > from)
+      throw new ClusterError('POSITION_EXPIRED', 'the log was trimmed during the verification');
+  }
+
+  async #record({ space }: SpaceConfig): Promise<PartitionRecord | undefined> {
+    const { register, partitionCount } = this.#options;
+    return (await register.read(partitionOf(space, partitionCount)))?.record;
   }
 
   /** Visits every id of the index. @returns who has it */
@@ -253,6 +309,7 @@ export class Verifier {
   async #judge(
     look: SecondLook,
     suspects: Suspects,
+    expectation: Expectation,
   ): Promise<{
     readonly sure: Difference[];
     readonly unknown: number;
@@ -266,18 +323,24 @@ export class Verifier {
       if (skipped.size > 0)
         sure = await lookAgain(
           { ...look, skipped },
-          sure.map(({ id }) => ({ id, head: config.afterSequence })),
+          await expectedBefore(
+            expectation,
+            sure.map(({ id }) => id),
+          ),
         );
     }
-    const { first } = await this.#bounds(config);
+    const { first, trimmedTo } = await this.#bounds(config);
+    const { from } = expectation;
     const reasons: string[] = [];
-    if (first > config.afterSequence + 1)
+    // A log that begins later than it was trimmed had nothing of the partition there, unless somebody
+    // else removed it; then something differs.
+    if (trimmedTo > from || (first > from + 1 && sure.length > 0))
       reasons.push(
-        `the log begins at ${first}, the space behind ${config.afterSequence}: what stood between is not known`,
+        `the log begins at ${first}, the space behind ${from}: what stood between is not known`,
       );
     // Older ones are of an earlier space of the same name, and have no right to be there.
     const isUnknown = ({ expected, found = first }: Difference) =>
-      expected === undefined && found < first && found > config.afterSequence;
+      expected === undefined && found < first && found > from;
     const known = sure.filter((each) => !isUnknown(each));
     return {
       sure: [...known, ...suspects.twice],
@@ -304,9 +367,7 @@ export class Verifier {
   }
 
   /** From where on the log has all of the space, and up to where. */
-  async #bounds({
-    space,
-  }: SpaceConfig): Promise<{ readonly first: number; readonly last: number }> {
+  async #bounds({ space }: SpaceConfig): Promise<Record<'first' | 'last' | 'trimmedTo', number>> {
     const { connection, register, partitionCount, stripeCount } = this.#options;
     const partition = partitionOf(space, partitionCount);
     const { firstSequence, lastSequence } = await streamState(
@@ -314,7 +375,7 @@ export class Verifier {
       stripeOf(partition, stripeCount),
     );
     const trimmedTo = (await register.read(partition))?.record.trimmedTo ?? 0;
-    return { first: Math.max(firstSequence, trimmedTo + 1), last: lastSequence };
+    return { first: Math.max(firstSequence, trimmedTo + 1), last: lastSequence, trimmedTo };
   }
 }
 
