@@ -17,8 +17,9 @@ export interface SoakResult {
 
 export function holds({ end, failure }: SoakResult): boolean {
   if (end === undefined || failure !== undefined) return false;
-  const { verdict, ledger } = end;
-  return verdict.violationCount === 0 && ledger.lost === 0 && ledger.duplicated === 0;
+  const { verdict, ledger, writers } = end;
+  const isLedgerSound = ledger.lost === 0 && ledger.duplicated === 0;
+  return verdict.violationCount === 0 && isLedgerSound && writers.violations.length === 0;
 }
 
 export function describe(result: SoakResult): string {
@@ -70,19 +71,20 @@ function plotLines(samples: readonly Sample[]): string {
     .join('\n');
 }
 
-function ledgerLines({ ledger }: ChaosEnd, readsChecked: number): string {
+function ledgerLines({ ledger, writers }: ChaosEnd, readsChecked: number): string {
   const { produced, searchable, overwritten, deleted, rejected, deadLettered, unknown } = ledger;
   return [
     `produced ${produced} = searchable ${searchable} + overwritten ${overwritten} + deleted ${deleted}` +
       ` + rejected ${rejected} + dead-lettered ${deadLettered} + unknown ${unknown}` +
       (ledger.lost === 0 ? '' : ` + LOST ${ledger.lost}`),
     `lost ${ledger.lost}, duplicated ${ledger.duplicated}; ${ledger.deletes} deletes; ${readsChecked} reads checked`,
+    `${writers.count} records of checkpoints seen, ${writers.violations.length} of them by a fenced writer`,
   ].join('\n');
 }
 
-function violationLines({ verdict }: ChaosEnd): string {
+function violationLines({ verdict, writers }: ChaosEnd): string {
   const { violations, violationCount } = verdict;
-  if (violationCount === 0) return '';
+  if (violationCount === 0) return writers.violations.slice(0, 20).join('\n');
   const lines = violations.slice(0, 20).map(({ rule, detail }) => `  ${rule}: ${detail}`);
   return [`${violationCount} violations`, ...lines].join('\n');
 }

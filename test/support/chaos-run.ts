@@ -9,6 +9,7 @@ import {
 import { runPhase, whenWell, type FaultReport, type PhaseContext } from './faults/run-phase.ts';
 import type { Phase } from './faults/schedule.ts';
 import { check, type Verdict } from './history/check.ts';
+import { CheckpointRecords, type WriterHistory } from './history/checkpoint-records.ts';
 import type { FinalState } from './history/event.ts';
 import { ledgerOf, type Ledger } from './history/ledger.ts';
 import { HistoryRecorder } from './history/recorder.ts';
@@ -33,6 +34,7 @@ export interface ChaosRunOptions extends ChaosClusterOptions {
 export interface ChaosEnd {
   readonly verdict: Verdict;
   readonly ledger: Ledger;
+  readonly writers: Pick<WriterHistory, 'count' | 'violations'>;
 }
 
 export class ChaosRun implements AsyncDisposable {
@@ -41,9 +43,16 @@ export class ChaosRun implements AsyncDisposable {
   readonly spaces: readonly LoadSpace[];
   readonly recorder: HistoryRecorder;
   readonly #nats: NatsConnection;
+  readonly #records: CheckpointRecords;
   readonly #context: PhaseContext;
 
-  private constructor(recorder: HistoryRecorder, nats: NatsConnection, context: PhaseContext) {
+  private constructor(
+    recorder: HistoryRecorder,
+    nats: NatsConnection,
+    records: CheckpointRecords,
+    context: PhaseContext,
+  ) {
+    this.#records = records;
     this.recorder = recorder;
     this.#nats = nats;
     this.#context = context;
@@ -87,8 +96,9 @@ export class ChaosRun implements AsyncDisposable {
       };
       // One write into each space tells the client its partition.
       await whenWell(context);
+      const records = await CheckpointRecords.start(nats);
       load.start();
-      return new ChaosRun(recorder, nats, context);
+      return new ChaosRun(recorder, nats, records, context);
     } catch (error) {
       await nats?.close();
       await running[Symbol.asyncDispose]();
@@ -143,11 +153,12 @@ export class ChaosRun implements AsyncDisposable {
     const verdict = check(recorder, final);
     const ledger = ledgerOf(recorder.writes, recorder.poisons, final);
     recorder.forgetReads();
-    return { verdict, ledger };
+    return { verdict, ledger, writers: this.#records.history };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.load.close();
+    await this.#records[Symbol.asyncDispose]();
     await this.#nats.close();
     await this.running[Symbol.asyncDispose]();
   }

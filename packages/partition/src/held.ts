@@ -20,12 +20,15 @@ type Phase =
 export interface Held {
   phase: Phase;
   lanes: PerLane<LaneProgress>;
+  /** Everything up to this sequence is applied; it never falls, though what is known of feeds does. */
+  completeTo: number;
 }
 
 export function newlyHeld(): Held {
   return {
     phase: { kind: 'unrestored', atMs: -Infinity },
     lanes: perLane(() => new LaneProgress()),
+    completeTo: 0,
   };
 }
 
@@ -58,7 +61,7 @@ export function isApplied(held: Held | undefined, { sequences }: Position): bool
 }
 
 /**
- * Up to where everything of the ready partitions is applied.
+ * Up to where everything of the ready partitions is applied, which is kept with each.
  * @param readTo up to where each stripe was read
  */
 export function completedTo(
@@ -67,12 +70,13 @@ export function completedTo(
   stripeCount: number,
 ): Map<PartitionId, number> {
   const upTo = new Map<PartitionId, number>();
-  for (const [partition, { phase, lanes }] of all) {
-    if (phase.kind !== 'ready') continue;
+  for (const [partition, held] of all) {
+    if (held.phase.kind !== 'ready') continue;
     let sequence = readTo.get(stripeOf(partition, stripeCount)) ?? 0;
     for (const lane of LANES)
-      if (lanes[lane].inFlight > 0) sequence = Math.min(sequence, lanes[lane].applied);
-    upTo.set(partition, sequence);
+      sequence = Math.min(sequence, (held.lanes[lane].firstInFlight ?? Infinity) - 1);
+    held.completeTo = Math.max(held.completeTo, sequence);
+    upTo.set(partition, held.completeTo);
   }
   return upTo;
 }
@@ -85,6 +89,7 @@ export function settle(all: Iterable<Held>): boolean {
     if (phase.kind !== 'settling') continue;
     if (LANES.some((lane) => lanes[lane].applied < phase.until[lane])) continue;
     held.phase = { kind: 'caught-up', upTo: phase.upTo };
+    held.completeTo = Math.max(held.completeTo, phase.upTo);
     hasChanged = true;
   }
   return hasChanged;

@@ -24,6 +24,11 @@ export class LaneProgress {
     return this.#applied;
   }
 
+  /** Everything of the lane before this is finished, whatever came; undefined with nothing in flight. */
+  get firstInFlight(): number | undefined {
+    return this.#inFlight[this.#head]?.sequence;
+  }
+
   get inFlight(): number {
     return this.#inFlight.length - this.#head;
   }

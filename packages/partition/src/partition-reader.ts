@@ -244,6 +244,7 @@ export class PartitionReader implements AsyncDisposable {
         if (held?.phase.kind !== 'restored') continue; // it was lost meanwhile
         const { from } = held.phase;
         held.lanes = perLane(() => new LaneProgress(from));
+        held.completeTo = from;
         held.phase = { kind: 'replaying' };
         partitions.set(partition, held);
         startSequence = Math.min(startSequence, from + 1);

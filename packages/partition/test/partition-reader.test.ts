@@ -26,6 +26,8 @@ class World {
   readonly announcements: ReadonlySet<PartitionId>[] = [];
   /** How often something was called complete: a check that never runs proves nothing. */
   completions = 0;
+  completeTo: ReadonlyMap<PartitionId, number> = new Map();
+  surveys = 0;
   /** Up to where each partition is stored. */
   readonly stored = new Map<PartitionId, number>();
   readonly #restored = new Map<PartitionId, number>();
@@ -34,7 +36,7 @@ class World {
   /** A new object each time a partition is taken; what is stored of it need not be applied. */
   readonly #holdings = new Map<
     PartitionId,
-    { readonly headAtTake: number; readonly from: number }
+    { readonly headAtTake: number; readonly from: number; completeTo: number }
   >();
   #ready: ReadonlySet<PartitionId> = new Set();
 
@@ -81,6 +83,7 @@ class World {
       this.#holdings.set(Number(subject.split('.')[1]) as PartitionId, {
         headAtTake: this.log.headsTold.get(stripe)!,
         from: this.#restored.get(Number(subject.split('.')[1]) as PartitionId)!,
+        completeTo: this.#restored.get(Number(subject.split('.')[1]) as PartitionId)!,
       });
   }
 
@@ -160,7 +163,12 @@ class World {
 
   /** What is called complete is applied: nothing up to there is missing or under way. */
   #checkComplete(upTo: ReadonlyMap<PartitionId, number>): void {
-    for (const [partition, sequence] of upTo)
+    this.completeTo = upTo;
+    this.surveys++;
+    for (const [partition, sequence] of upTo) {
+      const holding = this.#holdings.get(partition)!;
+      expect(sequence, 'it never falls').toBeGreaterThanOrEqual(holding.completeTo);
+      holding.completeTo = sequence;
       for (const lane of LANES) {
         const stood = this.dueOf(partition, lane).filter((e) => e.sequence <= sequence);
         const done = this.appliesOf(partition, lane).filter(({ isDone }) => isDone);
@@ -169,6 +177,7 @@ class World {
         );
         if (sequence > 0) this.completions++;
       }
+    }
   }
 
   /** What holds at every moment. */
@@ -330,6 +339,25 @@ describe('a partition reader', () => {
     w.reader.hold(set(0));
     await w.settle();
     expect(w.completions).toBeGreaterThan(0);
+  });
+
+  test('symptom: an entry under way in a lane that had none made all that was complete unknown', async () => {
+    const w = world();
+    w.reader.hold(set(0, 1));
+    for (let i = 0; i < 9; i++) w.log.publish(p(i % 2), 'normal');
+    await w.settle();
+    expect(w.completeTo.get(p(0))).toBe(9);
+    w.log.publish(p(0), 'high');
+    w.log.openAllGates();
+    await drive(w, () => w.unfinished.length === 1);
+    const told = async () => {
+      const { surveys } = w;
+      await drive(w, () => w.surveys > surveys);
+      return w.completeTo.get(p(0));
+    };
+    expect(await told()).toBe(9);
+    w.log.mood = 'cannot tell';
+    expect(await told()).toBe(9);
   });
 
   test('replays a partition that was let go and taken again from the start', async () => {

@@ -285,6 +285,18 @@ describe('a checkpointer', () => {
     expect([current?.watermark, previous?.watermark]).toEqual([30, 10]);
   });
 
+  test('stores none that goes back behind the last, or behind what the log has', async () => {
+    const cluster = new Cluster();
+    const one = shard(cluster);
+    cluster.bytes = 60;
+    for (const sequence of [10, 20, 30]) await one.write(sequence);
+    const before = cluster.record;
+    await one.write(15);
+    expect(cluster.record).toBe(before);
+    await one.write(31);
+    expect(cluster.record?.record.current?.watermark).toBe(31);
+  });
+
   test('W5: stores nothing while nobody knows what the log lost, and then not what it lost', async () => {
     const cluster = new Cluster();
     const one = shard(cluster);

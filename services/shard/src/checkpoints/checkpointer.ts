@@ -205,7 +205,13 @@ export class Checkpointer implements AsyncDisposable {
     if (own === undefined) return;
     // From here on the log is trimmed by this shard only, behind what it wrote.
     this.#whole.set(partition, { upTo: watermark, atMs: clock.now() });
-    const { epoch, current } = own.registered.record;
+    const { epoch, current, trimmedTo } = own.registered.record;
+    // W2 would be broken by one that goes back: what it lacks may be gone from the log.
+    const newest = Math.max(this.#useful(current)?.watermark ?? 0, trimmedTo);
+    if (watermark < newest) {
+      progress.dueAtMs = clock.now() + AGAIN_MS;
+      return;
+    }
     const { bytes } = progress;
     const hasEntries = progress.newest > (this.#useful(current)?.watermark ?? 0);
     const prefix = `${partition}.${epoch}.`;
