@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { EngramClient } from '@engram/client';
-import { ClusterError } from '@engram/model';
+import { ClusterError, parseSpaceId, partitionOf } from '@engram/model';
 import { connect } from 'nats';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { startTestCluster, type TestCluster } from '../support/cluster.ts';
@@ -117,8 +117,28 @@ function forget({ cluster }: TestCluster): void {
   rmSync(join(cluster.dataDir, 'segments'), { recursive: true, force: true });
 }
 
+/** Nothing that a shard wrote stands in them any more. */
+async function loseRecords({ cluster }: TestCluster): Promise<void> {
+  const nc = await connect({ servers: cluster.nats.url });
+  try {
+    const kv = await nc.jetstream().views.kv('engram-partitions');
+    const keys: string[] = [];
+    for await (const key of await kv.keys()) keys.push(key);
+    expect(keys.length).toBeGreaterThanOrEqual(SPACES.length);
+    const garbage = ['null', 'not json', '{}', '{"epoch":"x","trimmedTo":"y","writer":5}'];
+    for (const [i, key] of keys.entries()) {
+      // What was never stored could be anything.
+      const isStored = (await kv.get(key))!.string().includes('"current"');
+      await (isStored ? kv.put(key, garbage[i % garbage.length]!) : kv.delete(key));
+    }
+    await kv.delete(String(partitionOf(parseSpaceId(SPACES[1]!), 64)));
+  } finally {
+    await nc.close();
+  }
+}
+
 describe('checkpoints', () => {
-  test('in NATS are what a killed cluster comes back from, with files and without, though the log is trimmed', async () => {
+  test('in NATS are what a killed cluster comes back from, with files and without them and their records, though the log is trimmed', async () => {
     const set = await loadWords(COUNT, 10);
     const running = await start(2, {});
     const { cluster, client } = running;
@@ -134,6 +154,7 @@ describe('checkpoints', () => {
     await whenTrimmed(running);
     await killAll(running);
     forget(running);
+    await loseRecords(running);
     await cluster.shards[0]!.start();
     await until('one shard has everything', async () => {
       const ready = await counted(running, 'partitions{state="ready"');

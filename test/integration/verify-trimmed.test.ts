@@ -104,6 +104,17 @@ test('differences are found in what is still in the log', async () => {
   expect(result.stale[0]!.expected).toBeLessThan(extra);
 });
 
+test('entries that a killed nats-server brought back are not taken for what the log says', async () => {
+  const { cluster } = running;
+  await put(rows('extra-', 1, 2));
+  await put(rows('late-', 1, 2));
+  cluster.nats.signal('SIGKILL');
+  await cluster.nats.exited;
+  await cluster.nats.start();
+  await running.whenSettled();
+  expect(await until('it is asked', verify)).toMatchObject({ ok: true, isExact: true });
+});
+
 test('without its checkpoints nothing is made up', async () => {
   rmSync(join(blobs.path), { recursive: true });
   const result = await verify();

@@ -4,38 +4,23 @@
 //   M2. A new writer raises the epoch, so that the one before fails at its next write, whatever it believes.
 //   M3. `trimmedTo` is told before entries are removed from the log.
 
-import { ClusterError, type MemberId, type PartitionId } from '@engram/model';
-import type { CheckpointRef } from '@engram/storage';
+import { ClusterError, type PartitionId } from '@engram/model';
 import type { KV } from 'nats';
 import type { LogConnection } from './connection.ts';
 import { toLogError } from './errors.ts';
-import type { EntryMark } from './log-ends.ts';
+import { decodeRecord, type PartitionRecord } from './partition-record.ts';
 
 const BUCKET = 'engram-partitions';
-
-export interface StoredCheckpoint extends CheckpointRef {
-  /** Every entry of the partition up to this sequence is in it. */
-  readonly watermark: number;
-  /** The end of the log at that time: one without it is another log. */
-  readonly logEnd?: EntryMark;
-  readonly writtenAtMs: number;
-}
-
-export interface PartitionRecord {
-  readonly epoch: number;
-  readonly writer: MemberId;
-  /** Made anew with each epoch: two processes under one name are not taken for each other. */
-  readonly claim: string;
-  readonly current?: StoredCheckpoint;
-  /** Kept until the next one is stored. */
-  readonly previous?: StoredCheckpoint;
-  /** Entries up to this sequence may be gone from the log. */
-  readonly trimmedTo: number;
-}
 
 /** A record as it was read or written. */
 export interface Registered {
   readonly record: PartitionRecord;
+  readonly revision: number;
+}
+
+/** What stands in a record's place, though no shard wrote it. */
+export interface Unreadable {
+  readonly record: undefined;
   readonly revision: number;
 }
 
@@ -51,12 +36,23 @@ export class PartitionRegister {
     return new PartitionRegister(await connection.nc.jetstream().views.kv(BUCKET, options));
   }
 
-  /** @throws ClusterError LOG_UNAVAILABLE */
+  /** @throws ClusterError LOG_UNAVAILABLE, CHECKPOINT_DAMAGED for a record that cannot be read */
   async read(partition: PartitionId): Promise<Registered | undefined> {
+    const found = await this.find(partition);
+    if (found !== undefined && found.record === undefined)
+      throw new ClusterError(
+        'CHECKPOINT_DAMAGED',
+        `the record of partition ${partition} cannot be read`,
+      );
+    return found;
+  }
+
+  /** @throws ClusterError LOG_UNAVAILABLE */
+  async find(partition: PartitionId): Promise<Registered | Unreadable | undefined> {
     try {
       const entry = await this.#kv.get(String(partition));
       if (entry === null || entry.operation !== 'PUT') return undefined;
-      return { record: entry.json<PartitionRecord>(), revision: entry.revision };
+      return { record: decodeRecord(entry.string()), revision: entry.revision };
     } catch (error) {
       throw toLogError(error);
     }
@@ -70,7 +66,7 @@ export class PartitionRegister {
   async write(
     partition: PartitionId,
     record: PartitionRecord,
-    before: Registered | undefined,
+    before: Pick<Registered, 'revision'> | undefined,
   ): Promise<Registered> {
     const key = String(partition);
     const text = JSON.stringify(record);

@@ -13,7 +13,7 @@ type Phase =
   /** Caught up when everything up to these places is applied. */
   | { readonly kind: 'settling'; readonly until: PerLane<number>; readonly upTo: number }
   /** Everything up to this sequence is applied, unless it was removed from the log too early. */
-  | { readonly kind: 'caught-up'; readonly upTo: number }
+  | { readonly kind: 'caught-up'; readonly upTo: number; readonly askAtMs: number }
   | { readonly kind: 'ready' };
 
 /** A partition that a shard holds. */
@@ -88,7 +88,7 @@ export function settle(all: Iterable<Held>): boolean {
     const { phase, lanes } = held;
     if (phase.kind !== 'settling') continue;
     if (LANES.some((lane) => lanes[lane].applied < phase.until[lane])) continue;
-    held.phase = { kind: 'caught-up', upTo: phase.upTo };
+    held.phase = { kind: 'caught-up', upTo: phase.upTo, askAtMs: -Infinity };
     held.completeTo = Math.max(held.completeTo, phase.upTo);
     hasChanged = true;
   }

@@ -391,7 +391,7 @@ export class PartitionReader implements AsyncDisposable {
 
   /** Partitions that have caught up become ready when they miss nothing (P2). */
   async #confirm(): Promise<void> {
-    if (await confirmCaughtUp(this.#held, this.#options.confirm)) this.#announce();
+    if (await confirmCaughtUp(this.#held, this.#options)) this.#announce();
   }
 
   #announce(): void {

@@ -121,6 +121,15 @@ export class CheckpointFile implements AsyncDisposable {
     }
   }
 
+  /** Its length, if it is whole. */
+  get bytes(): number {
+    const { spaces } = this.head;
+    return spaces.reduce(
+      (end, { at, bytes }) => Math.max(end, this.#sectionsAt + at + bytes),
+      this.#sectionsAt,
+    );
+  }
+
   async section({ at, bytes }: SectionEntry): Promise<Buffer> {
     const section = Buffer.alloc(bytes);
     await readFully(this.#file, section, this.#sectionsAt + at);

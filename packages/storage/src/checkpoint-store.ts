@@ -7,6 +7,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { rename, rm } from 'node:fs/promises';
+import { ClusterError } from '@engram/model';
 import { damagedBlob, type BlobStore } from './blob-store.ts';
 import {
   CheckpointFile,
@@ -87,6 +88,28 @@ export class CheckpointStore {
     await this.bring(ref.name, ref);
     await using file = await CheckpointFile.open(this.#cache.pathOf(ref.name));
     return file.head;
+  }
+
+  /**
+   * A checkpoint of which only the name is known.
+   * @returns undefined when it is none, or not whole
+   */
+  async find(
+    name: string,
+  ): Promise<{ readonly ref: CheckpointRef; readonly head: CheckpointHead } | undefined> {
+    const path = this.#cache.pathOf(name);
+    const beside = `${path}.${randomUUID()}`;
+    try {
+      if (!(await this.#blobs.fetch(name, beside))) return undefined;
+      await using file = await CheckpointFile.open(beside);
+      const mark = await markOf(beside);
+      return file.bytes === mark?.bytes ? { ref: { name, ...mark }, head: file.head } : undefined;
+    } catch (error) {
+      if (ClusterError.from(error).code === 'CHECKPOINT_DAMAGED') return undefined;
+      throw error;
+    } finally {
+      await rm(beside, { force: true });
+    }
   }
 
   async remove(names: readonly string[]): Promise<void> {

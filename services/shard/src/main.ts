@@ -40,6 +40,7 @@ import {
 import { cacheFolderOf, ShardEngine, SNAPSHOT_KEEP_MS } from '@engram/engine';
 import { Applier } from './apply.ts';
 import { Checkpointer } from './checkpoints/checkpointer.ts';
+import { PartitionRecords } from './checkpoints/partition-records.ts';
 import { Restorer } from './checkpoints/restorer.ts';
 import { Transfers } from './checkpoints/transfers.ts';
 import { loadConfig, type ShardConfig } from './config.ts';
@@ -202,8 +203,9 @@ async function run(
     stop: unserved.signal,
   });
   const register = await PartitionRegister.start(connection, replicas);
+  const records = new PartitionRecords({ self, register, transfers, clock, logger });
   const restorer = new Restorer({
-    register,
+    register: records,
     transfers,
     engine,
     directory,
@@ -216,7 +218,7 @@ async function run(
     'checkpoints',
     new Checkpointer({
       self,
-      register,
+      register: records,
       transfers,
       restorer,
       engine,

@@ -20,7 +20,10 @@ class Cluster {
     return Promise.resolve(this.record);
   }
 
-  write(record: PartitionRecord, before: Registered | undefined): Promise<Registered> {
+  write(
+    record: PartitionRecord,
+    before: Pick<Registered, 'revision'> | undefined,
+  ): Promise<Registered> {
     if (this.record?.revision !== before?.revision)
       return Promise.reject(new ClusterError('FENCED', 'somebody else'));
     this.record = { record, revision: (before?.revision ?? 0) + 1 };

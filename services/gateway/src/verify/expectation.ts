@@ -20,8 +20,10 @@ export interface Expectation {
   readonly fold: SpaceFold;
   /** Where the log no longer reaches back to the beginning of the space. */
   readonly base: CheckpointBase | undefined;
-  /** Up to there it is not known what the space held; without a base it may be more than nothing. */
+  /** From behind this the log was read. */
   readonly from: number;
+  /** Up to there it is known what the space held; between the two it is not. */
+  readonly knownTo: number;
 }
 
 /** Some 60 MB with usual ids, 200 MB with the longest. */
@@ -31,22 +33,24 @@ const SLICE_MS = 5;
 
 /**
  * What the index must hold once everything up to a sequence of the log is applied.
- * @param base what the space held before the log as it is now
+ * @param before what the space held before the log as it is now, and else up to where that was trimmed:
+ * a killed nats-server brings back what it had removed
  * @throws ClusterError LOG_UNAVAILABLE, and as the base does; the signal's reason
  */
 export async function expectedIds(
   source: LogSource,
   config: SpaceConfig,
-  base: CheckpointBase | undefined,
+  { base, trimmedTo }: { readonly base: CheckpointBase | undefined; readonly trimmedTo: number },
   upTo: number,
   slice: Slice,
   signal: AbortSignal,
 ): Promise<Expectation> {
   const fold = new SpaceFold(config, IDS_MAX, slice);
   await base?.forEachId((id, sequence) => fold.seed(id, sequence));
-  const from = base?.watermark ?? config.afterSequence;
+  const knownTo = base?.watermark ?? config.afterSequence;
+  const from = Math.max(knownTo, trimmedTo);
   await forEachEntry(source, config, from + 1, upTo, signal, (entry) => fold.add(entry));
-  return { fold, base, from };
+  return { fold, base, from, knownTo };
 }
 
 /** What the space held at `from`, of some ids. */

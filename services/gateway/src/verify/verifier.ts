@@ -234,18 +234,18 @@ export class Verifier {
     signal: AbortSignal,
   ): Promise<Expectation> {
     const { logger } = this.#options;
-    const expected = (base: CheckpointBase | undefined) =>
-      expectedIds(this.#options, config, base, head, slice, signal);
     const record = await this.#record(config);
-    if (record === undefined || record.trimmedTo <= config.afterSequence)
-      return expected(undefined);
+    const trimmedTo = record?.trimmedTo ?? 0;
+    const expected = (base: CheckpointBase | undefined) =>
+      expectedIds(this.#options, config, { base, trimmedTo }, head, slice, signal);
+    if (record === undefined || trimmedTo <= config.afterSequence) return expected(undefined);
     const base = await findBase(this.#options, config, record);
     try {
       return await expected(base);
     } catch (error) {
       if (!DAMAGED.has(ClusterError.from(error).code)) throw error;
       // It may also have been replaced meanwhile.
-      await this.#requireUntrimmed(config, { base, from: base?.watermark ?? 0 });
+      await this.#requireUntrimmed(config, { from: base?.watermark ?? trimmedTo });
       logger.warn(
         { err: error, space: config.space },
         'a checkpoint is of no use for verification',
@@ -255,12 +255,9 @@ export class Verifier {
   }
 
   /** @throws ClusterError POSITION_EXPIRED when entries that count were removed meanwhile */
-  async #requireUntrimmed(
-    config: SpaceConfig,
-    { base, from }: Pick<Expectation, 'base' | 'from'>,
-  ): Promise<void> {
+  async #requireUntrimmed(config: SpaceConfig, { from }: Pick<Expectation, 'from'>): Promise<void> {
     const trimmedTo = (await this.#record(config))?.trimmedTo ?? 0;
-    if (base !== undefined && trimmedTo > from)
+    if (trimmedTo > from)
       throw new ClusterError('POSITION_EXPIRED', 'the log was trimmed during the verification');
   }
 
@@ -330,17 +327,17 @@ export class Verifier {
         );
     }
     const { first, trimmedTo } = await this.#bounds(config);
-    const { from } = expectation;
+    const { knownTo } = expectation;
     const reasons: string[] = [];
     // A log that begins later than it was trimmed had nothing of the partition there, unless somebody
     // else removed it; then something differs.
-    if (trimmedTo > from || (first > from + 1 && sure.length > 0))
+    if (trimmedTo > knownTo || (first > knownTo + 1 && sure.length > 0))
       reasons.push(
-        `the log begins at ${first}, the space behind ${from}: what stood between is not known`,
+        `the log begins at ${first}, the space behind ${knownTo}: what stood between is not known`,
       );
     // Older ones are of an earlier space of the same name, and have no right to be there.
     const isUnknown = ({ expected, found = first }: Difference) =>
-      expected === undefined && found < first && found > from;
+      expected === undefined && found < first && found > knownTo;
     const known = sure.filter((each) => !isUnknown(each));
     return {
       sure: [...known, ...suspects.twice],

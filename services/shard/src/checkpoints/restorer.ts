@@ -52,6 +52,12 @@ export class Restorer {
     for (const [which, stored] of Object.entries({ current, previous })) {
       if (stored === undefined || missing?.size === 0) continue;
       const { watermark, logEnd = { sequence: watermark } } = stored;
+      if (watermark < trimmedTo) {
+        // The log no longer goes on from there.
+        logger.error({ partition, trimmedTo, ...stored }, 'a checkpoint is older than the log');
+        this.#useless.add(stored.name);
+        continue;
+      }
       if (!(await hasEntry(partition, logEnd))) {
         // The log lost its end: what is stored of that would be taken for entries that come anew.
         logger.error({ partition, ...stored }, 'a checkpoint has what the log lost');

@@ -34,6 +34,8 @@ async function answer(request: TransferRequest): Promise<unknown> {
       return store.fetch(request.ref);
     case 'head':
       return store.head(request.ref);
+    case 'find':
+      return store.find(request.name);
     case 'remove':
       return store.remove(request.names);
     case 'names':

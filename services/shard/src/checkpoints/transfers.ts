@@ -19,6 +19,7 @@ export type TransferRequest =
   | { readonly verb: 'fetch'; readonly ref: CheckpointRef }
   | { readonly verb: 'head'; readonly ref: CheckpointRef }
   | { readonly verb: 'remove'; readonly names: readonly string[] }
+  | { readonly verb: 'find'; readonly name: string }
   | { readonly verb: 'names' }
   | {
       readonly verb: 'sweep-cache';
@@ -36,6 +37,11 @@ export interface CacheUse {
 export interface Saved {
   readonly ref: CheckpointRef;
   readonly blobs: Readonly<Record<string, BlobMark>>;
+}
+
+export interface Found {
+  readonly ref: CheckpointRef;
+  readonly head: CheckpointHead;
 }
 
 /** The thread that moves checkpoints; it starts at once, and again for the next call after it ended. */
@@ -68,6 +74,11 @@ export class Transfers implements AsyncDisposable {
 
   async remove(names: readonly string[]): Promise<void> {
     if (names.length > 0) await this.#ask({ verb: 'remove', names });
+  }
+
+  /** A checkpoint of which only the name is known; undefined when it is none. */
+  find(name: string): Promise<Found | undefined> {
+    return this.#ask<Found | undefined>({ verb: 'find', name });
   }
 
   names(): Promise<readonly string[]> {

@@ -1,0 +1,69 @@
+import type { MemberId } from '@engram/model';
+import type { CheckpointRef } from '@engram/storage';
+import type { EntryMark } from './log-ends.ts';
+
+export interface StoredCheckpoint extends CheckpointRef {
+  /** Every entry of the partition up to this sequence is in it. */
+  readonly watermark: number;
+  /** The end of the log at that time: one without it is another log. */
+  readonly logEnd?: EntryMark;
+  readonly writtenAtMs: number;
+}
+
+export interface PartitionRecord {
+  readonly epoch: number;
+  readonly writer: MemberId;
+  /** Made anew with each epoch: two processes under one name are not taken for each other. */
+  readonly claim: string;
+  readonly current?: StoredCheckpoint;
+  /** Kept until the next one is stored. */
+  readonly previous?: StoredCheckpoint;
+  /** Entries up to this sequence may be gone from the log. */
+  readonly trimmedTo: number;
+}
+
+/** Made of a partition, an epoch and a random part; nothing that a path could be made of. */
+const NAME = /^\d{1,6}\.\d{1,16}\.[0-9a-f-]{36}$/;
+/** One more must still be a number of its own. */
+const EPOCH_MAX = Number.MAX_SAFE_INTEGER - 1;
+
+/** Undefined for what no shard wrote. */
+export function decodeRecord(text: string): PartitionRecord | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isRecord(value) ? value : undefined;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+function isRecord(value: unknown): value is PartitionRecord {
+  if (typeof value !== 'object' || value === null) return false;
+  const { epoch, writer, claim, current, previous, trimmedTo } = value as Readonly<
+    Record<string, unknown>
+  >;
+  if (!isCount(epoch) || epoch > EPOCH_MAX || !isCount(trimmedTo)) return false;
+  if (typeof writer !== 'string' || typeof claim !== 'string') return false;
+  return [current, previous].every((stored) => stored === undefined || isStored(stored));
+}
+
+function isStored(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const { name, bytes, crc, watermark, writtenAtMs, logEnd } = value as Readonly<
+    Record<string, unknown>
+  >;
+  if (typeof name !== 'string' || !NAME.test(name)) return false;
+  if (![bytes, crc, watermark].every(isCount) || typeof writtenAtMs !== 'number') return false;
+  return logEnd === undefined || isMark(logEnd);
+}
+
+function isMark(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const { sequence, storedAtMs } = value as Readonly<Record<string, unknown>>;
+  return isCount(sequence) && (storedAtMs === undefined || typeof storedAtMs === 'number');
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
