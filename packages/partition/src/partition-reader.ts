@@ -6,14 +6,13 @@
 //   P3. What is under way is bounded in messages and in bytes for each lane (all replays count as one
 //       more): overload waits in the log, not here. Feeds that share a room may each pull it once.
 //
-// What is stored of a partition is brought in first, up to a place in the log; from there it is replayed
-// by a feed of its own, all lanes in one; once it has caught up it joins the live feeds, one for each lane, which are opened again with the
-// larger set at the lowest place any of their partitions needs. Entries seen before are skipped.
+// What is stored of a partition is brought in first; from there it is replayed by a feed of its own, all
+// lanes in one. Once it has caught up it joins the live feeds, one a lane, which are opened again with the
+// larger set at the lowest place any of them needs. Entries seen before are skipped.
 
 import { LANES, perLane, type Lane, type PartitionId, type Position } from '@engram/model';
-import type { LogMessage, Room } from '@engram/log';
 import { Repeater } from '@engram/runtime';
-import { partitionSubjects, streamName, stripeOf } from '@engram/log';
+import { partitionSubjects, streamName, stripeOf, type LogMessage, type Room } from '@engram/log';
 import { Load, pendingOf, type LiveFeed, type Replay } from './feeds.ts';
 import {
   completedTo,
@@ -34,7 +33,7 @@ import { Restores } from './restores.ts';
 
 /** Partitions that were restored wait so long for others: each replay that ends opens the feeds anew. */
 const GATHER_MS = 200;
-/** Counting what waits costs the server some requests, so it is not done in every round. */
+/** Counting what waits costs the server some requests. */
 const SURVEY_MS = 1_000;
 
 export class PartitionReader implements AsyncDisposable {

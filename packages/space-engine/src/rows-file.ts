@@ -10,7 +10,7 @@
 //   R1. A file is complete under its name or not there: it is written beside it and renamed.
 //   R2. A file whose length, version or checksums are not right is refused as a whole.
 
-import { open, rename } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { ClusterError } from '@engram/model';
@@ -70,6 +70,9 @@ export async function writeRowsFile(path: string, columns: RowColumns): Promise<
     await file.write(header, 0, header.length, 0);
     await file.truncate(layout.end);
     checksum = header.readUInt32LE(HEADER_CRC_AT);
+  } catch (error) {
+    await rm(beside, { force: true }); // on a full disk it would be in the way
+    throw error;
   } finally {
     await file.close();
   }

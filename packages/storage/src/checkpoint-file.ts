@@ -5,7 +5,7 @@
 //   head         JSON: CheckpointHead
 //   then         the section of each space (space-section.ts), at its offset from the end of the head
 
-import { open, rename, type FileHandle } from 'node:fs/promises';
+import { open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { ClusterError, type PartitionId, type SpaceId } from '@engram/model';
 import type { BlobMark } from './checksum.ts';
@@ -64,6 +64,9 @@ export async function writeCheckpoint(
     await file.writeFile(`${MAGIC} ${VERSION} ${json.length} ${crc32(json)}\n`);
     await file.writeFile(json);
     for (const section of sections) await append(file, section);
+  } catch (error) {
+    await rm(beside, { force: true }); // on a full disk it would be in the way
+    throw error;
   } finally {
     await file.close();
   }

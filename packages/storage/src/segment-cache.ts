@@ -1,5 +1,7 @@
-import { copyFile, link, mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { copyFile, link, mkdir, readdir, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
+
+const SHORT_SHARE = 0.15;
 
 /**
  * Files on this machine under the names of their blobs, which never change: what a shard wrote or fetched
@@ -24,6 +26,12 @@ export class SegmentCache {
 
   async remove(name: string): Promise<void> {
     await rm(this.pathOf(name), { force: true });
+  }
+
+  /** Whether the disk has little room left: then what may only be of use one day goes. */
+  async isDiskShort(): Promise<boolean> {
+    const { blocks, bavail } = await statfs(this.folder);
+    return bavail < blocks * SHORT_SHARE;
   }
 
   /**

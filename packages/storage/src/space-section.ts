@@ -5,7 +5,7 @@
 //   head                 JSON: SectionHead
 //   then                 the bytes of the files that have no blob, in order
 
-import { open, rename } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
 import { ClusterError, type SpaceConfig } from '@engram/model';
 
 export interface SectionFile {
@@ -40,6 +40,9 @@ export async function writeSection(
   const file = await open(beside, 'w');
   try {
     await file.writeFile(bytes);
+  } catch (error) {
+    await rm(beside, { force: true }); // on a full disk it would be in the way
+    throw error;
   } finally {
     await file.close();
   }

@@ -230,6 +230,7 @@ async function run(
       },
       logState: (partition) => streamState(connection, stripeIn(partition)),
       isLogSure: () => rewinds.isSure,
+      held: () => reader.held,
       onOvertaken: (partition) => reader.replay([partition]),
       trim: (partition, upTo) => trimPartition(connection, layout.stripeCount, partition, upTo),
       intervalMs: config.ENGRAM_CHECKPOINT_MS,

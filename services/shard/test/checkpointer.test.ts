@@ -114,6 +114,7 @@ class Shard {
           bytesMax: 100,
         }),
       isLogSure: () => this.isLogSure,
+      held: () => [P],
       onOvertaken: (partition) => this.overtaken.push(partition),
       trim: (_, upTo) => {
         // Told before it is done.

@@ -83,7 +83,10 @@ export class Checkpoints {
           const isWhole = await this.#adopt(config, partition, await file.section(entry));
           if (!isWhole) damaged.push({ space: config.space, reason: 'its files are damaged' });
         } catch (error) {
-          damaged.push({ space: config.space, reason: ClusterError.from(error).message });
+          const { code, message } = ClusterError.from(error);
+          // A full disk, or a file that was swept meanwhile, says nothing about the checkpoint.
+          if (code !== 'CHECKPOINT_DAMAGED' && code !== 'SEGMENT_DAMAGED') throw error;
+          damaged.push({ space: config.space, reason: message });
         }
       }
     }

@@ -25,6 +25,7 @@ const FULL_SHARE = 0.5;
 /** One that was told that somebody else writes believes it for so long. */
 const FENCED_MS = 10_000;
 const SWEEP_MS = 600_000;
+const CACHE_SWEEP_MS = 5_000;
 /** Between two looks at how far the log of a partition was trimmed by its writer. */
 const WATCH_MS = 5_000;
 /** Files of partitions that moved away may come back. */
@@ -48,6 +49,7 @@ export class Checkpointer implements AsyncDisposable {
   #completeTo: ReadonlyMap<PartitionId, number> = new Map();
   readonly #rounds: Repeater;
   #sweepAtMs: number;
+  #cacheSweepAtMs = -Infinity;
 
   constructor(options: CheckpointerOptions) {
     this.#options = options;
@@ -108,7 +110,7 @@ export class Checkpointer implements AsyncDisposable {
    * checkpoint is being stored meanwhile.
    */
   async #sweep(): Promise<void> {
-    const { transfers, clock } = this.#options;
+    const { transfers } = this.#options;
     const names = new Map([...this.#own].map(([partition, own]) => [partition, namesOf(own)]));
     const unnamed = (await transfers.names()).filter((name) => {
       const [partition, epoch] = name.split('.').map(Number) as [PartitionId, number];
@@ -118,10 +120,15 @@ export class Checkpointer implements AsyncDisposable {
       return named !== undefined && isOurs && !named.has(name);
     });
     await transfers.remove(unnamed);
-    const kept = [...names.values()].flatMap((named) => [...named]);
+  }
+
+  /** Of the files on this machine only those of partitions that it has are sure to be of use. */
+  async #sweepCache(): Promise<void> {
+    const { transfers, held, clock } = this.#options;
+    const kept = [...this.#own.values()].flatMap((own) => [...namesOf(own)]);
     // What is held and written by another shard may have to be stored from here one day.
-    const whole = [...this.#whole.keys()].filter((partition) => !names.has(partition));
-    await transfers.sweepCache({ kept, whole }, clock.wallNow() - CACHE_KEEP_MS);
+    const use = { kept, written: [...this.#own.keys()], held: held() };
+    await transfers.sweepCache(use, clock.wallNow() - CACHE_KEEP_MS);
   }
 
   /** How old the checkpoint of a partition is that has newer entries, in the worst case. */
@@ -167,6 +174,10 @@ export class Checkpointer implements AsyncDisposable {
     if (clock.now() >= this.#sweepAtMs) {
       this.#sweepAtMs = clock.now() + SWEEP_MS;
       await this.#sweep();
+    }
+    if (clock.now() >= this.#cacheSweepAtMs) {
+      this.#cacheSweepAtMs = clock.now() + CACHE_SWEEP_MS;
+      await this.#sweepCache();
     }
     for (const [partition, watermark] of this.#completeTo) {
       if (isOver() || !isLogSure()) return;

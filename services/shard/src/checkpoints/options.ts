@@ -21,6 +21,8 @@ export interface CheckpointerOptions {
   /** False while it is not known whether the log still has what was applied. */
   readonly isLogSure: () => boolean;
   readonly trim: (partition: PartitionId, upTo: number) => Promise<void>;
+  /** Partitions whose files are in use, or are being brought in. */
+  readonly held: () => readonly PartitionId[];
   /** The log was trimmed beyond what this shard had applied: the partition must be restored again. */
   readonly onOvertaken: (partition: PartitionId) => void;
   /** A dirty partition is written so often at least … */

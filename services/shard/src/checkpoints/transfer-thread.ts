@@ -6,7 +6,8 @@ import { LogConnection, ObjectBlobs } from '@engram/log';
 import { createLogger, systemClock } from '@engram/runtime';
 import { CheckpointStore, FolderBlobs, SegmentCache, type BlobStore } from '@engram/storage';
 import { serveThread } from '@engram/worker-pool';
-import type { TransferRequest, TransferSettings } from './transfers.ts';
+import type { PartitionId } from '@engram/model';
+import type { CacheUse, TransferRequest, TransferSettings } from './transfers.ts';
 
 const settings = workerData as TransferSettings;
 
@@ -40,13 +41,26 @@ async function answer(request: TransferRequest): Promise<unknown> {
       return store.remove(request.names);
     case 'names':
       return store.names();
-    case 'sweep-cache': {
-      const kept = new Set(request.use.kept);
-      const whole = new Set<number>(request.use.whole);
-      const isOfUse = (name: string) => kept.has(name) || whole.has(Number(name.split('.')[0]));
-      return cache.sweep(isOfUse, request.olderThanMs);
-    }
+    case 'sweep-cache':
+      return sweep(request.use, request.olderThanMs);
   }
 }
+
+async function sweep({ kept, written, held }: CacheUse, olderThanMs: number): Promise<number> {
+  const [keptNames, writtenHere, heldHere] = [new Set(kept), new Set(written), new Set(held)];
+  const isShort = await cache.isDiskShort();
+  const isOfUse = (name: string): boolean => {
+    const parts = name.split('.');
+    const partition = Number(parts[0]) as PartitionId;
+    // Files on their way have one more part; they go when they are old.
+    if (parts.length > BLOB_NAME_PARTS) return isShort;
+    if (keptNames.has(name)) return true;
+    return heldHere.has(partition) && (isShort || !writtenHere.has(partition));
+  };
+  return cache.sweep(isOfUse, isShort ? Date.now() : olderThanMs);
+}
+
+/** Partition, epoch and a random part. */
+const BLOB_NAME_PARTS = 3;
 
 serveThread(async (request) => ({ value: await answer(request as TransferRequest) }));

@@ -29,9 +29,12 @@ export type TransferRequest =
 
 /** What is of use in the cache folder. */
 export interface CacheUse {
+  /** Names that checkpoints of this shard keep. */
   readonly kept: readonly string[];
-  /** Partitions of which everything is. */
-  readonly whole: readonly PartitionId[];
+  /** Partitions whose checkpoints it writes: of those, no others than the kept ones. */
+  readonly written: readonly PartitionId[];
+  /** Partitions of which it may need everything; with little room on the disk it keeps only theirs. */
+  readonly held: readonly PartitionId[];
 }
 
 export interface Saved {
