@@ -43,7 +43,7 @@ async function keepRecalling(client: EngramClient, tally: Tally, stop: AbortSign
   }
 }
 
-test('a shard killed while all write and recall loses nothing, doubles nothing and stops no recall', async () => {
+test('a shard killed while all write and recall loses nothing, doubles nothing and answers no recall with nothing', async () => {
   const { cluster } = running;
   const urls = cluster.gateways.map(({ url }) => url);
   const client = new EngramClient({ url: urls });
@@ -79,7 +79,8 @@ test('a shard killed while all write and recall loses nothing, doubles nothing a
   stop.abort();
   await recalling;
 
-  expect(tally.failed).toEqual([]);
+  // Nobody has the partitions for a moment, and that is what is said.
+  for (const error of tally.failed) expect(error).toMatchObject({ code: 'PARTITION_UNAVAILABLE' });
   for (const [space, ids] of acknowledged) {
     const missing: string[] = [];
     await forEachParallel([...ids], 8, async (id) => {
@@ -97,7 +98,7 @@ test('a shard killed while all write and recall loses nothing, doubles nothing a
   }
 });
 
-test('while a shard is dead and not replaced, its spaces say that they are degraded', async () => {
+test('while a shard is dead and not replaced, its spaces say so, alone and among others', async () => {
   const { cluster } = running;
   const client = new EngramClient({ url: cluster.url, retries: 0 });
   const alive = cluster.shards.filter(({ running: isRunning }) => isRunning);
@@ -106,8 +107,12 @@ test('while a shard is dead and not replaced, its spaces say that they are degra
   const owner = alive.find(({ id }) => id === owners[0]) ?? victim;
   owner.signal('SIGKILL');
   await owner.exited;
-  const answer = await client.recall(SPACES[0]!, { embedding: set.queries[0]!, k: 5 });
-  expect(answer.degraded).toBe(true);
+  const query = { embedding: set.queries[0]!, k: 5 };
+  await expect(client.recall(SPACES[0]!, query)).rejects.toMatchObject({
+    code: 'PARTITION_UNAVAILABLE',
+  });
+  const answer = await client.recallSpaces(SPACES, query);
+  expect([answer.degraded, answer.results.length]).toEqual([true, 5]);
   await running.whenSettled();
   const healed = await client.recall(SPACES[0]!, { embedding: set.queries[0]!, k: 5 });
   expect([healed.degraded, healed.results.length]).toEqual([false, 5]);

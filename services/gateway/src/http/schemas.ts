@@ -255,7 +255,8 @@ const query = {
   }),
   allowPartial: Type.Boolean({
     default: true,
-    description: 'false: answer 503 rather than a result that may lack something',
+    description:
+      'false: answer 503 rather than a result that may lack something. Where no space answered it is 503 in any case',
   }),
 };
 

@@ -64,8 +64,8 @@ export class Recall {
 
   /**
    * The nearest observations over all the spaces, best first.
-   * @throws ClusterError POSITION_NOT_REACHED, INVALID_*, or PARTITION_UNAVAILABLE unless partial
-   *   answers are allowed
+   * @throws ClusterError POSITION_NOT_REACHED, INVALID_*; PARTITION_UNAVAILABLE or LOG_UNAVAILABLE where
+   *   no space answered, and where one did not unless partial answers are allowed
    */
   async recall(configs: readonly SpaceConfig[], query: RecallQuery): Promise<RecallAnswer> {
     const { clock } = this.#options;
@@ -247,7 +247,10 @@ interface Judged {
   readonly reasons: string[];
 }
 
-/** @throws ClusterError what a shard said; PARTITION_UNAVAILABLE unless partial answers are allowed */
+/**
+ * @throws ClusterError what a shard said; PARTITION_UNAVAILABLE or LOG_UNAVAILABLE where no space answered,
+ * and where one did not unless partial answers are allowed
+ */
 function judge(
   configs: readonly SpaceConfig[],
   { allowPartial }: RecallQuery,
@@ -256,6 +259,7 @@ function judge(
   const asked: ({ readonly config: SpaceConfig } & Answered<RecallReply>)[] = [];
   const watermarks: Record<string, string> = {};
   const reasons: string[] = [];
+  let absence: ClusterError | undefined;
   for (const [index, outcome] of outcomes.entries()) {
     const config = configs[index]!;
     const { space } = config;
@@ -264,6 +268,7 @@ function judge(
       const isAbsent = error.code === 'PARTITION_UNAVAILABLE' || error.code === 'LOG_UNAVAILABLE';
       if (!isAbsent || !allowPartial) throw error;
       reasons.push(`${space}: ${error.message}`);
+      absence ??= error;
       continue;
     }
     const { shard, reply } = outcome.value;
@@ -274,5 +279,7 @@ function judge(
     if (!allowPartial) throw new ClusterError('PARTITION_UNAVAILABLE', reason);
     reasons.push(reason);
   }
+  // A part may be an answer; nothing at all would look like a space where nothing is similar.
+  if (absence !== undefined && asked.length === 0) throw absence;
   return { asked, watermarks, reasons };
 }
