@@ -136,6 +136,15 @@ test('the place of a process that is dead is free at once, and others see a new 
   expect(shard.view.shards).toEqual(['shard-1', 'shard-2']);
 });
 
+test('a record without a lease is no member', async () => {
+  await using shard = await join('ghost', 'shard-1');
+  const record = JSON.stringify(JSON.stringify({ role: 'shard', state: 'active', ready: '0' }));
+  await command(`HSET engram:{ghost}:records ghost ${record}`);
+  await using other = await join('ghost', 'shard-2');
+  await until('both are in', () => shard.view.shards.length === 2);
+  expect([...other.view.members.keys()].sort()).toEqual(['shard-1', 'shard-2']);
+});
+
 test('an emptied registry takes nobody out of the ring, and the epoch never falls', async () => {
   await using first = await join('emptied', 'shard-1');
   await using second = await join('emptied', 'shard-2');

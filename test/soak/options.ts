@@ -30,7 +30,14 @@ ${wrapped(FAULT_NAMES)}
   --seed S       decides about load and faults (default: a new one, which is printed)
   --spaces K     from small to large, of different dimensions and metrics (default 6)
   --rate R       operations a second (default 120)
-  --report FILE  writes the results there as JSON`;
+  --report FILE  writes the results there as JSON
+
+In the ledger, of all observations that were sent: searchable are the newest of their ids; overwritten
+and deleted were, until a later write; rejected and dead-lettered were refused, at once or from the log;
+unknown had no answer, and left no trace. Lost were acknowledged, and are not there. Answered and
+unanswered in the plot are operations of each interval, reads too; an unanswered write that turns out to
+be there counts as what became of it. Recovery is from the end of a phase's faults until every partition
+is served by its owners again, with the start of what was killed; faults of one phase share it.`;
 
 /** All writes are kept in memory, some 250 bytes each, and what was written in the log. */
 const OPERATIONS_MAX = 2_000_000;

@@ -77,7 +77,7 @@ function ledgerLines({ ledger, writers }: ChaosEnd, readsChecked: number): strin
     `produced ${produced} = searchable ${searchable} + overwritten ${overwritten} + deleted ${deleted}` +
       ` + rejected ${rejected} + dead-lettered ${deadLettered} + unknown ${unknown}` +
       (ledger.lost === 0 ? '' : ` + LOST ${ledger.lost}`),
-    `lost ${ledger.lost}, duplicated ${ledger.duplicated}; ${ledger.deletes} deletes; ${readsChecked} reads checked`,
+    `lost ${ledger.lost}, duplicated ${ledger.duplicated}; ${ledger.deletes} deletes acknowledged; ${readsChecked} reads checked`,
     `${writers.count} records of checkpoints seen, ${writers.violations.length} of them by a fenced writer`,
   ].join('\n');
 }

@@ -30,6 +30,7 @@ export function counted(count: number, noun: string): string {
 }
 
 function plural(noun: string): string {
+  if (noun.endsWith('s')) return `${noun}es`;
   return /[^aeiou]y$/.test(noun) ? `${noun.slice(0, -1)}ies` : `${noun}s`;
 }
 

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
+import { identityOf } from '../../runtime/src/process-identity.ts';
 import type { Ran } from './run-command.ts';
 
 // These commands start and end processes, so they are run as the shell runs them.
@@ -69,6 +70,25 @@ test('without a cluster, status fails, down does not, and both say so', async ()
     out: '',
     err: `No cluster runs on ${data}.\n`,
   });
+});
+
+test('what a killed supervisor left is told, with how to end it', async () => {
+  const data = scratch();
+  const left = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore' });
+  onTestFinished(() => void left.kill('SIGKILL'));
+  await once(left, 'spawn');
+  const member = { id: 'nats', role: 'nats', ...identityOf(left.pid!)!, port: 1, url: 'nats://x' };
+  const supervisor = { pid: 2 ** 22, startedAt: 'long ago' };
+  const state = {
+    supervisor,
+    since: '2026-01-01T00:00:00Z',
+    partitionCount: 64,
+    members: [member],
+  };
+  writeFileSync(join(data, 'cluster.json'), JSON.stringify(state));
+  const { code, err } = await engram('status', '--data', data);
+  expect(code).toBe(1);
+  expect(err).toMatch(/1 process of a killed cluster .* End .*: .* down --data /);
 });
 
 test('the exit code of status tells a healthy cluster from a degraded and a silent one', async () => {

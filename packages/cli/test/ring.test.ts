@@ -101,7 +101,9 @@ test('a plan refuses what cannot happen', async () => {
     [[], 'give --add, --remove or both'],
     [['--add', 'shard-1'], 'there is a member shard-1 already'],
     [['--add', '0'], 'a number from 1 to 64'],
+    [['--add', '-1'], 'a number from 1 to 64'],
     [['--add', 'no id'], 'no id cannot be an id'],
+    [['--remove', ...SHARDS], 'no shard would be left'],
     [['--remove', 'shard-0'], 'shard-0 is not among the shards shard-1, shard-2, shard-3'],
   ] as const) {
     const { err, code } = await ring('plan', ...args, '--url', url);

@@ -45,7 +45,7 @@ type Answer = [standing: Standing, registryId: string, epoch: string, ...entries
  * by that beat, because its record still says what it was ready for.
  * The server's clock decides on leases, so that members' clocks do not matter. When nobody at all was
  * heard for half a lease, Redis was away or its clock jumped: then every lease begins anew, because silence
- * says nothing about any one member. A lease that ends too late was made before the clock went back.
+ * says nothing about any one member. A record without a lease was written by nobody, and goes. A lease that ends too late was made before the clock went back.
  */
 const SCRIPT = `
 local time = redis.call('TIME')
@@ -63,6 +63,12 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], from, '+inf')) do
 end
 redis.call('HSET', KEYS[3], 'beatAt', now)
 local changed, said = false, false
+for _, known in ipairs(redis.call('HKEYS', KEYS[1])) do
+  if not redis.call('ZSCORE', KEYS[2], known) then
+    redis.call('HDEL', KEYS[1], known)
+    changed = true
+  end
+end
 for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now)) do
   redis.call('ZREM', KEYS[2], gone)
   redis.call('HDEL', KEYS[1], gone)

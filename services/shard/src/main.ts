@@ -293,6 +293,10 @@ async function run(
       logger,
     }),
   );
+  scope.onClose(
+    'reconnects',
+    connection.onReconnect(() => checkpointer.trimAgain()),
+  );
   const unlisten = directory.onChange((change) => {
     if (change.kind === 'delete') engine.dropSpace(change.space);
   });

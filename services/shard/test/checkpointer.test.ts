@@ -188,6 +188,22 @@ describe('a checkpointer', () => {
     expect(cluster.trimmedTo).toBe(10);
   });
 
+  test('trims again what a killed nats-server may have brought back', async () => {
+    const cluster = new Cluster();
+    const one = shard(cluster);
+    await one.write(10);
+    cluster.bytes = 60;
+    await one.write(20);
+    cluster.trimmedTo = 0;
+    one.isChanged = false;
+    one.checkpointer.complete(new Map([[P, 20]]));
+    await one.checkpointer.flush(10_000);
+    expect(cluster.trimmedTo).toBe(0);
+    one.checkpointer.trimAgain();
+    await one.checkpointer.flush(10_000);
+    expect(cluster.trimmedTo).toBe(10);
+  });
+
   test('does not trim while another shard is taking the partition over', async () => {
     const cluster = new Cluster();
     const one = shard(cluster);

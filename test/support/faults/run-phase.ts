@@ -16,7 +16,7 @@ export interface FaultReport {
   /** Undefined: there was nothing left to hit. */
   readonly target: string | undefined;
   readonly lastedMs: number;
-  /** From the healing of the whole phase until all was well again. */
+  /** From the end of the phase's faults, with what was killed to be started, until all was well again. */
   readonly recoveryMs: number;
 }
 
@@ -38,6 +38,7 @@ export async function runPhase(context: PhaseContext, phase: Phase): Promise<Fau
   const begun = performance.now();
   const reached = (ms: number) => pause(Math.max(0, begun + ms - performance.now()));
   const missed: PlannedFault[] = [];
+  let ended = begun;
   try {
     for (const fault of [...phase.faults].sort((a, b) => a.startMs - b.startMs)) {
       await reached(fault.startMs);
@@ -51,22 +52,23 @@ export async function runPhase(context: PhaseContext, phase: Phase): Promise<Fau
       busy.add(made.target);
       active.push({ ...made, fault, since: performance.now() });
     }
-    await reached(Math.max(...phase.faults.map(({ startMs, lastsMs }) => startMs + lastsMs)));
+    // Counted from when each took effect: the one before may have taken its time.
+    await reached(Math.max(0, ...active.map(({ fault, since }) => since - begun + fault.lastsMs)));
   } finally {
+    ended = performance.now();
     // Servers before services: those that start need them.
     const order = (target: string) => (target === 'nats' || target === 'redis' ? 0 : 1);
     active.sort((a, b) => order(a.target) - order(b.target));
     for (const { heal } of active) await heal();
   }
-  const healed = performance.now();
   await whenWell(context);
-  const recoveryMs = Math.round(performance.now() - healed);
+  const recoveryMs = Math.round(performance.now() - ended);
   return [
     ...active.map(({ fault, target, since }) => ({
       phase: phase.number,
       name: fault.name,
       target,
-      lastedMs: Math.round(healed - since),
+      lastedMs: Math.round(ended - since),
       recoveryMs,
     })),
     ...missed.map(({ name }) => ({

@@ -129,8 +129,9 @@ function redriveCommand(): Command {
     .addHelpText(
       'after',
       `
-What they write wins over what was written since under the same ids. What still cannot be
-applied becomes a new dead letter.`,
+An entry is written again as a whole, also those of its items that were applied (refused and all are
+in dlq show), and wins over what was written since under the same ids. What still cannot be applied
+becomes a new dead letter.`,
     )
     .action(
       reporting(async (ids: string[], options: SelectOptions) => {
@@ -188,7 +189,7 @@ function filterOf({ reason, space }: { reason?: string | undefined; space?: stri
 
 function tableOf(letters: readonly DeadLetter[]): string {
   const table = new Table({
-    head: ['id', 'reason', 'space', 'lane', 'items', 'bytes', 'set aside', 'detail'],
+    head: ['id', 'reason', 'space', 'lane', 'refused', 'bytes', 'set aside', 'detail'],
     style: { head: [], border: [], compact: true },
     colAligns: ['left', 'left', 'left', 'left', 'right', 'right', 'left', 'left'],
   });

@@ -35,7 +35,7 @@ Examples:
         else if (found === 'nothing') printNote(`No cluster runs on ${data}.`);
         else {
           const what = found === 'cluster' ? '' : ' that a killed cluster had left';
-          const members = `${counted(names.length, 'process').replace('processs', 'processes')}`;
+          const members = counted(names.length, 'process');
           console.log(
             checkedLine('stopped', `${members}${what} in ${took}; the data stays in ${data}`),
           );

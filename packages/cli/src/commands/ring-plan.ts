@@ -78,6 +78,8 @@ function changeOf(
     .map(({ id }) => id);
   const known = new Set(members.map(({ id }) => id));
   const isCounted = add.length === 1 && /^\d+$/.test(add[0]!);
+  if (add.some((id) => /^-\d+$/.test(id)))
+    throw new UsageError(`--add takes ids, or a number from 1 to ${ADDED_MAX}`);
   const added = isCounted ? madeUpIds(Number(add[0]), known) : [...new Set(add)];
   const [taken] = added.filter((id) => known.has(id));
   if (taken !== undefined) throw new UsageError(`there is a member ${taken} already`);
@@ -88,6 +90,8 @@ function changeOf(
     if (!shards.includes(id))
       throw new UsageError(`${id} is not among the shards ${shards.join(', ')}`);
   const after = [...shards.filter((id) => !remove.includes(id)), ...added];
+  if (after.length === 0)
+    throw new UsageError('no shard would be left, and nobody would have the partitions');
   const placed = (ids: readonly string[]): Placed => ({
     shards: ids as readonly MemberId[],
     replication,

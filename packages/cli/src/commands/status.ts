@@ -8,7 +8,7 @@ import {
 import Table from 'cli-table3';
 import { Command, Option } from 'commander';
 import colors from 'picocolors';
-import { failureLine, invocation, warningLine } from '../format.ts';
+import { counted, failureLine, invocation, warningLine } from '../format.ts';
 import { DEFAULT_DATA } from '../local-url.ts';
 import {
   checkUrl,
@@ -102,7 +102,12 @@ export async function showStatus({ data, url, json }: Options): Promise<void> {
     return;
   }
   if (verdict === 'not running') {
-    printNote(`No cluster runs on ${data}. Start one with: ${invocation()} up`);
+    const folder = data === DEFAULT_DATA ? '' : ` --data ${data}`;
+    const left = state?.members.filter(isRunning).length ?? 0;
+    if (left > 0) {
+      const told = `${counted(left, 'process')} of a killed cluster still run`;
+      printNote(`${told} on ${data}. End them with: ${invocation()} down${folder}`);
+    } else printNote(`No cluster runs on ${data}. Start one with: ${invocation()} up${folder}`);
     return;
   }
   console.log(headline(verdict, gateways.join(' '), cluster));

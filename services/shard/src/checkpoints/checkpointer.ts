@@ -49,12 +49,14 @@ export class Checkpointer implements AsyncDisposable {
   #completeTo: ReadonlyMap<PartitionId, number> = new Map();
   readonly #rounds: Repeater;
   #sweepAtMs: number;
-  #cacheSweepAtMs = -Infinity;
+  #cacheSweepAtMs: number;
 
   constructor(options: CheckpointerOptions) {
     this.#options = options;
     const { clock, logger } = options;
     this.#sweepAtMs = clock.now() + SWEEP_MS;
+    // Not at once: the partitions that are held are not known yet.
+    this.#cacheSweepAtMs = clock.now() + CACHE_SWEEP_MS;
     this.#rounds = new Repeater({
       clock,
       intervalMs: ROUND_MS,
@@ -94,6 +96,11 @@ export class Checkpointer implements AsyncDisposable {
   /** Everything up to these sequences is applied, of all partitions that are ready. */
   complete(upTo: ReadonlyMap<PartitionId, number>): void {
     this.#completeTo = upTo;
+  }
+
+  /** A nats-server that was killed may have brought back what was removed: it is removed again. */
+  trimAgain(): void {
+    for (const own of this.#own.values()) own.trimmedTo = 0;
   }
 
   /** They are no longer held. */
