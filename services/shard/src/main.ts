@@ -258,6 +258,7 @@ async function run(
       stripeCount: layout.stripeCount,
       openFeed: (request) => LogFeed.start(connection, { ...request, clock, logger }),
       restore: async (partition) => {
+        checkpointer.release([partition]); // W6, where it was not let go before
         const upTo = await restorer.restore(partition);
         checkpointer.restored(partition, upTo);
         return upTo;

@@ -16,7 +16,10 @@ class Cluster {
   bytes = 0;
   nowMs = 1_000_000;
 
+  onRead: (() => void) | undefined;
+
   read(): Promise<Registered | undefined> {
+    this.onRead?.();
     return Promise.resolve(this.record);
   }
 
@@ -40,6 +43,8 @@ class Shard {
   isLogSure = true;
   isSettled = true;
   failsNext = false;
+  /** Up to where the engine was told that all is applied. */
+  readonly taken: number[] = [];
   onSave: (() => void) | undefined;
   isChanged = true;
   spaces: readonly string[] = ['a', 'b'];
@@ -96,7 +101,8 @@ class Shard {
       restorer: { isUseless: (name) => this.damaged.has(name) },
       engine: {
         checkpoints: {
-          take: () => {
+          take: (_, upTo) => {
+            this.taken.push(upTo);
             const { isChanged } = this;
             if (isChanged) last = sections(`${P}.${self}${this.#blobs++}.`);
             return Promise.resolve({ sections: last, isChanged });
@@ -335,6 +341,22 @@ describe('a checkpointer', () => {
     await one.write(12);
     expect(cluster.record?.record).toMatchObject({ current: { watermark: 12 } });
     expect(cluster.record?.record.previous).toBeUndefined();
+  });
+
+  test('W6: symptom: what was complete before a partition moved away and back was told of the new one', async () => {
+    const cluster = new Cluster();
+    const one = shard(cluster);
+    // While the record is read the partition goes, and comes back from an older checkpoint.
+    cluster.onRead = () => {
+      cluster.onRead = undefined;
+      one.checkpointer.release([P]);
+      one.checkpointer.restored(P, 5);
+    };
+    await one.write(100);
+    expect([one.taken, cluster.record]).toEqual([[], undefined]);
+    await one.write(7);
+    expect(one.taken).toEqual([7]);
+    expect(cluster.record?.record.current?.watermark).toBe(7);
   });
 
   test('an empty partition has no checkpoint', async () => {

@@ -7,6 +7,7 @@
 //   W4. Entries that were removed from the log before this shard had applied them are noticed, before it
 //       writes a checkpoint without them and soon where it only follows.
 //   W5. Nothing is stored of what the log lost again, nor trimmed behind that.
+//   W6. What was known of a partition is used no more once it was let go or is brought in anew.
 
 import { randomUUID } from 'node:crypto';
 import type { PartitionRecord, Registered, StoredCheckpoint } from '@engram/log';
@@ -14,7 +15,7 @@ import { ClusterError, type PartitionId } from '@engram/model';
 import { Deadline, Repeater } from '@engram/runtime';
 import type { BlobMark, WrittenSection } from '@engram/storage';
 import type { CheckpointerOptions } from './options.ts';
-import { namesOf, type Own } from './own.ts';
+import { namesOf, unnamedOf, type Own, type Progress } from './own.ts';
 import { trimmableTo, withMark, type Mark } from './trimming.ts';
 
 const ROUND_MS = 500;
@@ -31,20 +32,14 @@ const WATCH_MS = 5_000;
 /** Files of partitions that moved away may come back. */
 const CACHE_KEEP_MS = 3_600_000;
 
-/** What came to a partition since its last checkpoint. */
-interface Progress {
-  bytes: number;
-  newest: number;
-  dueAtMs: number;
-  writtenAtMs: number;
-}
-
 export class Checkpointer implements AsyncDisposable {
   readonly #options: CheckpointerOptions;
   readonly #progress = new Map<PartitionId, Progress>();
   readonly #own = new Map<PartitionId, Own>();
   /** Up to where each partition was applied when the log was still whole behind that (W4). */
   readonly #whole = new Map<PartitionId, { readonly upTo: number; readonly atMs: number }>();
+  /** One for each time that a partition was brought in (W6). */
+  readonly #holdings = new Map<PartitionId, object>();
   readonly #fencedUntilMs = new Map<PartitionId, number>();
   #completeTo: ReadonlyMap<PartitionId, number> = new Map();
   readonly #rounds: Repeater;
@@ -67,6 +62,7 @@ export class Checkpointer implements AsyncDisposable {
 
   /** A partition was taken over, with everything up to this sequence. */
   restored(partition: PartitionId, upTo: number): void {
+    this.#holdings.set(partition, {});
     this.#whole.set(partition, { upTo, atMs: -Infinity });
   }
 
@@ -109,6 +105,7 @@ export class Checkpointer implements AsyncDisposable {
       this.#progress.delete(partition);
       this.#own.delete(partition);
       this.#whole.delete(partition);
+      this.#holdings.delete(partition);
     }
   }
 
@@ -118,14 +115,7 @@ export class Checkpointer implements AsyncDisposable {
    */
   async #sweep(): Promise<void> {
     const { transfers } = this.#options;
-    const names = new Map([...this.#own].map(([partition, own]) => [partition, namesOf(own)]));
-    const unnamed = (await transfers.names()).filter((name) => {
-      const [partition, epoch] = name.split('.').map(Number) as [PartitionId, number];
-      const named = names.get(partition);
-      // A later epoch is somebody else's, who may be about to name it.
-      const isOurs = epoch <= (this.#own.get(partition)?.registered.record.epoch ?? -1);
-      return named !== undefined && isOurs && !named.has(name);
-    });
+    const unnamed = unnamedOf(await transfers.names(), this.#own);
     await transfers.remove(unnamed);
   }
 
@@ -186,11 +176,14 @@ export class Checkpointer implements AsyncDisposable {
       this.#cacheSweepAtMs = clock.now() + CACHE_SWEEP_MS;
       await this.#sweepCache();
     }
-    for (const [partition, watermark] of this.#completeTo) {
+    for (const partition of this.#completeTo.keys()) {
+      const holding = this.#holdings.get(partition);
+      const watermark = this.#completeTo.get(partition);
+      if (watermark === undefined || holding === undefined) continue;
       if (isOver() || !isLogSure()) return;
       if (!isWriter(partition)) {
         this.#own.delete(partition);
-        await this.#watch(partition, watermark);
+        await this.#watch(partition, watermark, holding);
         continue;
       }
       if ((this.#fencedUntilMs.get(partition) ?? -Infinity) > clock.now()) continue;
@@ -198,7 +191,8 @@ export class Checkpointer implements AsyncDisposable {
       if (progress.dueAtMs > clock.now() && progress.bytes < intervalBytes) continue;
       try {
         const { bytes, bytesMax } = await logState(partition);
-        await this.#write(partition, watermark, progress, bytes > bytesMax * FULL_SHARE);
+        const isFull = bytes > bytesMax * FULL_SHARE;
+        await this.#write(partition, watermark, progress, holding, isFull);
       } catch (error) {
         progress.dueAtMs = clock.now() + AGAIN_MS;
         const isFenced = ClusterError.from(error).code === 'FENCED';
@@ -216,11 +210,12 @@ export class Checkpointer implements AsyncDisposable {
     partition: PartitionId,
     watermark: number,
     progress: Progress,
+    holding: object,
     isLogFull: boolean,
   ): Promise<void> {
     const { clock, engine, intervalMs } = this.#options;
-    const own = this.#own.get(partition) ?? (await this.#claim(partition));
-    if (own === undefined) return;
+    const own = this.#own.get(partition) ?? (await this.#claim(partition, holding));
+    if (own === undefined || this.#holdings.get(partition) !== holding) return; // W6
     // From here on the log is trimmed by this shard only, behind what it wrote.
     this.#whole.set(partition, { upTo: watermark, atMs: clock.now() });
     const { epoch, current, trimmedTo } = own.registered.record;
@@ -254,11 +249,12 @@ export class Checkpointer implements AsyncDisposable {
   }
 
   /** W4, where another shard writes. */
-  async #watch(partition: PartitionId, watermark: number): Promise<void> {
+  async #watch(partition: PartitionId, watermark: number, holding: object): Promise<void> {
     const { register, clock } = this.#options;
     const whole = this.#whole.get(partition);
     if (whole === undefined || whole.atMs + WATCH_MS > clock.now()) return;
     const found = await register.read(partition);
+    if (this.#holdings.get(partition) !== holding) return; // W6
     if (!this.#isOvertaken(partition, found))
       this.#whole.set(partition, { upTo: watermark, atMs: clock.now() });
   }
@@ -278,9 +274,10 @@ export class Checkpointer implements AsyncDisposable {
    * Makes this shard the writer, which fences the one before (W1).
    * @returns undefined when it lacks entries (W4)
    */
-  async #claim(partition: PartitionId): Promise<Own | undefined> {
+  async #claim(partition: PartitionId, holding: object): Promise<Own | undefined> {
     const { register, transfers, self, logger } = this.#options;
     const found = await register.read(partition);
+    if (this.#holdings.get(partition) !== holding) return undefined;
     if (this.#isOvertaken(partition, found)) return undefined;
     const before = found?.record ?? { epoch: 0, trimmedTo: 0 };
     const claim = randomUUID();
@@ -300,7 +297,7 @@ export class Checkpointer implements AsyncDisposable {
       .map((stored) => this.#useful(stored))
       .filter((stored) => stored !== undefined);
     const own: Own = { registered, blobs, marks, spaces: undefined, trimmedTo: 0 };
-    this.#own.set(partition, own);
+    if (this.#holdings.get(partition) === holding) this.#own.set(partition, own);
     return own;
   }
 

@@ -1,4 +1,5 @@
 import type { Registered } from '@engram/log';
+import type { PartitionId } from '@engram/model';
 import type { BlobMark } from '@engram/storage';
 import type { Mark } from './trimming.ts';
 
@@ -22,4 +23,24 @@ export function namesOf({ blobs }: Own): Set<string> {
     for (const blob of Object.keys(named)) names.add(blob);
   }
   return names;
+}
+
+/** What came to a partition since its last checkpoint. */
+export interface Progress {
+  bytes: number;
+  newest: number;
+  dueAtMs: number;
+  writtenAtMs: number;
+}
+
+/** Of all blobs those that an earlier writer of these partitions left, or this one when it failed. */
+export function unnamedOf(blobs: readonly string[], all: ReadonlyMap<PartitionId, Own>): string[] {
+  const names = new Map([...all].map(([partition, own]) => [partition, namesOf(own)]));
+  return blobs.filter((blob) => {
+    const [partition, epoch] = blob.split('.').map(Number) as [PartitionId, number];
+    const named = names.get(partition);
+    // A later epoch is somebody else's, who may be about to name it.
+    const isOurs = epoch <= (all.get(partition)?.registered.record.epoch ?? -1);
+    return named !== undefined && isOurs && !named.has(blob);
+  });
 }
