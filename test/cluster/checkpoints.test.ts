@@ -5,6 +5,7 @@ import { ClusterError, parseSpaceId, partitionOf } from '@engram/model';
 import { connect } from 'nats';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { startTestCluster, type TestCluster } from '../support/cluster.ts';
+import { counted, logState } from '../support/inspect.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { until } from '../support/until.ts';
 import { forEachParallel, loadWords, WORD_DIMENSION, type WordSet } from '../support/words.ts';
@@ -69,26 +70,6 @@ async function expectModel(client: EngramClient, set: WordSet, model: Model): Pr
     const living = [...known.values()].filter((row) => row !== 'deleted');
     expect((await client.space(space)).count, space).toBe(living.length);
   }
-}
-
-async function logState({ cluster }: TestCluster) {
-  const nc = await connect({ servers: cluster.nats.url });
-  try {
-    return (await (await nc.jetstreamManager()).streams.info('OBS-0')).state;
-  } finally {
-    await nc.close();
-  }
-}
-
-async function counted({ cluster }: TestCluster, metric: string): Promise<number> {
-  let sum = 0;
-  for (const shard of cluster.shards) {
-    if (!shard.running) continue;
-    const text = await (await fetch(`${shard.url}/metrics`)).text();
-    for (const line of text.split('\n'))
-      if (line.startsWith(`engram_${metric}`)) sum += Number(line.split(' ').at(-1));
-  }
-  return sum;
 }
 
 /** Entries that change nothing, so that there is something for the next checkpoint. */

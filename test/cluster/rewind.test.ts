@@ -1,8 +1,9 @@
 import { cpSync, existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { connect } from 'nats';
 import { expect, onTestFinished, test } from 'vitest';
 import { startTestCluster, type TestCluster } from '../support/cluster.ts';
+import { killMember } from '../support/faults/chaos-cluster.ts';
+import { counted, logState } from '../support/inspect.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { until } from '../support/until.ts';
 
@@ -19,32 +20,6 @@ async function write({ client }: TestCluster, prefix: string, value: number): Pr
       await client.put(space, [{ id: `${prefix}${i}`, embedding: [value, i] }]);
 }
 
-async function killNats({ cluster }: TestCluster): Promise<void> {
-  cluster.nats.signal('SIGKILL');
-  await cluster.nats.exited;
-}
-
-async function lastSequence({ cluster }: TestCluster): Promise<number> {
-  const nc = await connect({ servers: cluster.nats.url });
-  try {
-    return (await (await nc.jetstreamManager()).streams.info('OBS-0')).state.last_seq;
-  } finally {
-    await nc.close();
-  }
-}
-
-async function metrics({ cluster }: TestCluster): Promise<string> {
-  const texts = cluster.shards.map(async ({ url }) => (await fetch(`${url}/metrics`)).text());
-  return (await Promise.all(texts)).join('\n');
-}
-
-/** Of a metric without labels but the member's. */
-const sumOf = (text: string, metric: string) =>
-  [...text.matchAll(new RegExp(`^engram_${metric}(?:\\{.*\\})? (\\S+)$`, 'gm'))].reduce(
-    (sum, [, value]) => sum + Number(value),
-    0,
-  );
-
 test.each([
   ['all that NATS had', ''],
   ['the log, and what is stored of it is newer', join('jetstream', '$G', 'streams', 'OBS-0')],
@@ -53,10 +28,7 @@ test.each([
   onTestFinished(() => running[Symbol.asyncDispose]());
   const { cluster, client } = running;
   const stored = () =>
-    until(
-      'all is stored',
-      async () => sumOf(await metrics(running), 'checkpoint_age_seconds') === 0,
-    );
+    until('all is stored', async () => (await counted(running, 'checkpoint_age_seconds')) === 0);
   const folder = join(cluster.dataDir, 'nats', lost);
   const copy = await tempDir();
   onTestFinished(() => copy[Symbol.asyncDispose]());
@@ -64,31 +36,27 @@ test.each([
   for (const space of SPACES) await client.createSpace(space, { dimension: 2, metric: 'l2' });
   await write(running, 'kept-', 1);
   await stored();
-  await killNats(running);
+  await killMember(cluster.nats);
   expect(existsSync(folder)).toBe(true);
   cpSync(folder, copy.path, { recursive: true });
   await cluster.nats.start();
   await running.whenSettled();
-  const kept = await lastSequence(running);
+  const { last_seq: kept } = await logState(running);
 
   await write(running, 'lost-', 2);
   await write(running, 'kept-', 2);
   await stored();
-  expect(sumOf(await metrics(running), 'log_rewinds_total')).toBe(0);
-  await killNats(running);
+  expect(await counted(running, 'log_rewinds_total')).toBe(0);
+  await killMember(cluster.nats);
   rmSync(folder, { recursive: true });
   cpSync(copy.path, folder, { recursive: true });
   await cluster.nats.start();
-  await until('the log is there', async () => (await lastSequence(running)) === kept);
+  await until('the log is there', async () => (await logState(running)).last_seq === kept);
   // Takes the sequences that were lost, and more of them.
   for (const prefix of ['new-', 'lost-', 'late-']) await write(running, prefix, 3);
   await until(
     'all noticed it',
-    async () => {
-      const m = await metrics(running);
-      return sumOf(m, 'log_rewinds_total') === cluster.shards.length;
-    },
-    10000,
+    async () => (await counted(running, 'log_rewinds_total')) === cluster.shards.length,
   );
   await running.whenSettled();
 
@@ -105,8 +73,7 @@ test.each([
   }
   // Nor does it come back from what was stored of it.
   for (const shard of cluster.shards) {
-    shard.signal('SIGKILL');
-    await shard.exited;
+    await killMember(shard);
     await shard.start();
   }
   await running.whenSettled();

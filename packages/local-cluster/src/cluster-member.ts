@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { signalIdentity, type ProcessIdentity } from '@engram/runtime/process-identity';
 import type { Exit } from './child.ts';
 import { endProcesses, type MemberRole, type MemberState } from './cluster-state.ts';
-import { signalIdentity, type ProcessIdentity } from '@engram/runtime/process-identity';
 import type { ServerProcess } from './server-process.ts';
 import { messageOf, SetupError } from './setup-error.ts';
 

@@ -1,5 +1,6 @@
 import { accessSync, constants, mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { ownIdentity } from '@engram/runtime/process-identity';
 import { findNatsServer, findRedisServer } from './binaries/find.ts';
 import type { ServerBinary } from './binaries/server-binary.ts';
 import { ClusterMember, type ClusterEvent, type Launch } from './cluster-member.ts';
@@ -18,7 +19,6 @@ import {
 } from './folder-record.ts';
 import { freePort, freePortLike, isPortFree, LOOPBACK, portInUse } from './loopback-port.ts';
 import { startNatsServer } from './nats-server.ts';
-import { ownIdentity } from '@engram/runtime/process-identity';
 import { startRedisServer } from './redis-server.ts';
 import { startService, type ServiceKind } from './service.ts';
 import { messageOf, SetupError } from './setup-error.ts';

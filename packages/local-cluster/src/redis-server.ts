@@ -1,11 +1,11 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import type { ProcessIdentity } from '@engram/runtime/process-identity';
 import { findRedisServer } from './binaries/find.ts';
 import type { ServerBinary } from './binaries/server-binary.ts';
 import { Child } from './child.ts';
 import { answers } from './line-probe.ts';
 import { freePort, LOOPBACK } from './loopback-port.ts';
-import type { ProcessIdentity } from '@engram/runtime/process-identity';
 import { serverProcess, whenAnswering, type ServerProcess } from './server-process.ts';
 
 export interface RedisServerOptions {

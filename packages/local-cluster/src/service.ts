@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as pause } from 'node:timers/promises';
+import type { ProcessIdentity } from '@engram/runtime/process-identity';
 import { Child, endedEarly } from './child.ts';
 import { portInUse } from './loopback-port.ts';
-import type { ProcessIdentity } from '@engram/runtime/process-identity';
 import { serverProcess, type ServerProcess } from './server-process.ts';
 import { SetupError } from './setup-error.ts';
 

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { isRunning } from '@engram/runtime/process-identity';
 import {
   endLeftovers,
   endProcesses,
@@ -9,7 +10,6 @@ import {
   type MemberState,
 } from './cluster-state.ts';
 import { FileLock } from './file-lock.ts';
-import { isRunning } from '@engram/runtime/process-identity';
 
 export function lockPath(dataDir: string): string {
   return join(dataDir, 'cluster.lock');

@@ -2,6 +2,19 @@ import { NatsError } from 'nats';
 import type { LogConnection } from './connection.ts';
 import { toLogError } from './errors.ts';
 import type { EntryMark } from './log-ends.ts';
+import type { StoredCheckpoint } from './partition-record.ts';
+
+/**
+ * Whether a checkpoint was made of the log as it is, not of one that lost its end since.
+ * @throws ClusterError LOG_UNAVAILABLE
+ */
+export function isOfLog(
+  connection: LogConnection,
+  stream: string,
+  { watermark, logEnd = { sequence: watermark } }: StoredCheckpoint,
+): Promise<boolean> {
+  return hasEntry(connection, stream, logEnd);
+}
 
 /**
  * Whether a stream still has this very entry, or had it: of one that was trimmed only the sequence is known.

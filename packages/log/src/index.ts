@@ -12,13 +12,12 @@ export type {
   Redriven,
 } from './dead-letter-store.ts';
 export { writeDeadLetter } from './dead-letters.ts';
-export { hasEntry } from './entry-mark.ts';
+export { isOfLog } from './entry-mark.ts';
 export { readEntries } from './entry-range.ts';
 export { LogFeed } from './feed.ts';
 export type { FeedOptions, LogMessage, Room } from './feed.ts';
 export { IdempotencyStore } from './idempotency.ts';
 export type { StoredAnswer } from './idempotency.ts';
-export type { EntryMark } from './log-ends.ts';
 export { ObjectBlobs } from './object-blobs.ts';
 export type { PartitionRecord, StoredCheckpoint } from './partition-record.ts';
 export { PartitionRegister } from './partition-register.ts';

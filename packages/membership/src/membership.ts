@@ -160,24 +160,27 @@ export class Membership implements AsyncDisposable {
       for (const listener of this.#onExpelled) listener();
       answer = await this.#send(undefined);
     }
-    const { id } = this.#self;
-    if (answer.standing === 'taken')
-      throw new ClusterError('MEMBER_ID_TAKEN', `another running process is member ${id}`, {
-        hint: 'give each process its own ENGRAM_MEMBER_ID',
-      });
-    return answer;
+    return this.#admitted(answer);
   }
 
   /** Joins, in the place of a predecessor that is dead (M4). */
   async #join(): Promise<RegistryState> {
-    const { entries, standing } = await this.#send(undefined);
-    const entry = entries.find(({ id }) => id === this.#self.id);
-    const holder = standing === 'taken' && entry !== undefined ? decodeMember(entry) : undefined;
-    if (holder?.process !== undefined && isDead(holder.process)) {
-      this.#options.logger.info({ pid: holder.process.pid }, 'in the place of a dead process');
-      await this.#send(undefined, holder.incarnation);
-    }
-    return this.#beat();
+    const answer = await this.#send(undefined);
+    if (answer.standing !== 'taken') return answer;
+    const entry = answer.entries.find(({ id }) => id === this.#self.id);
+    const holder = entry && decodeMember(entry);
+    if (holder?.process === undefined || !isDead(holder.process)) return this.#admitted(answer);
+    this.#options.logger.info({ pid: holder.process.pid }, 'in the place of a dead process');
+    return this.#admitted(await this.#send(undefined, holder.incarnation));
+  }
+
+  /** @throws ClusterError MEMBER_ID_TAKEN */
+  #admitted(answer: RegistryState): RegistryState {
+    if (answer.standing !== 'taken') return answer;
+    const { id } = this.#self;
+    throw new ClusterError('MEMBER_ID_TAKEN', `another running process is member ${id}`, {
+      hint: 'give each process its own ENGRAM_MEMBER_ID',
+    });
   }
 
   #send(registryId: string | undefined, dead?: string): Promise<RegistryState> {

@@ -45,7 +45,8 @@ type Answer = [standing: Standing, registryId: string, epoch: string, ...entries
  * by that beat, because its record still says what it was ready for.
  * The server's clock decides on leases, so that members' clocks do not matter. When nobody at all was
  * heard for half a lease, Redis was away or its clock jumped: then every lease begins anew, because silence
- * says nothing about any one member. A record without a lease was written by nobody, and goes. A lease that ends too late was made before the clock went back.
+ * says nothing about any one member. A lease that ends too late was made before the clock went back. A
+ * record without a lease was written by no member, and goes.
  */
 const SCRIPT = `
 local time = redis.call('TIME')

@@ -5,10 +5,11 @@
 //   M2. Every entry up to `completeTo` is in it; later ones may be, and change nothing when they come
 //       again.
 
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import type { SpaceConfig } from '@engram/model';
+import { writeWhole } from '@engram/storage';
 import { damaged } from './rows-file.ts';
 import type { Encoding } from '@engram/vector-index';
 import type { Snapshot } from './stamp.ts';
@@ -48,9 +49,7 @@ export function graphPath(folder: string, file: number): string {
 }
 
 export async function writeManifest(folder: string, manifest: Manifest): Promise<void> {
-  const path = join(folder, FILE_NAME);
-  await writeFile(`${path}.tmp`, encodeManifest(manifest));
-  await rename(`${path}.tmp`, path);
+  await writeWhole(join(folder, FILE_NAME), (file) => file.writeFile(encodeManifest(manifest)));
 }
 
 /** As it stands in the folder: a line with version and checksum, and JSON (M1). */

@@ -10,10 +10,11 @@
 //   R1. A file is complete under its name or not there: it is written beside it and renamed.
 //   R2. A file whose length, version or checksums are not right is refused as a whole.
 
-import { open, rename, rm } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { ClusterError } from '@engram/model';
+import { writeWhole } from '@engram/storage';
 import { RECORD_BYTES, RowRecords } from './row-records.ts';
 
 const MAGIC = 0x53_47_4e_45; // "ENGS" as a little-endian u32
@@ -45,10 +46,7 @@ export interface RowColumns extends Shape {
 /** Writes a file (R1). Between two pieces other work has its turn. @returns its header's CRC-32 */
 export async function writeRowsFile(path: string, columns: RowColumns): Promise<number> {
   const layout = layoutOf(columns);
-  const beside = `${path}.tmp`;
-  const file = await open(beside, 'w');
-  let checksum: number;
-  try {
+  return writeWhole(path, async (file) => {
     const checksums: number[] = [];
     for (const [pieces, at] of [
       [columns.embeddings, layout.embeddings],
@@ -69,15 +67,8 @@ export async function writeRowsFile(path: string, columns: RowColumns): Promise<
     const header = headerOf(columns, checksums);
     await file.write(header, 0, header.length, 0);
     await file.truncate(layout.end);
-    checksum = header.readUInt32LE(HEADER_CRC_AT);
-  } catch (error) {
-    await rm(beside, { force: true }); // on a full disk it would be in the way
-    throw error;
-  } finally {
-    await file.close();
-  }
-  await rename(beside, path);
-  return checksum;
+    return header.readUInt32LE(HEADER_CRC_AT);
+  });
 }
 
 function headerOf({ dimension, rows, textBytes }: Shape, checksums: readonly number[]): Buffer {

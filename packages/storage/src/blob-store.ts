@@ -23,3 +23,9 @@ export function damagedBlob(name: string, reason: string): ClusterError {
     details: { blob: name },
   });
 }
+
+/** Whether the bytes themselves are wrong: a full disk or a silent server says nothing about them. */
+export function isDamage(error: unknown): boolean {
+  const { code } = ClusterError.from(error);
+  return code === 'CHECKPOINT_DAMAGED' || code === 'SEGMENT_DAMAGED';
+}

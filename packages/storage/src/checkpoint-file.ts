@@ -5,10 +5,11 @@
 //   head         JSON: CheckpointHead
 //   then         the section of each space (space-section.ts), at its offset from the end of the head
 
-import { open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { open, type FileHandle } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { ClusterError, type PartitionId, type SpaceId } from '@engram/model';
 import type { BlobMark } from './checksum.ts';
+import { writeWhole } from './whole-file.ts';
 
 const MAGIC = 'ENGRAM-CHECKPOINT';
 const VERSION = 1;
@@ -51,9 +52,7 @@ export async function writeCheckpoint(
   head: Omit<CheckpointHead, 'spaces'>,
   sections: readonly WrittenSection[],
 ): Promise<void> {
-  const beside = `${path}.tmp`;
-  const file = await open(beside, 'w');
-  try {
+  await writeWhole(path, async (file) => {
     let at = 0;
     const spaces = sections.map(({ space, afterSequence, bytes }): SectionEntry => {
       const entry = { space, afterSequence, at, bytes };
@@ -64,13 +63,7 @@ export async function writeCheckpoint(
     await file.writeFile(`${MAGIC} ${VERSION} ${json.length} ${crc32(json)}\n`);
     await file.writeFile(json);
     for (const section of sections) await append(file, section);
-  } catch (error) {
-    await rm(beside, { force: true }); // on a full disk it would be in the way
-    throw error;
-  } finally {
-    await file.close();
-  }
-  await rename(beside, path);
+  });
 }
 
 async function append(file: FileHandle, { path, bytes }: WrittenSection): Promise<void> {

@@ -7,8 +7,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { rename, rm } from 'node:fs/promises';
-import { ClusterError } from '@engram/model';
-import { damagedBlob, type BlobStore } from './blob-store.ts';
+import { damagedBlob, isDamage, type BlobStore } from './blob-store.ts';
 import {
   CheckpointFile,
   writeCheckpoint,
@@ -32,6 +31,12 @@ export interface NewCheckpoint {
   readonly sections: readonly WrittenSection[];
   /** Blobs that are stored already. */
   readonly known: Readonly<Record<string, BlobMark>>;
+}
+
+/** A checkpoint that says of itself what it is. */
+export interface FoundCheckpoint {
+  readonly ref: CheckpointRef;
+  readonly head: CheckpointHead;
 }
 
 export class CheckpointStore {
@@ -94,9 +99,7 @@ export class CheckpointStore {
    * A checkpoint of which only the name is known.
    * @returns undefined when it is none, or not whole
    */
-  async find(
-    name: string,
-  ): Promise<{ readonly ref: CheckpointRef; readonly head: CheckpointHead } | undefined> {
+  async find(name: string): Promise<FoundCheckpoint | undefined> {
     const path = this.#cache.pathOf(name);
     const beside = `${path}.${randomUUID()}`;
     try {
@@ -105,7 +108,7 @@ export class CheckpointStore {
       const mark = await markOf(beside);
       return file.bytes === mark?.bytes ? { ref: { name, ...mark }, head: file.head } : undefined;
     } catch (error) {
-      if (ClusterError.from(error).code === 'CHECKPOINT_DAMAGED') return undefined;
+      if (isDamage(error)) return undefined;
       throw error;
     } finally {
       await rm(beside, { force: true });

@@ -5,8 +5,8 @@
 //   head                 JSON: SectionHead
 //   then                 the bytes of the files that have no blob, in order
 
-import { open, rename, rm } from 'node:fs/promises';
 import { ClusterError, type SpaceConfig } from '@engram/model';
+import { writeWhole } from './whole-file.ts';
 
 export interface SectionFile {
   /** In the space's folder. */
@@ -36,17 +36,7 @@ export async function writeSection(
   const length = Buffer.alloc(4);
   length.writeUInt32LE(text.length);
   const bytes = Buffer.concat([length, text, ...inline]);
-  const beside = `${path}.tmp`;
-  const file = await open(beside, 'w');
-  try {
-    await file.writeFile(bytes);
-  } catch (error) {
-    await rm(beside, { force: true }); // on a full disk it would be in the way
-    throw error;
-  } finally {
-    await file.close();
-  }
-  await rename(beside, path);
+  await writeWhole(path, (file) => file.writeFile(bytes));
   return bytes.length;
 }
 

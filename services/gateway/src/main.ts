@@ -9,7 +9,6 @@ import {
   PartitionRegister,
   SpaceDirectory,
 } from '@engram/log';
-import { FolderBlobs } from '@engram/storage';
 import { Membership } from '@engram/membership';
 import { parseMemberId } from '@engram/model';
 import {
@@ -22,6 +21,7 @@ import {
   systemClock,
   type Logger,
 } from '@engram/runtime';
+import { FolderBlobs } from '@engram/storage';
 import { Router } from './cluster/router.ts';
 import { loadConfig, type GatewayConfig } from './config.ts';
 import { HttpServer } from './http/server.ts';

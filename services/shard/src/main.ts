@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import {
   agreeOnLayout,
   ensureStreams,
-  hasEntry,
+  isOfLog,
   LogConnection,
   LogFeed,
   PartitionRegister,
@@ -210,7 +210,7 @@ async function run(
     engine,
     directory,
     pathOf: (name) => join(cacheFolder, name),
-    hasEntry: (partition, mark) => hasEntry(connection, streamName(stripeIn(partition)), mark),
+    isOfLog: (partition, stored) => isOfLog(connection, streamName(stripeIn(partition)), stored),
     metrics,
     logger,
   });

@@ -3,11 +3,11 @@ import type { MemberId, PartitionId } from '@engram/model';
 import { createLogger, systemClock } from '@engram/runtime';
 import { expect, test } from 'vitest';
 import { PartitionRecords } from '../src/checkpoints/partition-records.ts';
-import type { Found } from '../src/checkpoints/transfers.ts';
+import type { FoundCheckpoint } from '@engram/storage';
 
 const P = 1 as PartitionId;
 
-function checkpoint(name: string, epoch: number, watermark: number): Found {
+function checkpoint(name: string, epoch: number, watermark: number): FoundCheckpoint {
   const partition = Number(name.split('.')[0]) as PartitionId;
   const head = { partition, epoch, watermark, writtenAtMs: watermark, spaces: [], blobs: {} };
   return { ref: { name, bytes: 1, crc: 1 }, head };
@@ -18,7 +18,7 @@ class World {
   readonly written: { record: PartitionRecord; before: number | undefined }[] = [];
   readonly records: PartitionRecords;
 
-  constructor(checkpoints: readonly Found[] = [], segments: readonly string[] = []) {
+  constructor(checkpoints: readonly FoundCheckpoint[] = [], segments: readonly string[] = []) {
     this.records = new PartitionRecords({
       self: 'me' as MemberId,
       register: {

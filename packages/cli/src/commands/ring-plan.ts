@@ -30,6 +30,7 @@ interface Change {
 
 /** More at one time is a mistake. */
 const ADDED_MAX = 64;
+const ADD_TAKES = `--add takes ids, or a number from 1 to ${ADDED_MAX}`;
 
 /** `engram ring plan`: what would move, computed here and moving nothing. */
 export function ringPlanCommand(): Command {
@@ -78,8 +79,7 @@ function changeOf(
     .map(({ id }) => id);
   const known = new Set(members.map(({ id }) => id));
   const isCounted = add.length === 1 && /^\d+$/.test(add[0]!);
-  if (add.some((id) => /^-\d+$/.test(id)))
-    throw new UsageError(`--add takes ids, or a number from 1 to ${ADDED_MAX}`);
+  if (add.some((id) => /^-\d+$/.test(id))) throw new UsageError(ADD_TAKES);
   const added = isCounted ? madeUpIds(Number(add[0]), known) : [...new Set(add)];
   const [taken] = added.filter((id) => known.has(id));
   if (taken !== undefined) throw new UsageError(`there is a member ${taken} already`);
@@ -101,8 +101,7 @@ function changeOf(
 
 /** @throws UsageError */
 function madeUpIds(count: number, known: ReadonlySet<string>): string[] {
-  if (count < 1 || count > ADDED_MAX)
-    throw new UsageError(`--add takes ids, or a number from 1 to ${ADDED_MAX}`);
+  if (count < 1 || count > ADDED_MAX) throw new UsageError(ADD_TAKES);
   const ids: string[] = [];
   for (let i = 1; ids.length < count; i++) if (!known.has(`new-${i}`)) ids.push(`new-${i}`);
   return ids;

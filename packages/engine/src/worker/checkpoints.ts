@@ -19,6 +19,7 @@ import {
 import {
   CheckpointFile,
   decodeSection,
+  isDamage,
   linkOrCopy,
   writeSection,
   type SectionFile,
@@ -83,10 +84,8 @@ export class Checkpoints {
           const isWhole = await this.#adopt(config, partition, await file.section(entry));
           if (!isWhole) damaged.push({ space: config.space, reason: 'its files are damaged' });
         } catch (error) {
-          const { code, message } = ClusterError.from(error);
-          // A full disk, or a file that was swept meanwhile, says nothing about the checkpoint.
-          if (code !== 'CHECKPOINT_DAMAGED' && code !== 'SEGMENT_DAMAGED') throw error;
-          damaged.push({ space: config.space, reason: message });
+          if (!isDamage(error)) throw error;
+          damaged.push({ space: config.space, reason: ClusterError.from(error).message });
         }
       }
     }

@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
-  hasEntry,
+  isOfLog,
   streamName,
   stripeOf,
   type LogConnection,
@@ -49,9 +49,9 @@ export async function findBase(
   const stream = streamName(stripeOf(partitionOf(config.space, partitionCount), stripeCount));
   for (const stored of [previous, current]) {
     if (stored === undefined || stored.watermark < trimmedTo) continue;
-    const { watermark, logEnd = { sequence: watermark } } = stored;
-    if (await hasEntry(connection, stream, logEnd))
-      return { watermark, forEachId: (visit) => forEachId(source, config, stored, visit) };
+    if (!(await isOfLog(connection, stream, stored))) continue;
+    const { watermark } = stored;
+    return { watermark, forEachId: (visit) => forEachId(source, config, stored, visit) };
   }
   return undefined;
 }

@@ -40,11 +40,12 @@ const SLICE_MS = 5;
 export async function expectedIds(
   source: LogSource,
   config: SpaceConfig,
-  { base, trimmedTo }: { readonly base: CheckpointBase | undefined; readonly trimmedTo: number },
+  before: { readonly base: CheckpointBase | undefined; readonly trimmedTo: number },
   upTo: number,
   slice: Slice,
   signal: AbortSignal,
 ): Promise<Expectation> {
+  const { base, trimmedTo } = before;
   const fold = new SpaceFold(config, IDS_MAX, slice);
   await base?.forEachId((id, sequence) => fold.seed(id, sequence));
   const knownTo = base?.watermark ?? config.afterSequence;

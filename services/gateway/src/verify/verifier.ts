@@ -9,6 +9,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { IdsReply, IdsRequest, NextReply, NextRequest, WireHit } from '@engram/codec';
 import {
+  streamHead,
   streamState,
   stripeOf,
   type DeadLetters,
@@ -23,6 +24,7 @@ import {
   type MemberId,
   type SpaceConfig,
 } from '@engram/model';
+import { isDamage } from '@engram/storage';
 import type { Router } from '../cluster/router.ts';
 import { findBase, type BaseSource, type CheckpointBase } from './checkpoint-base.ts';
 import { Differences, Suspects, type Difference } from './differences.ts';
@@ -76,8 +78,6 @@ const PASSING: ReadonlySet<ErrorCode> = new Set([
   'PARTITION_UNAVAILABLE',
   'NOT_OWNER',
 ]);
-/** What is stored of a space is of no use. */
-const DAMAGED: ReadonlySet<ErrorCode> = new Set(['CHECKPOINT_DAMAGED', 'SEGMENT_DAMAGED']);
 const ATTEMPTS = 4;
 const ATTEMPT_PAUSE_MS = 500;
 /** Between two turns of other requests; a millisecond. */
@@ -192,7 +192,7 @@ export class Verifier {
     suspects: Suspects,
     asked: Asked,
   ): Promise<Compared> {
-    const head = (await this.#bounds(config)).last;
+    const head = await streamHead(this.#options.connection, this.#stripe(config));
     const expectation = await this.#expectation(config, head, slice, asked.signal);
     const { fold } = expectation;
     const partition = partitionOf(config.space, this.#options.partitionCount);
@@ -243,7 +243,7 @@ export class Verifier {
     try {
       return await expected(base);
     } catch (error) {
-      if (!DAMAGED.has(ClusterError.from(error).code)) throw error;
+      if (!isDamage(error)) throw error;
       // It may also have been replaced meanwhile.
       await this.#requireUntrimmed(config, { from: base?.watermark ?? trimmedTo });
       logger.warn(
@@ -326,7 +326,7 @@ export class Verifier {
           ),
         );
     }
-    const { first, trimmedTo } = await this.#bounds(config);
+    const { trimmedTo, first } = await this.#bounds(config);
     const { knownTo } = expectation;
     const reasons: string[] = [];
     // A log that begins later than it was trimmed had nothing of the partition there, unless somebody
@@ -363,16 +363,16 @@ export class Verifier {
     return sequences;
   }
 
-  /** From where on the log has all of the space, and up to where. */
-  async #bounds({ space }: SpaceConfig): Promise<Record<'first' | 'last' | 'trimmedTo', number>> {
-    const { connection, register, partitionCount, stripeCount } = this.#options;
-    const partition = partitionOf(space, partitionCount);
-    const { firstSequence, lastSequence } = await streamState(
-      connection,
-      stripeOf(partition, stripeCount),
-    );
-    const trimmedTo = (await register.read(partition))?.record.trimmedTo ?? 0;
-    return { first: Math.max(firstSequence, trimmedTo + 1), last: lastSequence, trimmedTo };
+  /** Up to where the log was trimmed, and from where on it has all of the space. */
+  async #bounds(config: SpaceConfig): Promise<Record<'trimmedTo' | 'first', number>> {
+    const state = await streamState(this.#options.connection, this.#stripe(config));
+    const trimmedTo = (await this.#record(config))?.trimmedTo ?? 0;
+    return { trimmedTo, first: Math.max(state.firstSequence, trimmedTo + 1) };
+  }
+
+  #stripe({ space }: SpaceConfig): number {
+    const { partitionCount, stripeCount } = this.#options;
+    return stripeOf(partitionOf(space, partitionCount), stripeCount);
   }
 }
 

@@ -114,18 +114,19 @@ export class Checkpointer implements AsyncDisposable {
    * checkpoint is being stored meanwhile.
    */
   async #sweep(): Promise<void> {
-    const { transfers } = this.#options;
+    const { transfers, clock } = this.#options;
     const unnamed = unnamedOf(await transfers.names(), this.#own);
     await transfers.remove(unnamed);
+    await this.#sweepCache(clock.wallNow() - CACHE_KEEP_MS);
   }
 
-  /** Of the files on this machine only those of partitions that it has are sure to be of use. */
-  async #sweepCache(): Promise<void> {
-    const { transfers, held, clock } = this.#options;
+  /** @param olderThanMs without it only a disk with little room is looked after */
+  async #sweepCache(olderThanMs?: number): Promise<void> {
+    const { transfers, held } = this.#options;
     const kept = [...this.#own.values()].flatMap((own) => [...namesOf(own)]);
     // What is held and written by another shard may have to be stored from here one day.
     const use = { kept, written: [...this.#own.keys()], held: held() };
-    await transfers.sweepCache(use, clock.wallNow() - CACHE_KEEP_MS);
+    await transfers.sweepCache(use, olderThanMs);
   }
 
   /** How old the checkpoint of a partition is that has newer entries, in the worst case. */
@@ -220,13 +221,13 @@ export class Checkpointer implements AsyncDisposable {
     this.#whole.set(partition, { upTo: watermark, atMs: clock.now() });
     const { epoch, current, trimmedTo } = own.registered.record;
     // W2 would be broken by one that goes back: what it lacks may be gone from the log.
-    const newest = Math.max(this.#useful(current)?.watermark ?? 0, trimmedTo);
-    if (watermark < newest) {
+    const stored = this.#useful(current)?.watermark ?? 0;
+    if (watermark < Math.max(stored, trimmedTo)) {
       progress.dueAtMs = clock.now() + AGAIN_MS;
       return;
     }
     const { bytes } = progress;
-    const hasEntries = progress.newest > (this.#useful(current)?.watermark ?? 0);
+    const hasEntries = progress.newest > stored;
     const prefix = `${partition}.${epoch}.`;
     const taken = await engine.checkpoints.take(partition, watermark, prefix);
     progress.dueAtMs = clock.now() + (taken === undefined ? AGAIN_MS : intervalMs);

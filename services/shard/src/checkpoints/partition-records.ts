@@ -4,7 +4,8 @@ import { randomUUID } from 'node:crypto';
 import type { PartitionRecord, PartitionRegister, Registered, StoredCheckpoint } from '@engram/log';
 import { ClusterError, type MemberId, type PartitionId } from '@engram/model';
 import type { Clock, Logger } from '@engram/runtime';
-import type { Found, Transfers } from './transfers.ts';
+import type { FoundCheckpoint } from '@engram/storage';
+import type { Transfers } from './transfers.ts';
 
 interface PartitionRecordsOptions {
   readonly self: MemberId;
@@ -58,8 +59,8 @@ export class PartitionRecords {
   async #restore(
     partition: PartitionId,
     found: { readonly revision: number } | undefined,
-    current: Found,
-    previous: Found | undefined,
+    current: FoundCheckpoint,
+    previous: FoundCheckpoint | undefined,
   ): Promise<Registered> {
     const { register, self, logger } = this.#options;
     const record: PartitionRecord = {
@@ -75,9 +76,9 @@ export class PartitionRecords {
   }
 
   /** Newest first. */
-  async #checkpointsOf(partition: PartitionId): Promise<Found[]> {
+  async #checkpointsOf(partition: PartitionId): Promise<FoundCheckpoint[]> {
     const names = (await this.#allNames()).filter((name) => name.startsWith(`${partition}.`));
-    const checkpoints: Found[] = [];
+    const checkpoints: FoundCheckpoint[] = [];
     for (const name of names) {
       const found = await this.#options.transfers.find(name);
       if (found?.head.partition === partition) checkpoints.push(found);
@@ -98,6 +99,6 @@ export class PartitionRecords {
   }
 }
 
-function storedOf({ ref, head: { watermark, writtenAtMs } }: Found): StoredCheckpoint {
+function storedOf({ ref, head: { watermark, writtenAtMs } }: FoundCheckpoint): StoredCheckpoint {
   return { ...ref, watermark, writtenAtMs };
 }

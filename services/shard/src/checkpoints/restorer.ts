@@ -1,5 +1,5 @@
 import type { CheckpointedSpace, ShardEngine } from '@engram/engine';
-import type { EntryMark, PartitionRegister, SpaceDirectory, StoredCheckpoint } from '@engram/log';
+import type { PartitionRegister, SpaceDirectory, StoredCheckpoint } from '@engram/log';
 import { ClusterError, type PartitionId, type SpaceId } from '@engram/model';
 import type { Logger } from '@engram/runtime';
 import type { CheckpointHead } from '@engram/storage';
@@ -13,8 +13,8 @@ interface RestorerOptions {
   readonly directory: Pick<SpaceDirectory, 'find'>;
   /** Of a file that was fetched. */
   readonly pathOf: (name: string) => string;
-  /** Whether the log of a partition has this very entry, or had it before it was trimmed. */
-  readonly hasEntry: (partition: PartitionId, entry: EntryMark) => Promise<boolean>;
+  /** Whether a checkpoint was made of the log as it is. */
+  readonly isOfLog: (partition: PartitionId, stored: StoredCheckpoint) => Promise<boolean>;
   readonly metrics: Pick<ShardMetrics, 'restores'>;
   readonly logger: Logger;
 }
@@ -42,7 +42,7 @@ export class Restorer {
    * LOG_UNAVAILABLE
    */
   async restore(partition: PartitionId): Promise<number> {
-    const { register, engine, hasEntry, metrics, logger } = this.#options;
+    const { register, engine, isOfLog, metrics, logger } = this.#options;
     const { loss } = engine.checkpoints;
     const found = await register.read(partition);
     const { current, previous, trimmedTo = 0 } = found?.record ?? {};
@@ -51,14 +51,13 @@ export class Restorer {
     let missing: ReadonlySet<SpaceId> | undefined;
     for (const [which, stored] of Object.entries({ current, previous })) {
       if (stored === undefined || missing?.size === 0) continue;
-      const { watermark, logEnd = { sequence: watermark } } = stored;
-      if (watermark < trimmedTo) {
+      if (stored.watermark < trimmedTo) {
         // The log no longer goes on from there.
         logger.error({ partition, trimmedTo, ...stored }, 'a checkpoint is older than the log');
         this.#useless.add(stored.name);
         continue;
       }
-      if (!(await hasEntry(partition, logEnd))) {
+      if (!(await isOfLog(partition, stored))) {
         // The log lost its end: what is stored of that would be taken for entries that come anew.
         logger.error({ partition, ...stored }, 'a checkpoint has what the log lost');
         this.#useless.add(stored.name);
@@ -67,7 +66,7 @@ export class Restorer {
       const damaged = await this.#bring(partition, stored, missing);
       if (damaged === undefined) continue;
       metrics.restores.inc({ from: which });
-      from = watermark;
+      from = stored.watermark;
       missing = damaged;
     }
     if (from === undefined || (missing !== undefined && missing.size > 0)) {

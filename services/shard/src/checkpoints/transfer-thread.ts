@@ -3,10 +3,10 @@
 
 import { workerData } from 'node:worker_threads';
 import { LogConnection, ObjectBlobs } from '@engram/log';
+import type { PartitionId } from '@engram/model';
 import { createLogger, systemClock } from '@engram/runtime';
 import { CheckpointStore, FolderBlobs, SegmentCache, type BlobStore } from '@engram/storage';
 import { serveThread } from '@engram/worker-pool';
-import type { PartitionId } from '@engram/model';
 import type { CacheUse, TransferRequest, TransferSettings } from './transfers.ts';
 
 const settings = workerData as TransferSettings;
@@ -46,9 +46,14 @@ async function answer(request: TransferRequest): Promise<unknown> {
   }
 }
 
-async function sweep({ kept, written, held }: CacheUse, olderThanMs: number): Promise<number> {
-  const [keptNames, writtenHere, heldHere] = [new Set(kept), new Set(written), new Set(held)];
+async function sweep(
+  { kept, written, held }: CacheUse,
+  olderThanMs: number | undefined,
+): Promise<number> {
   const isShort = await cache.isDiskShort();
+  const untilMs = isShort ? Date.now() : olderThanMs;
+  if (untilMs === undefined) return 0;
+  const [keptNames, writtenHere, heldHere] = [new Set(kept), new Set(written), new Set(held)];
   const isOfUse = (name: string): boolean => {
     const parts = name.split('.');
     const partition = Number(parts[0]) as PartitionId;
@@ -57,7 +62,7 @@ async function sweep({ kept, written, held }: CacheUse, olderThanMs: number): Pr
     if (keptNames.has(name)) return true;
     return heldHere.has(partition) && (isShort || !writtenHere.has(partition));
   };
-  return cache.sweep(isOfUse, isShort ? Date.now() : olderThanMs);
+  return cache.sweep(isOfUse, untilMs);
 }
 
 /** Partition, epoch and a random part. */

@@ -1,6 +1,12 @@
 import type { PartitionId } from '@engram/model';
 import type { LogLevel, Logger } from '@engram/runtime';
-import type { BlobMark, CheckpointHead, CheckpointRef, NewCheckpoint } from '@engram/storage';
+import type {
+  BlobMark,
+  CheckpointHead,
+  CheckpointRef,
+  FoundCheckpoint,
+  NewCheckpoint,
+} from '@engram/storage';
 import { WorkerThread } from '@engram/worker-pool';
 
 export interface TransferSettings {
@@ -24,7 +30,8 @@ export type TransferRequest =
   | {
       readonly verb: 'sweep-cache';
       readonly use: CacheUse;
-      readonly olderThanMs: number;
+      /** Without it, only when the disk has little room. */
+      readonly olderThanMs: number | undefined;
     };
 
 /** What is of use in the cache folder. */
@@ -40,11 +47,6 @@ export interface CacheUse {
 export interface Saved {
   readonly ref: CheckpointRef;
   readonly blobs: Readonly<Record<string, BlobMark>>;
-}
-
-export interface Found {
-  readonly ref: CheckpointRef;
-  readonly head: CheckpointHead;
 }
 
 /** The thread that moves checkpoints; it starts at once, and again for the next call after it ended. */
@@ -80,8 +82,8 @@ export class Transfers implements AsyncDisposable {
   }
 
   /** A checkpoint of which only the name is known; undefined when it is none. */
-  find(name: string): Promise<Found | undefined> {
-    return this.#ask<Found | undefined>({ verb: 'find', name });
+  find(name: string): Promise<FoundCheckpoint | undefined> {
+    return this.#ask<FoundCheckpoint | undefined>({ verb: 'find', name });
   }
 
   names(): Promise<readonly string[]> {
@@ -89,7 +91,7 @@ export class Transfers implements AsyncDisposable {
   }
 
   /** Removes old files of the cache folder that are of no use. @returns how many */
-  sweepCache(use: CacheUse, olderThanMs: number): Promise<number> {
+  sweepCache(use: CacheUse, olderThanMs: number | undefined): Promise<number> {
     return this.#ask<number>({ verb: 'sweep-cache', use, olderThanMs });
   }
 

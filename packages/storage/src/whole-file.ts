@@ -1,0 +1,23 @@
+import { open, rename, rm, type FileHandle } from 'node:fs/promises';
+
+/** Writes a file that is complete under its name or not there. */
+export async function writeWhole<T>(
+  path: string,
+  write: (file: FileHandle) => Promise<T>,
+): Promise<T> {
+  const beside = `${path}.tmp`;
+  try {
+    const file = await open(beside, 'w');
+    let written: T;
+    try {
+      written = await write(file);
+    } finally {
+      await file.close();
+    }
+    await rename(beside, path);
+    return written;
+  } catch (error) {
+    await rm(beside, { force: true }); // on a full disk it would be in the way
+    throw error;
+  }
+}
