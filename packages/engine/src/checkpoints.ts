@@ -61,13 +61,13 @@ export class EngineCheckpoints {
   }
 
   /**
-   * Brings in the spaces of a partition that are not here or lost something; the entries after the
-   * checkpoint are applied afterwards. What it names is in the cache folder.
+   * Brings in the spaces of a partition that are not here, are behind or lost something; the entries
+   * after the checkpoint are applied afterwards. What it names is in the cache folder.
    * @returns the spaces that could not be brought in as they were
    */
   async restore(
     partition: PartitionId,
-    checkpoint: string,
+    { path, watermark }: { readonly path: string; readonly watermark: number },
     spaces: readonly CheckpointedSpace[],
   ): Promise<RestoreAnswer> {
     const byWorker = new Map<number, CheckpointedSpace[]>();
@@ -80,11 +80,19 @@ export class EngineCheckpoints {
       [...byWorker].map(([worker, its]) =>
         this.#port.ask<RestoreAnswer>(worker, {
           verb: 'restore',
-          task: { partition, checkpoint, spaces: its },
+          task: { partition, upTo: watermark, checkpoint: path, spaces: its },
         }),
       ),
     );
     return { damaged: answers.flatMap(({ damaged }) => damaged) };
+  }
+
+  /**
+   * Entries of a partition never came, and any of its spaces may lack some: all of them are brought in
+   * by the next `restore`, whatever was told complete.
+   */
+  async distrust(partition: PartitionId): Promise<void> {
+    await this.#port.askAll({ verb: 'lost', partitions: [partition] });
   }
 
   /**

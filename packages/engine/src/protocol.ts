@@ -61,7 +61,7 @@ export type WorkerRequest =
   | { readonly verb: 'drop-partitions'; readonly partitions: readonly PartitionId[] }
   /** To a new thread: how often partitions were dropped before it began. */
   | { readonly verb: 'drops'; readonly counts: ReadonlyMap<PartitionId, number> }
-  /** To a new thread: of what partitions the one before had spaces. */
+  /** Any space of these partitions may lack something; to a new thread, those the one before had. */
   | { readonly verb: 'lost'; readonly partitions: readonly PartitionId[] }
   /** A segment whose graph another thread can build, or segments that it can merge. */
   | { readonly verb: 'give-work'; readonly rowsMin: number }
@@ -97,6 +97,8 @@ export interface CheckpointAnswer {
 
 export interface RestoreTask {
   readonly partition: PartitionId;
+  /** Everything up to this sequence is in the checkpoint, and does not come again. */
+  readonly upTo: number;
   /** Path of the checkpoint file; what it names is in the cache. */
   readonly checkpoint: string;
   readonly spaces: readonly {

@@ -40,7 +40,8 @@ async function restore(
     return config === undefined ? [] : [{ config, at, bytes }];
   });
   const { loss } = engine.checkpoints;
-  const answer = await engine.checkpoints.restore(PARTITION, path, wanted);
+  const file = { path, watermark: head.watermark };
+  const answer = await engine.checkpoints.restore(PARTITION, file, wanted);
   await engine.checkpoints.restored(PARTITION, loss);
   return answer;
 }
@@ -80,6 +81,48 @@ describe('a checkpoint of a partition', () => {
     const added = readdirSync(folder).filter((name) => !before.has(name));
     expect(added.length).toBeLessThan(before.size);
     expect(added).toContain(next.name);
+  });
+
+  test('takes the place of spaces that are behind it, whose entries do not come again', async () => {
+    const [writer, behind] = [await startEngine(), await startEngine()];
+    const folder = scratchFolder();
+    const log = new Log();
+    const spaces = someSpaces(log);
+    const first = spaces.flatMap((space, i) => space.fill(SIZES[i]!, 50));
+    for (const { engine } of [writer, behind]) await feedAll(engine, first);
+    behind.engine.complete(new Map([[PARTITION, log.sequence]]));
+    await behind.engine.refresh();
+    // Entries that one of the two never saw.
+    await feedAll(
+      writer.engine,
+      spaces.map((space) => space.write(['missed'])),
+    );
+    const ref = await save(writer, await storeOf(writer, folder), log);
+    const ofOther = await storeOf(behind, folder);
+    expect(await restore(behind, ofOther, ref, spaces)).toEqual({ damaged: [] });
+    for (const space of spaces) await expectSame(behind.engine, space);
+  });
+
+  test('takes the place of all spaces of which one may lack something', async () => {
+    const [writer, holed] = [await startEngine(), await startEngine()];
+    const folder = scratchFolder();
+    const log = new Log();
+    const spaces = someSpaces(log);
+    const first = spaces.flatMap((space, i) => space.fill(SIZES[i]!, 50));
+    for (const { engine } of [writer, holed]) await feedAll(engine, first);
+    await feedAll(
+      writer.engine,
+      spaces.map((space) => space.write(['missed'])),
+    );
+    const ref = await save(writer, await storeOf(writer, folder), log);
+    // The log had let them go before: a reader passes over the hole and calls all complete.
+    holed.engine.complete(new Map([[PARTITION, log.sequence + 10]]));
+    await holed.engine.checkpoints.distrust(PARTITION);
+    expect(await holed.engine.checkpoints.take(PARTITION, log.sequence, '5.1.')).toBeUndefined();
+    const ofOther = await storeOf(holed, folder);
+    expect(await restore(holed, ofOther, ref, spaces)).toEqual({ damaged: [] });
+    for (const space of spaces) await expectSame(holed.engine, space);
+    expect(await holed.engine.checkpoints.take(PARTITION, log.sequence, '5.1.')).toBeDefined();
   });
 
   test('does not touch what is there, and brings back what a thread took with it', async () => {

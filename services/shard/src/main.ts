@@ -258,8 +258,9 @@ async function run(
       stripeCount: layout.stripeCount,
       openFeed: (request) => LogFeed.start(connection, { ...request, clock, logger }),
       restore: async (partition) => {
+        const wholeTo = checkpointer.wholeTo(partition);
         checkpointer.release([partition]); // W6, where it was not let go before
-        const upTo = await restorer.restore(partition);
+        const upTo = await restorer.restore(partition, wholeTo);
         checkpointer.restored(partition, upTo);
         return upTo;
       },

@@ -73,15 +73,16 @@ export class Checkpoints {
     return this.#spaces.isWhole(partition) ? { sections, isChanged } : undefined;
   }
 
-  /** Brings in the spaces that are not here or lost something; the others are left as they are. */
-  async restore({ partition, checkpoint, spaces }: RestoreTask): Promise<RestoreAnswer> {
+  /** Brings in the spaces that are not here, are behind or lost something; the others are left as they are. */
+  async restore({ partition, upTo, checkpoint, spaces }: RestoreTask): Promise<RestoreAnswer> {
     const damaged: { space: SpaceId; reason: string }[] = [];
     if (spaces.length > 0) {
       await using file = await CheckpointFile.open(checkpoint);
       for (const { config, at, bytes } of spaces) {
         const entry = { space: config.space, afterSequence: config.afterSequence, at, bytes };
         try {
-          const isWhole = await this.#adopt(config, partition, await file.section(entry));
+          const section = await file.section(entry);
+          const isWhole = await this.#adopt(config, { partition, upTo }, section);
           if (!isWhole) damaged.push({ space: config.space, reason: 'its files are damaged' });
         } catch (error) {
           if (!isDamage(error)) throw error;
@@ -174,10 +175,14 @@ export class Checkpoints {
   }
 
   /** @returns false when what was brought in turns out to be damaged */
-  async #adopt(config: SpaceConfig, partition: PartitionId, bytes: Buffer): Promise<boolean> {
+  async #adopt(
+    config: SpaceConfig,
+    place: Pick<RestoreTask, 'partition' | 'upTo'>,
+    bytes: Buffer,
+  ): Promise<boolean> {
     const { head, inline } = decodeSection(bytes);
     const manifest = decodeManifest(head.manifest, 'of a checkpoint');
-    const adopted = await this.#spaces.adopt(config, partition, async (folder) => {
+    const adopted = await this.#spaces.adopt(config, place, async (folder) => {
       const blobs = new Map<string, string>();
       for (const { name, blob } of head.files) {
         const path = join(folder, name);

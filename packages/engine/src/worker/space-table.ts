@@ -56,7 +56,7 @@ export class SpaceTable {
   readonly #distrusted = new Map<SpaceId, PartitionId>();
   /** Spaces that lost something and were not restored since. */
   readonly #lost = new Map<SpaceId, PartitionId>();
-  /** Partitions of which the thread before this one had spaces, with those that were restored since. */
+  /** Partitions that lost something in no one knows which spaces, with those that were restored since. */
   readonly #lostPartitions = new Map<PartitionId, Set<SpaceId>>();
   readonly #onDamaged: (space: SpaceId, partition: PartitionId) => void;
   /** What went wrong with files, to be taken. */
@@ -125,7 +125,7 @@ export class SpaceTable {
     return entry?.kind === 'loaded' ? entry.space : entry;
   }
 
-  /** What there is of these partitions is not all of it: the thread before had more. */
+  /** What there is of these partitions is not all of it, whatever was told complete before. */
   lose(partitions: readonly PartitionId[]): void {
     for (const partition of partitions) this.#lostPartitions.set(partition, new Set());
   }
@@ -139,11 +139,12 @@ export class SpaceTable {
 
   /**
    * Takes a space from files that `bring` puts into its folder, unless it is here and whole.
+   * @param upTo everything up to this sequence is in the files, and does not come again
    * @returns what is known of it now, or undefined when it was here
    */
   async adopt(
     config: SpaceConfig,
-    partition: PartitionId,
+    { partition, upTo }: { readonly partition: PartitionId; readonly upTo: number },
     bring: (folder: string) => Promise<Pick<UnloadedSpace, 'count' | 'completeTo'>>,
   ): Promise<UnloadedSpace | undefined> {
     const { space } = config;
@@ -152,9 +153,14 @@ export class SpaceTable {
     for (;;) {
       const known = this.settled(space);
       if (known === undefined) break;
-      if (known instanceof Promise) await known;
-      else if (isLost || known.config.afterSequence < config.afterSequence) await this.drop(space);
-      else return undefined;
+      if (known instanceof Promise) {
+        await known;
+        continue;
+      }
+      const { completeTo } = 'engine' in known ? known.engine : known;
+      const isOlder = known.config.afterSequence < config.afterSequence || completeTo < upTo;
+      if (!isLost && !isOlder) return undefined;
+      await this.drop(space);
     }
     return this.#change(space, partition, async () => {
       const folder = this.folderOf(space);

@@ -10,12 +10,13 @@
 //   W6. What was known of a partition is used no more once it was let go or is brought in anew.
 
 import { randomUUID } from 'node:crypto';
-import type { PartitionRecord, Registered, StoredCheckpoint } from '@engram/log';
+import type { PartitionRecord, StoredCheckpoint } from '@engram/log';
 import { ClusterError, type PartitionId } from '@engram/model';
 import { Deadline, Repeater } from '@engram/runtime';
 import type { BlobMark, WrittenSection } from '@engram/storage';
 import type { CheckpointerOptions } from './options.ts';
 import { namesOf, unnamedOf, type Own, type Progress } from './own.ts';
+import { TrimWatch } from './trim-watch.ts';
 import { trimmableTo, withMark, type Mark } from './trimming.ts';
 
 const ROUND_MS = 500;
@@ -27,8 +28,6 @@ const FULL_SHARE = 0.5;
 const FENCED_MS = 10_000;
 const SWEEP_MS = 600_000;
 const CACHE_SWEEP_MS = 5_000;
-/** Between two looks at how far the log of a partition was trimmed by its writer. */
-const WATCH_MS = 5_000;
 /** Files of partitions that moved away may come back. */
 const CACHE_KEEP_MS = 3_600_000;
 
@@ -36,8 +35,7 @@ export class Checkpointer implements AsyncDisposable {
   readonly #options: CheckpointerOptions;
   readonly #progress = new Map<PartitionId, Progress>();
   readonly #own = new Map<PartitionId, Own>();
-  /** Up to where each partition was applied when the log was still whole behind that (W4). */
-  readonly #whole = new Map<PartitionId, { readonly upTo: number; readonly atMs: number }>();
+  readonly #trims: TrimWatch; // W4
   /** One for each time that a partition was brought in (W6). */
   readonly #holdings = new Map<PartitionId, object>();
   readonly #fencedUntilMs = new Map<PartitionId, number>();
@@ -49,6 +47,7 @@ export class Checkpointer implements AsyncDisposable {
   constructor(options: CheckpointerOptions) {
     this.#options = options;
     const { clock, logger } = options;
+    this.#trims = new TrimWatch(options);
     this.#sweepAtMs = clock.now() + SWEEP_MS;
     // Not at once: the partitions that are held are not known yet.
     this.#cacheSweepAtMs = clock.now() + CACHE_SWEEP_MS;
@@ -63,23 +62,12 @@ export class Checkpointer implements AsyncDisposable {
   /** A partition was taken over, with everything up to this sequence. */
   restored(partition: PartitionId, upTo: number): void {
     this.#holdings.set(partition, {});
-    this.#whole.set(partition, { upTo, atMs: -Infinity });
+    this.#trims.restored(partition, upTo);
   }
 
-  /**
-   * Everything of a partition up to a sequence that stood in the log is applied.
-   * @returns false when some of it had been removed from the log before (W4)
-   */
-  async confirm(partition: PartitionId, upTo: number): Promise<boolean> {
-    const { register, logger } = this.#options;
-    const from = this.#whole.get(partition)?.upTo ?? 0;
-    const trimmedTo = (await register.read(partition))?.record.trimmedTo ?? 0;
-    if (trimmedTo > from) {
-      logger.warn({ partition, trimmedTo, from }, 'the log was trimmed during a replay');
-      return false;
-    }
-    this.#whole.set(partition, { upTo: Math.max(from, upTo), atMs: -Infinity });
-    return true;
+  /** @returns false when entries had been removed from the log before they were applied (W4) */
+  confirm(partition: PartitionId, upTo: number): Promise<boolean> {
+    return this.#trims.confirm(partition, upTo);
   }
 
   /** An entry was applied, or set aside. */
@@ -99,12 +87,17 @@ export class Checkpointer implements AsyncDisposable {
     for (const own of this.#own.values()) own.trimmedTo = 0;
   }
 
+  /** Up to where a partition lacks nothing for certain; 0 where nothing is known. */
+  wholeTo(partition: PartitionId): number {
+    return this.#trims.wholeTo(partition);
+  }
+
   /** They are no longer held. */
   release(partitions: readonly PartitionId[]): void {
     for (const partition of partitions) {
       this.#progress.delete(partition);
       this.#own.delete(partition);
-      this.#whole.delete(partition);
+      this.#trims.release(partition);
       this.#holdings.delete(partition);
     }
   }
@@ -115,8 +108,7 @@ export class Checkpointer implements AsyncDisposable {
    */
   async #sweep(): Promise<void> {
     const { transfers, clock } = this.#options;
-    const unnamed = unnamedOf(await transfers.names(), this.#own);
-    await transfers.remove(unnamed);
+    await transfers.remove(unnamedOf(await transfers.names(), this.#own));
     await this.#sweepCache(clock.wallNow() - CACHE_KEEP_MS);
   }
 
@@ -218,7 +210,7 @@ export class Checkpointer implements AsyncDisposable {
     const own = this.#own.get(partition) ?? (await this.#claim(partition, holding));
     if (own === undefined || this.#holdings.get(partition) !== holding) return; // W6
     // From here on the log is trimmed by this shard only, behind what it wrote.
-    this.#whole.set(partition, { upTo: watermark, atMs: clock.now() });
+    this.#trims.seen(partition, watermark);
     const { epoch, current, trimmedTo } = own.registered.record;
     // W2 would be broken by one that goes back: what it lacks may be gone from the log.
     const stored = this.#useful(current)?.watermark ?? 0;
@@ -251,24 +243,10 @@ export class Checkpointer implements AsyncDisposable {
 
   /** W4, where another shard writes. */
   async #watch(partition: PartitionId, watermark: number, holding: object): Promise<void> {
-    const { register, clock } = this.#options;
-    const whole = this.#whole.get(partition);
-    if (whole === undefined || whole.atMs + WATCH_MS > clock.now()) return;
-    const found = await register.read(partition);
+    if (!this.#trims.isDue(partition)) return;
+    const found = await this.#options.register.read(partition);
     if (this.#holdings.get(partition) !== holding) return; // W6
-    if (!this.#isOvertaken(partition, found))
-      this.#whole.set(partition, { upTo: watermark, atMs: clock.now() });
-  }
-
-  #isOvertaken(partition: PartitionId, found: Registered | undefined): boolean {
-    const { onOvertaken, logger } = this.#options;
-    const whole = this.#whole.get(partition);
-    const trimmedTo = found?.record.trimmedTo ?? 0;
-    if (whole === undefined || trimmedTo <= whole.upTo) return false;
-    logger.warn({ partition, trimmedTo, applied: whole.upTo }, 'the log was trimmed too early');
-    this.#whole.delete(partition);
-    onOvertaken(partition);
-    return true;
+    if (!this.#trims.isOvertaken(partition, found)) this.#trims.seen(partition, watermark);
   }
 
   /**
@@ -279,7 +257,7 @@ export class Checkpointer implements AsyncDisposable {
     const { register, transfers, self, logger } = this.#options;
     const found = await register.read(partition);
     if (this.#holdings.get(partition) !== holding) return undefined;
-    if (this.#isOvertaken(partition, found)) return undefined;
+    if (this.#trims.isOvertaken(partition, found)) return undefined;
     const before = found?.record ?? { epoch: 0, trimmedTo: 0 };
     const claim = randomUUID();
     const record: PartitionRecord = { ...before, epoch: before.epoch + 1, writer: self, claim };
@@ -311,22 +289,23 @@ export class Checkpointer implements AsyncDisposable {
   ): Promise<void> {
     const { register, transfers, keepMs, metrics, clock } = this.#options;
     const { record } = own.registered;
-    const name = `${partition}.${record.epoch}.${randomUUID()}`;
+    const { epoch, writer, claim } = record;
+    const name = `${partition}.${epoch}.${randomUUID()}`;
     const writtenAtMs = clock.wallNow();
     // Read after the checkpoint was taken: everything in it stands before that.
     const { lastSequence, lastStoredAtMs } = await this.#options.logState(partition);
     const logEnd = { sequence: lastSequence, storedAtMs: lastStoredAtMs };
     const known = Object.assign({}, ...own.blobs.values()) as Record<string, BlobMark>;
-    const head = { partition, epoch: record.epoch, watermark, writtenAtMs };
+    const head = { partition, epoch, watermark, writtenAtMs };
     const { ref, blobs } = await transfers.save({ name, head, sections, known });
     const previous = [record.current, record.previous]
       .map((stored) => this.#useful(stored))
       .find((stored) => stored !== undefined && own.blobs.has(stored.name));
     const marks = withMark(own.marks, { watermark, writtenAtMs }, { nowMs: writtenAtMs, keepMs });
     const next: PartitionRecord = {
-      epoch: record.epoch,
-      writer: record.writer,
-      claim: record.claim,
+      epoch,
+      writer,
+      claim,
       current: { ...ref, watermark, writtenAtMs, logEnd },
       ...(previous && { previous }),
       trimmedTo: this.#trimmable(partition, record, previous, marks, isLogFull),

@@ -9,7 +9,12 @@ import type { Transfers } from './transfers.ts';
 interface RestorerOptions {
   readonly register: Pick<PartitionRegister, 'read'>;
   readonly transfers: Pick<Transfers, 'fetch'>;
-  readonly engine: Pick<ShardEngine, 'checkpoints'>;
+  readonly engine: {
+    readonly checkpoints: Pick<
+      ShardEngine['checkpoints'],
+      'loss' | 'distrust' | 'restore' | 'restored'
+    >;
+  };
   readonly directory: Pick<SpaceDirectory, 'find'>;
   /** Of a file that was fetched. */
   readonly pathOf: (name: string) => string;
@@ -37,15 +42,18 @@ export class Restorer {
   }
 
   /**
+   * @param wholeTo up to where the log is known to have been whole when the partition was applied
    * @returns the sequence up to which everything is applied
    * @throws ClusterError CHECKPOINT_DAMAGED when no checkpoint has what was removed from the log;
    * LOG_UNAVAILABLE
    */
-  async restore(partition: PartitionId): Promise<number> {
+  async restore(partition: PartitionId, wholeTo: number): Promise<number> {
     const { register, engine, isOfLog, metrics, logger } = this.#options;
     const { loss } = engine.checkpoints;
     const found = await register.read(partition);
     const { current, previous, trimmedTo = 0 } = found?.record ?? {};
+    // What was removed before it was applied is missing in spaces that look complete.
+    if (trimmedTo > wholeTo) await engine.checkpoints.distrust(partition);
     let from: number | undefined;
     /** Spaces that are still to be found; all, before the first checkpoint was read. */
     let missing: ReadonlySet<SpaceId> | undefined;
@@ -96,7 +104,8 @@ export class Restorer {
     try {
       const head = await transfers.fetch(stored);
       const spaces = await this.#spacesOf(head, missing);
-      const { damaged } = await engine.checkpoints.restore(partition, pathOf(stored.name), spaces);
+      const file = { path: pathOf(stored.name), watermark: stored.watermark };
+      const { damaged } = await engine.checkpoints.restore(partition, file, spaces);
       const left = new Set(missing === undefined ? [] : missing);
       for (const { config } of spaces) left.delete(config.space);
       for (const { space, reason } of damaged) {
