@@ -6,6 +6,9 @@
 //       the last one it delivered.
 //   D4. Entries of other subjects are passed over, wherever they come from.
 //
+// What is complete is told from how far the server has read the log for the consumer, and never from its
+// count of what is pending: that counts an entry some time after the log has it, and is wrong after a purge.
+//
 // The consumer acknowledges nothing: what has been applied is known from the watermark, never from
 // the server, whose consumer state a killed nats-server forgets. The library's own `consume()`
 // bounds a pull by messages or by bytes, not by both, and overruns its pending limit on large ones.
@@ -68,6 +71,9 @@ const PULL_BYTES_MAX = 8 * 1024 * 1024;
 const PULLS_MAX = 2; // the next one is under way while the first is still being filled
 const PULL_EXPIRES_MS = 10_000;
 const HEARTBEAT_MS = 1_000;
+/** Until the server has surely read on for a pull that it need not answer. */
+const NUDGE_MS = 100;
+const NUDGE = 'nudge';
 const WATCH_MS = 500;
 /** Entries behind the head at which a feed reads with one subject, and at which it no longer does. */
 const BEHIND_MIN = 2_048;
@@ -90,6 +96,7 @@ interface Consumer {
   /** The consumer sequence that must come next; another one is a gap. */
   nextDelivery: number;
   heardAtMs: number;
+  nudgedAtMs: number;
 }
 
 export class LogFeed implements AsyncDisposable {
@@ -148,6 +155,7 @@ export class LogFeed implements AsyncDisposable {
     if (consumer === undefined || !this.#connection.isConnected) return undefined;
     const { stream } = this.#options;
     const jsm = await this.#manager();
+    this.#nudge(consumer);
     const { state } = await jsm.streams.info(stream);
     this.#connection.ends.note(stream, state.last_seq, Date.parse(state.last_ts));
     const info = await jsm.consumers.info(stream, consumer.name).catch((error: unknown) => {
@@ -157,14 +165,24 @@ export class LogFeed implements AsyncDisposable {
       return undefined;
     });
     if (info === undefined || consumer !== this.#consumer) return undefined;
-    // The head was read first: what it counts and the consumer no longer has pending was delivered.
-    // Counted in deliveries, since the consumer's stream sequence also passes what does not match.
-    const isDelivered =
-      info.num_pending === 0 && info.delivered.consumer_seq === consumer.nextDelivery - 1;
+    // Up to `stream_seq` the server has looked at every entry; it passes those that do not match.
+    const { consumer_seq: deliveries, stream_seq: readTo } = info.delivered;
+    const isDelivered = deliveries === consumer.nextDelivery - 1;
     return {
-      completeTo: isDelivered ? Math.max(state.last_seq, this.#lastSequence) : this.#lastSequence,
+      completeTo: isDelivered ? Math.max(readTo, this.#lastSequence) : this.#lastSequence,
       pending: info.num_pending,
     };
+  }
+
+  /**
+   * Has the server read on to the end of the log: entries that do not match do not make it. No entry is
+   * small enough to be delivered for it.
+   */
+  #nudge(consumer: Consumer): void {
+    const now = this.#options.clock.now();
+    if (consumer.nudgedAtMs + NUDGE_MS > now) return;
+    consumer.nudgedAtMs = now;
+    this.#request(consumer, NUDGE, { batch: 1, max_bytes: 1, expires: nanos(NUDGE_MS) });
   }
 
   /** To be called when `room` has grown. */
@@ -200,12 +218,15 @@ export class LogFeed implements AsyncDisposable {
   #pull(consumer: Consumer, pull: Pull): void {
     const token = String(this.#pullCount++);
     consumer.pulls.set(token, pull);
-    const request = {
+    this.#request(consumer, token, {
       batch: pull.messages,
       max_bytes: pull.bytes,
       expires: nanos(PULL_EXPIRES_MS),
       idle_heartbeat: nanos(HEARTBEAT_MS),
-    };
+    });
+  }
+
+  #request(consumer: Consumer, token: string, request: object): void {
     this.#connection.nc.publish(
       `$JS.API.CONSUMER.MSG.NEXT.${this.#options.stream}.${consumer.name}`,
       JSON.stringify(request),
@@ -215,7 +236,8 @@ export class LogFeed implements AsyncDisposable {
 
   #receive(consumer: Consumer, token: string, msg: Msg): void {
     if (consumer !== this.#consumer || this.#isClosed) return;
-    consumer.heardAtMs = this.#options.clock.now();
+    // An answer to one says nothing of the pulls that messages come for.
+    if (token !== NUDGE) consumer.heardAtMs = this.#options.clock.now();
     const pull = consumer.pulls.get(token);
     const place = msg.reply === undefined ? undefined : parseAckSubject(msg.reply);
     if (place === undefined) {
@@ -311,6 +333,7 @@ export class LogFeed implements AsyncDisposable {
       isWide,
       nextDelivery: 1,
       heardAtMs: this.#options.clock.now(),
+      nudgedAtMs: -Infinity,
     };
     if (this.#isClosed) {
       await this.#drop(consumer);

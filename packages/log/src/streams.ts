@@ -10,7 +10,7 @@ import {
 } from 'nats';
 import type { LogConnection } from './connection.ts';
 import { toLogError } from './errors.ts';
-import { partitionSubjects, streamName, streamSubjects, stripeOf } from './subjects.ts';
+import { streamName, streamSubjects, stripeOf, trimSubject } from './subjects.ts';
 
 /** What the log of a cluster is made with. The counts never change in the life of a cluster. */
 export interface LogLayout {
@@ -157,11 +157,10 @@ export async function trimPartition(
   partition: PartitionId,
   upTo: number,
 ): Promise<void> {
-  const [filter] = partitionSubjects([partition], '*');
   try {
     const jsm = await connection.nc.jetstreamManager({ checkAPI: false });
     await jsm.streams.purge(streamName(stripeOf(partition, stripeCount)), {
-      filter: filter!,
+      filter: trimSubject(partition),
       seq: upTo + 1,
     });
   } catch (error) {

@@ -13,9 +13,20 @@ export function spaceSubject(partition: PartitionId, space: SpaceId): string {
   return `obs.${partition}.*.${space}`;
 }
 
-/** All entries of some partitions, in one lane or in all. */
-export function partitionSubjects(partitions: Iterable<PartitionId>, lane: Lane | '*'): string[] {
-  return Array.from(partitions, (partition) => `obs.${partition}.${lane}.*`);
+/**
+ * All entries of some partitions in one lane, for feeds.
+ *
+ * They end in `>` so that none of them is a part of what `trimSubject` names: nats-server (2.10.27) moves
+ * a consumer with several filters on to the first entry that a purge left of its subject, when one of the
+ * filters is a part of that, and past what it has not delivered yet of all the others.
+ */
+export function partitionSubjects(partitions: Iterable<PartitionId>, lane: Lane): string[] {
+  return Array.from(partitions, (partition) => `obs.${partition}.${lane}.>`);
+}
+
+/** All entries of a partition, for removing some; see `partitionSubjects`. */
+export function trimSubject(partition: PartitionId): string {
+  return `obs.${partition}.*.*`;
 }
 
 /** One subject that takes in all of some, and may take in more. */

@@ -44,7 +44,7 @@ export class FakeFeed implements Feed {
       .filter(
         ({ sequence, partition, lane }) =>
           sequence > this.#lastSequence &&
-          this.request.subjects.includes(`obs.${partition}.${lane}.*`),
+          this.request.subjects.includes(`obs.${partition}.${lane}.>`),
       );
   }
 
