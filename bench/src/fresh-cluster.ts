@@ -19,13 +19,14 @@ export interface FreshCluster {
 }
 
 /**
- * Runs something on a new cluster in a folder of its own, with default settings. All processes have
- * ended and the folder is gone when it resolves, however the run ended.
+ * Runs something on a new cluster in a folder of its own, with default settings but for those given. All
+ * processes have ended and the folder is gone when it resolves, however the run ended.
  */
 export async function onFreshCluster<T>(
   { servers, signal }: Pick<GroupContext, 'servers' | 'signal'>,
   run: (cluster: FreshCluster) => Promise<T>,
   shards = SHARDS,
+  env: Readonly<Record<string, string>> = {},
 ): Promise<T> {
   const dataDir = await mkdtemp(join(tmpdir(), 'engram-bench-'));
   try {
@@ -34,6 +35,7 @@ export async function onFreshCluster<T>(
       gateways: GATEWAYS,
       shards,
       port: 0,
+      env,
       binaries: servers,
       signal,
     });

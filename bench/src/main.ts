@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { findNatsServer, findRedisServer } from '@engram/local-cluster';
 import { describeEnvironment } from './environment.ts';
 import type { Group } from './group.ts';
+import { checkpoints } from './groups/checkpoints.ts';
 import { engines } from './groups/engines.ts';
 import { engine } from './groups/engine.ts';
 import { graph } from './groups/graph.ts';
@@ -14,7 +15,7 @@ import { storage } from './groups/storage.ts';
 import { parseOptions, UsageError, WORDS_DEFAULT, type BenchOptions } from './options.ts';
 import { printEnvironment, printReport, writeJson } from './report.ts';
 
-const GROUPS: readonly Group[] = [engines, graph, engine, storage, ingest, recovery];
+const GROUPS: readonly Group[] = [engines, graph, engine, storage, ingest, recovery, checkpoints];
 const RESULTS = fileURLToPath(new URL('../results/', import.meta.url));
 const EXIT_INTERRUPTED = 130;
 

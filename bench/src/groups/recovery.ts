@@ -1,5 +1,7 @@
 // How soon everything is served again after a shard was stopped, killed, or is gone for good.
 
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { WORD_DIMENSION } from '@engram/demo';
 import { ClusterError } from '@engram/model';
@@ -31,12 +33,19 @@ interface Rows {
   readonly embedding: (row: number) => Float32Array;
 }
 
-type Samples = Readonly<Record<'stopped' | 'killed' | 'takenOver', number[]>>;
+type Samples = Readonly<Record<'stopped' | 'killed' | 'diskLost' | 'takenOver', number[]>>;
+
+/** How the only shard ends; its disk may be lost with it. */
+const ENDS = [
+  ['stopped', 'SIGTERM', true],
+  ['killed', 'SIGKILL', true],
+  ['diskLost', 'SIGKILL', false],
+] as const;
 
 async function run(context: GroupContext): Promise<GroupReport> {
   const { isQuick, repetitions, progress, signal } = context;
   const count = isQuick ? ROWS / 5 : ROWS;
-  const samples: Samples = { stopped: [], killed: [], takenOver: [] };
+  const samples: Samples = { stopped: [], killed: [], diskLost: [], takenOver: [] };
   const { slab } = await clustered(count, DIMENSION, signal);
   const wide: Rows = {
     count,
@@ -56,15 +65,18 @@ async function run(context: GroupContext): Promise<GroupReport> {
       progress(`importing ${count} observations of ${DIMENSION} dimensions`);
       await load(fresh, wide, 1, signal);
       for (let i = 0; i < repetitions; i++)
-        for (const how of ['SIGTERM', 'SIGKILL'] as const) {
-          progress(`${how} and a start with the data folder, ${i + 1} of ${repetitions}`);
+        for (const [end, how, isDiskKept] of ENDS) {
+          const folder = isDiskKept ? 'with its data folder' : 'without its data folder';
+          progress(`${how} and a start ${folder}, ${i + 1} of ${repetitions}`);
           await stored(fresh, signal);
           shard!.signal(how);
           await shard!.exited;
+          if (!isDiskKept)
+            await rm(join(fresh.cluster.dataDir, 'segments', shard!.id), { recursive: true });
           const begun = performance.now();
           await shard!.start();
           await served(fresh, wide, 1, signal);
-          samples[how === 'SIGTERM' ? 'stopped' : 'killed'].push(performance.now() - begun);
+          samples[end].push(performance.now() - begun);
         }
     },
     1,
@@ -153,7 +165,7 @@ async function until(what: string, signal: AbortSignal, holds: () => Promise<boo
 }
 
 function report(count: number, samples: Samples): GroupReport {
-  const { stopped, killed, takenOver } = samples;
+  const { stopped, killed, diskLost, takenOver } = samples;
   return {
     tables: [
       {
@@ -169,6 +181,11 @@ function report(count: number, samples: Samples): GroupReport {
             `the only shard killed and started, ${DIMENSION}-d, data folder kept`,
             formatSpread(killed, formatMs),
             '3,000',
+          ],
+          [
+            `the only shard killed and started, ${DIMENSION}-d, data folder lost`,
+            formatSpread(diskLost, formatMs),
+            '–',
           ],
           [
             `one of ${SHARDS} killed for good, ${WORD_DIMENSION}-d, ${SPACES} spaces, behind its lease`,
