@@ -110,18 +110,19 @@ test.each([2, 3])('the same holds on %i shards', async (shards) => {
   await checkRecall();
 });
 
-test('every word is read back by its id and is its own nearest neighbour', async () => {
+test('every word is read back by its id, and each fourth is its own nearest neighbour', async () => {
   for (const space of SPACES) {
     const missing: string[] = [];
     const strangers: string[] = [];
     await forEachParallel(set.words, WIDTH, async (word, index) => {
+      // Every word of one space and each fourth of the other: the two hold the same.
+      if (space !== SPACES[0] && index % 4 !== 0) return;
       const gateway = gateways[index % gateways.length]!;
       const embedding = set.embeddings[index]!;
       const stored = await gateway.get(space, word).catch(() => undefined);
       if (stored?.embedding.every((value, i) => value === embedding[i]) !== true)
         missing.push(word);
-      // Every word of one space and each fourth of the other: the two hold the same.
-      if (space !== SPACES[0] && index % 4 !== 0) return;
+      if (index % 4 !== 0) return;
       const { results } = await gateway.recall(space, { embedding, k: 2, include: [] });
       // Words of one meaning may share a vector; then either may come first.
       const best = results.filter(({ score }) => score >= results[0]!.score - 1e-6);
@@ -130,7 +131,7 @@ test('every word is read back by its id and is its own nearest neighbour', async
     expect(missing, space).toEqual([]);
     // An approximate search may miss a word that its own vector should find: seldom.
     expect(
-      strangers.length / COUNT,
+      strangers.length / (COUNT / 4),
       `${space}: ${strangers.slice(0, 5).join(' ')}`,
     ).toBeLessThanOrEqual(0.005);
   }
