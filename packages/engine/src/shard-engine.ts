@@ -44,7 +44,8 @@ import { SharedBytes } from './shared-bytes.ts';
 import { workerSettings } from './worker-settings.ts';
 import { totalsOf, type EngineTotals } from './totals.ts';
 
-const READY_TIMEOUT_MS = 10_000;
+/** A busy machine may take as long; nothing is lost by waiting. */
+const READY_TIMEOUT_MS = 30_000;
 /** Of the heap of a worker thread, which allocates little that lives for long; V8 would take 48. */
 const YOUNG_MB = 6;
 /** Between two looks after idle spaces, old rows and memory. */

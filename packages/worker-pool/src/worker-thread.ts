@@ -67,6 +67,7 @@ export class WorkerThread implements AsyncDisposable {
   /**
    * Resolves when the thread can take requests. Its first message says so: the event `online` would
    * only say that a thread exists, even for a file that does not.
+   * @throws ClusterError INTERNAL when it ends before, or is not ready in time; what the thread threw
    */
   static async start(
     { entry, readyTimeoutMs, ...options }: ThreadOptions,
@@ -87,7 +88,9 @@ export class WorkerThread implements AsyncDisposable {
       if (hasEnded) throw endedEarly();
     } catch (error) {
       await worker.terminate();
-      throw error;
+      if (!signal.aborted) throw error;
+      const message = `a worker thread was not ready within ${readyTimeoutMs} ms`;
+      throw new ClusterError('INTERNAL', message, { cause: error });
     }
     return new WorkerThread(worker, events);
   }

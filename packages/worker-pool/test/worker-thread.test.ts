@@ -17,16 +17,16 @@ async function start(onEnd: (error: Error) => void = () => undefined): Promise<W
 
 describe('a worker thread', () => {
   test.each([
-    ['missing', 20_000],
-    ['ending', 20_000],
-    ['mute', 300],
-  ])('does not start with an entry that is %s', async (name, readyTimeoutMs) => {
+    ['missing', 20_000, 'Cannot find module'],
+    ['ending', 20_000, 'ended before it was ready'],
+    ['mute', 300, 'was not ready within 300 ms'],
+  ])('does not start with an entry that is %s', async (name, readyTimeoutMs, reason) => {
     const crashes: Error[] = [];
     const started = WorkerThread.start(
       { entry: entry(name), readyTimeoutMs },
       { onEnd: (error) => crashes.push(error) },
     );
-    await expect(started).rejects.toThrow();
+    await expect(started).rejects.toThrow(reason);
     expect(crashes).toEqual([]);
   });
 
