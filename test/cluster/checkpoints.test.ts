@@ -175,8 +175,12 @@ describe('checkpoints', () => {
     });
     await killAll(running);
     forget(running);
+    // Each cluster has a folder of its own there.
+    const [ours, ...others] = readdirSync(shared.path);
+    expect(others).toEqual([]);
+    const blobs = join(shared.path, ours!);
     const damage = (name: string) => {
-      const path = join(shared.path, name);
+      const path = join(blobs, name);
       const bytes = readFileSync(path);
       bytes[bytes.length >> 1]! ^= 0xff;
       writeFileSync(path, bytes);
@@ -194,7 +198,7 @@ describe('checkpoints', () => {
     await killAll(running);
     forget(running);
     expect(existsSync(join(cluster.dataDir, 'segments'))).toBe(false);
-    for (const name of readdirSync(shared.path)) damage(name);
+    for (const name of readdirSync(blobs)) damage(name);
     await shard!.start();
     const unserved = new EngramClient({ url: cluster.url, retries: 0 });
     // Answering with what is left in the log would look like all that there ever was.

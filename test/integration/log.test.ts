@@ -1,12 +1,14 @@
 import { decodeFrame, encodeBatch, encodeFrame } from '@engram/codec';
 import { startNatsServer, type ServerProcess } from '@engram/local-cluster';
 import {
+  agreeOnLayout,
   DEAD_LETTER_STREAM,
   ensureStreams,
   LogConnection,
   LogFeed,
   LogPublisher,
   observationSubject,
+  openBlobs,
   partitionSubjects,
   SpaceDirectory,
   trimPartition,
@@ -329,6 +331,24 @@ test('an entry has one dead letter, however often it is refused', async () => {
   expect(stored.header.get('Engram-Reason')).toBe('INVALID_JSON');
   expect(stored.header.get('Engram-Detail')).toBe('not JSON??PUB evil 1');
   expect(stored.string()).toBe('{');
+});
+
+test('all members learn one id of their cluster, and keep their blobs under it', async () => {
+  const layout = { partitionCount: PARTITIONS, stripeCount: 1 };
+  const ids = await Promise.all([1, 2, 3].map(() => agreeOnLayout(connection, layout, 1)));
+  expect(new Set(ids).size).toBe(1);
+  expect(await agreeOnLayout(connection, layout, 1)).toBe(ids[0]);
+  await expect(
+    agreeOnLayout(connection, { partitionCount: 32, stripeCount: 1 }, 1),
+  ).rejects.toMatchObject({ code: 'CLUSTER_DIFFERS' });
+
+  await using shared = await tempDir();
+  const openOf = (cluster: string) =>
+    openBlobs({ store: shared.path, cluster, replicas: 1 }, () => connection);
+  const [one, other] = [await openOf(ids[0]!), await openOf('another')];
+  await one.save('1.1.a', import.meta.filename);
+  // Who took it for one of his own would remove it as one that nothing names.
+  expect([await one.names(), await other.names()]).toEqual([['1.1.a'], []]);
 });
 
 test('a member with other partitions is refused', async () => {

@@ -1,3 +1,5 @@
+export { openBlobs } from './blobs.ts';
+export type { BlobPlace } from './blobs.ts';
 export { agreeOnLayout } from './cluster-record.ts';
 export { LogConnection } from './connection.ts';
 export type { ConnectionOptions } from './connection.ts';

@@ -5,7 +5,7 @@ import {
   IdempotencyStore,
   LogConnection,
   LogPublisher,
-  ObjectBlobs,
+  openBlobs,
   PartitionRegister,
   SpaceDirectory,
 } from '@engram/log';
@@ -21,7 +21,6 @@ import {
   systemClock,
   type Logger,
 } from '@engram/runtime';
-import { FolderBlobs } from '@engram/storage';
 import { Router } from './cluster/router.ts';
 import { loadConfig, type GatewayConfig } from './config.ts';
 import { HttpServer } from './http/server.ts';
@@ -56,7 +55,7 @@ async function run(
       logger,
     }),
   );
-  await agreeOnLayout(connection, layout, replicas);
+  const cluster = await agreeOnLayout(connection, layout, replicas);
   await ensureStreams(connection, layout, { bytesMax: config.ENGRAM_LOG_BYTES_MAX, replicas });
   const directory = await scope.own(
     'spaces',
@@ -107,9 +106,7 @@ async function run(
     deadLetters,
     register,
     openBlobs: () =>
-      config.ENGRAM_BLOB_STORE === 'nats'
-        ? ObjectBlobs.start(connection, replicas)
-        : FolderBlobs.start(config.ENGRAM_BLOB_STORE),
+      openBlobs({ store: config.ENGRAM_BLOB_STORE, cluster, replicas }, () => connection),
     ...layout,
     timeoutMs,
     clock,

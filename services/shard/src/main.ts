@@ -69,23 +69,6 @@ async function run(
 
   const stripeIn = (partition: PartitionId) => stripeOf(partition, layout.stripeCount);
   const cacheFolder = cacheFolderOf(config.ENGRAM_DATA_DIR);
-  const blobFolder = config.ENGRAM_BLOB_STORE === 'nats' ? undefined : config.ENGRAM_BLOB_STORE;
-  const transfers = await scope.own(
-    'transfers',
-    new Transfers(
-      {
-        member: self,
-        cacheFolder,
-        blobFolder,
-        natsUrl: config.ENGRAM_NATS_URL,
-        connectTimeoutMs,
-        replicas,
-        logLevel: config.ENGRAM_LOG_LEVEL,
-      },
-      logger,
-    ),
-  );
-
   const connection = await scope.own(
     'nats',
     LogConnection.start({
@@ -96,7 +79,21 @@ async function run(
       logger,
     }),
   );
-  await agreeOnLayout(connection, layout, replicas);
+  const cluster = await agreeOnLayout(connection, layout, replicas);
+  const transfers = await scope.own(
+    'transfers',
+    new Transfers(
+      {
+        member: self,
+        cacheFolder,
+        blobs: { store: config.ENGRAM_BLOB_STORE, cluster, replicas },
+        natsUrl: config.ENGRAM_NATS_URL,
+        connectTimeoutMs,
+        logLevel: config.ENGRAM_LOG_LEVEL,
+      },
+      logger,
+    ),
+  );
   await ensureStreams(connection, layout, { bytesMax: config.ENGRAM_LOG_BYTES_MAX, replicas });
   const directory = await scope.own(
     'spaces',

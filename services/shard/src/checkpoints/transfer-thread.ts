@@ -2,30 +2,28 @@
 // checksums of hundreds of megabytes must not hold up heartbeats, nor large answers the log.
 
 import { workerData } from 'node:worker_threads';
-import { LogConnection, ObjectBlobs } from '@engram/log';
+import { LogConnection, openBlobs } from '@engram/log';
 import type { PartitionId } from '@engram/model';
 import { createLogger, systemClock } from '@engram/runtime';
-import { CheckpointStore, FolderBlobs, SegmentCache, type BlobStore } from '@engram/storage';
+import { CheckpointStore, SegmentCache } from '@engram/storage';
 import { serveThread } from '@engram/worker-pool';
 import type { CacheUse, TransferRequest, TransferSettings } from './transfers.ts';
 
 const settings = workerData as TransferSettings;
 
-async function openBlobs(): Promise<BlobStore> {
-  if (settings.blobFolder !== undefined) return FolderBlobs.start(settings.blobFolder);
-  const { member, logLevel, natsUrl, connectTimeoutMs, replicas } = settings;
-  const connection = await LogConnection.start({
+function connect(): Promise<LogConnection> {
+  const { member, logLevel, natsUrl, connectTimeoutMs } = settings;
+  return LogConnection.start({
     url: natsUrl,
     name: `${member}-checkpoints`,
     connectTimeoutMs,
     clock: systemClock,
     logger: createLogger('shard', member, logLevel),
   });
-  return ObjectBlobs.start(connection, replicas);
 }
 
 const cache = await SegmentCache.open(settings.cacheFolder);
-const store = new CheckpointStore(await openBlobs(), cache);
+const store = new CheckpointStore(await openBlobs(settings.blobs, connect), cache);
 
 async function answer(request: TransferRequest): Promise<unknown> {
   switch (request.verb) {

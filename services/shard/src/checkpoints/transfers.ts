@@ -1,3 +1,4 @@
+import type { BlobPlace } from '@engram/log';
 import type { PartitionId } from '@engram/model';
 import type { LogLevel, Logger } from '@engram/runtime';
 import type {
@@ -12,11 +13,9 @@ import { WorkerThread } from '@engram/worker-pool';
 export interface TransferSettings {
   readonly member: string;
   readonly cacheFolder: string;
-  /** Without one the blobs go to NATS. */
-  readonly blobFolder: string | undefined;
+  readonly blobs: BlobPlace;
   readonly natsUrl: string;
   readonly connectTimeoutMs: number;
-  readonly replicas: number;
   readonly logLevel: LogLevel;
 }
 
