@@ -14,6 +14,8 @@ export interface Replay {
   readonly until: number;
   /** Entries before it that wait, as far as the server told. */
   pending: number;
+  /** When it came to that end. */
+  reachedAtMs?: number;
 }
 
 /** Reads one lane of all partitions of a stripe that have caught up. */
@@ -28,6 +30,26 @@ export interface LiveFeed {
 export class Load {
   messages = 0;
   bytes = 0;
+}
+
+/** With more than that to read, a shard would answer from behind the one that it takes over from. */
+export const LAG_MAX = 1_000;
+/** Where entries come faster than they are applied, it would wait for ever. */
+export const LAG_MS_MAX = 30_000;
+
+/**
+ * Notes how far a replay has come.
+ * @returns whether that is the end of the log as it stood when it began, and near to its end of now
+ */
+export function noteProgress(
+  replay: Replay,
+  { completeTo, pending }: { readonly completeTo: number; readonly pending: number },
+  nowMs: number,
+): boolean {
+  replay.pending = pending;
+  if (completeTo < replay.until) return false;
+  replay.reachedAtMs ??= nowMs;
+  return pending <= LAG_MAX || nowMs - replay.reachedAtMs >= LAG_MS_MAX;
 }
 
 /** Entries that wait in the log for a partition, with those of others that its feeds read. */

@@ -13,7 +13,7 @@
 import { LANES, perLane, type Lane, type PartitionId, type Position } from '@engram/model';
 import { Repeater } from '@engram/runtime';
 import { partitionSubjects, streamName, stripeOf, type LogMessage, type Room } from '@engram/log';
-import { Load, pendingOf, type LiveFeed, type Replay } from './feeds.ts';
+import { Load, noteProgress, pendingOf, type LiveFeed, type Replay } from './feeds.ts';
 import {
   completedTo,
   settle,
@@ -273,10 +273,8 @@ export class PartitionReader implements AsyncDisposable {
     const finished: { replay: Replay; completeTo: number }[] = [];
     for (const replay of this.#replays) {
       const progress = await replay.feed.progress();
-      const completeTo = progress?.completeTo;
-      replay.pending = progress?.pending ?? replay.pending;
-      if (completeTo !== undefined && completeTo >= replay.until)
-        finished.push({ replay, completeTo });
+      if (progress !== undefined && noteProgress(replay, progress, this.#options.clock.now()))
+        finished.push({ replay, completeTo: progress.completeTo });
     }
     for (const stripe of new Set(finished.map(({ replay }) => replay.stripe))) {
       const merging = finished.filter(({ replay }) => replay.stripe === stripe);

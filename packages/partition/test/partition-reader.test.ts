@@ -2,6 +2,7 @@ import { createLogger } from '@engram/runtime';
 import { LANES, perLane, type Lane, type PartitionId } from '@engram/model';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
+import { LAG_MAX, LAG_MS_MAX } from '../src/feeds.ts';
 import type { FeedRequest } from '../src/options.ts';
 import { PartitionReader } from '../src/partition-reader.ts';
 import { ENTRY_BYTES, FakeLog, type Entry, type Mood } from './fake-log.ts';
@@ -223,6 +224,15 @@ class World {
         expect(this.sequences(partition, lane)).toEqual(
           this.dueOf(partition, lane).map(({ sequence }) => sequence),
         );
+  }
+}
+
+/** Lets time go on in small steps until something holds. */
+async function until(holds: () => boolean, { clock }: World): Promise<void> {
+  for (let round = 0; !holds(); round++) {
+    expect(round, 'it does not come about').toBeLessThan(1_000);
+    clock.advance(INTERVAL_MS / 10);
+    await turn();
   }
 }
 
@@ -518,6 +528,37 @@ describe('a partition reader', () => {
     }
     await w.settle();
     w.expectWhole([p(0)]);
+  });
+
+  test('is not ready while much came during its replay, unless it does not get nearer', async () => {
+    for (const isReading of [true, false]) {
+      const w = world();
+      w.log.isOpen = true;
+      w.log.publish(p(0), 'normal');
+      w.reader.hold(set(0));
+      await until(() => w.reader.replayCount === 1, w);
+      for (let i = 0; i < LAG_MAX + 20; i++) w.log.publish(p(0), LANES[i % 3]!);
+      const replay = w.log.openFeeds[0]!;
+      const read = async () => {
+        replay.deliver();
+        for (const each of w.unfinished) each.finish();
+        await turn();
+      };
+      await read();
+      await read();
+      const startedAt = w.clock.now();
+      while (w.clock.now() < startedAt + LAG_MS_MAX - 20 * INTERVAL_MS) {
+        w.clock.advance(INTERVAL_MS);
+        await turn();
+      }
+      expect(w.reader.isReady(p(0))).toBe(false);
+      if (isReading) for (let i = 0; i < 20; i++) await read();
+      else w.clock.advance(30 * INTERVAL_MS);
+      await until(() => w.reader.isReady(p(0)), w);
+      expect(w.clock.now() - startedAt >= LAG_MS_MAX).toBe(!isReading);
+      await w.settle();
+      w.expectWhole([p(0)]);
+    }
   });
 
   test('a second partition joins the live feeds without a gap for the first', async () => {

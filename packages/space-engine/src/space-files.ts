@@ -15,6 +15,7 @@ import {
 import type { MemorySegment } from './memory-segment.ts';
 import { checksumOf, RowsFile, writeRowsFile } from './rows-file.ts';
 import { SealedSegment } from './sealed-segment.ts';
+import type { Segment } from './segment.ts';
 import type { BuildResult } from './segment-build.ts';
 import type { EngineOptions } from './options.ts';
 import type { SpaceEngine } from './space-engine.ts';
@@ -31,6 +32,13 @@ export interface Part {
   readonly checksum: number;
   readonly from: number;
   readonly to: number;
+}
+
+type RowTest = (segment: Segment, row: number, death: number) => boolean;
+
+interface Place {
+  readonly segment: MemorySegment;
+  readonly row: number;
 }
 
 /** What was opened from a folder. */
@@ -121,26 +129,48 @@ export class SpaceFiles {
   /**
    * Writes what the space is made of now, and removes the files that nothing names any more.
    * @param away files that another thread works at; asked for when the folder was read
+   * @param isCheckpoint all rows in memory are in files, but those that came while they were written
    */
-  async writeManifest(engine: SpaceEngine, away: () => Iterable<number>): Promise<Manifest> {
+  async writeManifest(
+    engine: SpaceEngine,
+    away: () => Iterable<number>,
+    isCheckpoint: boolean,
+  ): Promise<Manifest> {
+    const { memory } = engine.segments;
+    let completeTo = engine.completeTo;
+    const unwritten = new Map<number, Place[]>(); // by the stamps of their entries
+    this.#forEachUnwritten(memory, (segment, row) => {
+      const stamp = segment.stamp(row);
+      completeTo = Math.min(completeTo, sequenceOf(stamp) - 1);
+      if (!isCheckpoint) return;
+      const places = unwritten.get(stamp) ?? [];
+      places.push({ segment, row });
+      unwritten.set(stamp, places);
+    });
+    // A row whose place was taken by one of those is alive in a checkpoint: until that entry has come again
+    // the id would be in it neither as it was nor as it is.
+    const isAlive: RowTest = (segment, row, death) => {
+      const successors = unwritten.get(death);
+      if (successors === undefined || segment.stamp(row) >= death) return false;
+      const { id } = segment.read(row);
+      return successors.some((its) => its.segment.read(its.row).id === id);
+    };
     const sealed = engine.segments.sealed.map((segment): SegmentEntry => {
       const { bytes, crc, encoding } = segment.graphFile;
       return {
         file: this.#fileOf.get(segment)!,
         checksum: segment.file.checksum,
         graph: { bytes, crc, encoding },
-        deaths: [...segment.deaths.entries()],
+        deaths: [...segment.deaths.entries()].filter((each) => !isAlive(segment, ...each)),
       };
     });
-    const { memory } = engine.segments;
-    const parts = memory.flatMap((segment) => this.#entriesOf(segment));
-    const lowest = Math.min(...memory.map((segment) => this.#oldestUnwritten(segment)));
+    const parts = memory.flatMap((segment) => this.#entriesOf(segment, isAlive));
     const manifest: Manifest = {
       config: engine.config,
       count: engine.count,
       segments: [...sealed, ...parts],
-      tombstones: [...engine.tombstones],
-      completeTo: Math.min(engine.completeTo, lowest - 1),
+      tombstones: [...engine.tombstones].filter(([, stamp]) => !unwritten.has(stamp)),
+      completeTo,
       horizon: engine.retention.horizon,
       nextFile: this.#next,
     };
@@ -154,23 +184,25 @@ export class SpaceFiles {
     return this.#parts.get(segment) ?? [];
   }
 
-  #entriesOf(segment: MemorySegment): SegmentEntry[] {
+  #entriesOf(segment: MemorySegment, isAlive: RowTest): SegmentEntry[] {
     return this.#partsOf(segment).map(({ file, checksum, from, to }) => ({
       file,
       checksum,
       deaths: [...segment.deaths.entries()]
-        .filter(([row]) => row >= from && row < to)
+        .filter(([row, stamp]) => row >= from && row < to && !isAlive(segment, row, stamp))
         .map(([row, stamp]) => [row - from, stamp] as const),
     }));
   }
 
-  #oldestUnwritten(segment: MemorySegment): number {
-    const from = this.#partsOf(segment).at(-1)?.to ?? 0;
-    if (from === 0) return segment.oldest;
-    let oldest = Infinity;
-    for (let row = from; row < segment.rows; row++)
-      oldest = Math.min(oldest, sequenceOf(segment.stamp(row)));
-    return oldest;
+  /** Rows that are in no file yet. */
+  #forEachUnwritten(
+    segments: readonly MemorySegment[],
+    visit: (segment: MemorySegment, row: number) => void,
+  ): void {
+    for (const segment of segments) {
+      const from = this.#partsOf(segment).at(-1)?.to ?? 0;
+      for (let row = from; row < segment.rows; row++) visit(segment, row);
+    }
   }
 
   async #sweep(manifest: Manifest, away: () => Iterable<number>): Promise<void> {

@@ -229,7 +229,7 @@ export class Upkeep {
       const pin = segments.pin(); // none of them is released while it is written
       try {
         for (const segment of [...segments.memory]) await this.#files.writePart(segment);
-        manifest = await this.#writeManifest();
+        manifest = await this.#writeManifest(true);
       } finally {
         pin.release();
       }
@@ -354,8 +354,8 @@ export class Upkeep {
     return (this.#write = attempt());
   }
 
-  #writeManifest(): Promise<Manifest> {
-    return this.#files.writeManifest(this.engine, () => this.#away.keys());
+  #writeManifest(isCheckpoint = false): Promise<Manifest> {
+    return this.#files.writeManifest(this.engine, () => this.#away.keys(), isCheckpoint);
   }
 
   #graphOptions(): BuildJob['options'] {

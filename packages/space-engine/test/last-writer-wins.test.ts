@@ -27,6 +27,7 @@ const write: fc.Arbitrary<Write> = fc.record({
 /** What can happen to a space between two looks at it. */
 const step = fc.oneof(
   { weight: 6, arbitrary: fc.record({ deliver: fc.nat() }) },
+  { weight: 1, arbitrary: fc.record({ checkpointBeside: fc.array(fc.nat(), { maxLength: 4 }) }) },
   { weight: 3, arbitrary: fc.record({ build: fc.integer({ min: 1, max: 8 }) }) },
   {
     weight: 5,
@@ -111,6 +112,15 @@ class Subject {
     const { upkeep } = this.#space;
     if (typeof each !== 'string') {
       if ('deliver' in each) return this.deliver(each.deliver % this.#writes.length);
+      if ('checkpointBeside' in each) {
+        const written = upkeep.checkpoint();
+        for (const index of each.checkpointBeside) {
+          await new Promise(setImmediate);
+          this.deliver(index % this.#writes.length);
+        }
+        expect(await written).toBeDefined();
+        return this.take('crash and replay');
+      }
       let left = each.build;
       upkeep.buildGraph(() => --left <= 0);
       return;
