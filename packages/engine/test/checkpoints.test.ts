@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CheckpointStore, FolderBlobs, SegmentCache, type CheckpointRef } from '@engram/storage';
 import type { PartitionId } from '@engram/model';
@@ -44,6 +44,19 @@ async function restore(
   const answer = await engine.checkpoints.restore(PARTITION, file, wanted);
   await engine.checkpoints.restored(PARTITION, loss);
   return answer;
+}
+
+function filesUnder(folder: string): string[] {
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
+  return entries.filter((each) => each.isFile()).map((each) => join(each.parentPath, each.name));
+}
+
+/** A new file in its place: what a process has open of the old one stays as it was. */
+function damage(path: string): void {
+  const bytes = readFileSync(path);
+  bytes[bytes.length - 1]! ^= 0xff;
+  rmSync(path);
+  writeFileSync(path, bytes);
 }
 
 /** Large and small ones, on both workers. */
@@ -123,6 +136,43 @@ describe('a checkpoint of a partition', () => {
     expect(await restore(holed, ofOther, ref, spaces)).toEqual({ damaged: [] });
     for (const space of spaces) await expectSame(holed.engine, space);
     expect(await holed.engine.checkpoints.take(PARTITION, log.sequence, '5.1.')).toBeDefined();
+  });
+
+  test.each(['damaged', 'gone'])('takes no file that is %s: the space begins anew', async (how) => {
+    for (const isUnloaded of [false, true]) {
+      const options = { idleUnloadMs: isUnloaded ? 1 : 1_000_000_000 };
+      const started = await startEngine(options);
+      const { engine, told, dataDir } = started;
+      const log = new Log();
+      // One with a graph in a file of its own, and one of a few rows.
+      const [large, small] = namesOn(0, 2).map(
+        (name) => new Space(log, name, { partition: PARTITION, dimension: 64 }),
+      ) as [Space, Space];
+      for (const [space, rows] of [
+        [large, 3_000],
+        [small, 5],
+      ] as const) {
+        await feedAll(engine, space.fill(rows, 50));
+        await engine.indexed(space.config);
+      }
+      if (isUnloaded)
+        await until('they are in files only', async () => (await engine.refresh()).unloaded === 2);
+      // A part of the small one is written by a checkpoint, where it is in memory.
+      else await engine.checkpoints.take(PARTITION, log.sequence, '5.1.');
+      const files = filesUnder(dataDir).filter((path) => path.endsWith('.rows'));
+      const ofLarge = files.filter((path) => path.includes(large.config.space));
+      const ofSmall = files.filter((path) => path.includes(small.config.space));
+      expect(Math.min(ofLarge.length, ofSmall.length)).toBeGreaterThan(0);
+      for (const path of [isUnloaded ? ofLarge[0]! : ofSmall[0]!])
+        if (how === 'gone') rmSync(path);
+        else damage(path);
+      const tail = [large, small].map((space) => space.write(['tail']));
+      if (!isUnloaded) await feedAll(engine, tail);
+      expect(await engine.checkpoints.take(PARTITION, log.sequence, '5.2.')).toBeUndefined();
+      await until('the loss is told', () => told.lost.length > 0);
+      const [lost] = told.lost;
+      expect(lost!.spaces).toEqual([(isUnloaded ? large : small).config.space]);
+    }
   });
 
   test('does not touch what is there, and brings back what a thread took with it', async () => {

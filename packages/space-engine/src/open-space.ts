@@ -7,13 +7,14 @@ import type { MemorySegment } from './memory-segment.ts';
 import type { EngineOptions } from './options.ts';
 import { Retention } from './retention.ts';
 import type { RowRecords } from './row-records.ts';
-import { checksumOf, damaged, RowsFile } from './rows-file.ts';
+import { damaged, RowsFile } from './rows-file.ts';
 import type { SealedSegment } from './sealed-segment.ts';
 import { SegmentSet } from './segment-set.ts';
 import { SpaceEngine } from './space-engine.ts';
 import { laneOf, sequenceOf } from './stamp.ts';
 import { openSealed, removeFolder, SpaceFiles, type Part } from './space-files.ts';
 import { Upkeep } from './upkeep.ts';
+import { verifyGraph } from './verify-files.ts';
 
 /** Rows whose records or embeddings are read at once. */
 const ROWS_AT_ONCE = 4_096;
@@ -118,10 +119,7 @@ async function loadSealed(
   const { options } = context;
   const file = await verified(context, entry);
   try {
-    const path = graphPath(options.folder, entry.file);
-    const { bytes, crc } = await checksumOf(path, () => turn(options));
-    if (bytes !== graph.bytes || crc !== graph.crc)
-      throw damaged(path, new Error('it has another checksum'));
+    await verifyGraph(graphPath(options.folder, entry.file), graph, () => turn(options));
     const deaths = deathsOf(entry, file.rows);
     const parts: { from: number; count: number; records: RowRecords }[] = [];
     let oldest = Infinity;

@@ -14,7 +14,7 @@ import { open } from 'node:fs/promises';
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { ClusterError } from '@engram/model';
-import { writeWhole } from '@engram/storage';
+import { writeFully, writeWhole } from '@engram/storage';
 import { RECORD_BYTES, RowRecords } from './row-records.ts';
 
 const MAGIC = 0x53_47_4e_45; // "ENGS" as a little-endian u32
@@ -59,13 +59,13 @@ export async function writeRowsFile(path: string, columns: RowColumns): Promise<
         for (let start = 0; start < piece.length; start += CHUNK_BYTES) {
           const chunk = piece.subarray(start, start + CHUNK_BYTES);
           ofColumn = crc32(chunk, ofColumn);
-          await file.write(chunk, 0, chunk.length, offset);
+          await writeFully(file, chunk, offset);
           offset += chunk.length;
         }
       checksums.push(ofColumn);
     }
     const header = headerOf(columns, checksums);
-    await file.write(header, 0, header.length, 0);
+    await writeFully(file, header, 0);
     await file.truncate(layout.end);
     return header.readUInt32LE(HEADER_CRC_AT);
   });

@@ -9,12 +9,18 @@ import {
   type Manifest,
   type SegmentEntry,
 } from './manifest.ts';
+import { verifyGraph, verifyRows } from './verify-files.ts';
 
 export interface ExportedFile {
   /** In the other folder. */
   readonly name: string;
   /** Where it lies here; it never changes, but may be removed when it is merged into another. */
   readonly path: string;
+  /**
+   * Reads every byte once: damage that is carried elsewhere would be all that there is.
+   * @throws ClusterError SEGMENT_DAMAGED
+   */
+  readonly verify: (turn: () => Promise<void>) => Promise<void>;
 }
 
 export interface SpaceExport {
@@ -26,12 +32,25 @@ export interface SpaceExport {
 export const MANIFEST_FILE = FILE_NAME;
 
 export function exportSpace(folder: string, manifest: Manifest): SpaceExport {
+  const { dimension } = manifest.config;
   const files: ExportedFile[] = [];
   const segments = manifest.segments.map((segment, i): SegmentEntry => {
     const file = i + 1;
-    files.push({ name: rowsPath('', file), path: rowsPath(folder, segment.file) });
-    if (segment.graph !== undefined)
-      files.push({ name: graphPath('', file), path: graphPath(folder, segment.file) });
+    const { checksum, graph } = segment;
+    const rowsAt = rowsPath(folder, segment.file);
+    files.push({
+      name: rowsPath('', file),
+      path: rowsAt,
+      verify: (turn) => verifyRows(rowsAt, { dimension, checksum }, turn),
+    });
+    if (graph !== undefined) {
+      const graphAt = graphPath(folder, segment.file);
+      files.push({
+        name: graphPath('', file),
+        path: graphAt,
+        verify: (turn) => verifyGraph(graphAt, graph, turn),
+      });
+    }
     return { ...segment, file };
   });
   const nextFile = segments.length + 1;

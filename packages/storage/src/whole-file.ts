@@ -1,5 +1,17 @@
 import { open, rename, rm, type FileHandle } from 'node:fs/promises';
 
+/** All of the bytes, or an error: a disk that is almost full takes some of them without a word. */
+export async function writeFully(
+  file: Pick<FileHandle, 'write'>,
+  bytes: Uint8Array,
+  at: number,
+): Promise<void> {
+  for (let done = 0; done < bytes.length;) {
+    const { bytesWritten } = await file.write(bytes, done, bytes.length - done, at + done);
+    done += bytesWritten;
+  }
+}
+
 /** Writes a file that is complete under its name or not there. */
 export async function writeWhole<T>(
   path: string,

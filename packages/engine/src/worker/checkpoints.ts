@@ -4,6 +4,8 @@
 //   C1. A section has everything that was applied to its space before it was asked for.
 //   C2. The files that a section names are in the cache under the names of their blobs, and stay the same.
 //   C3. What did not change since the last section is not written again.
+//   C4. No file is taken that is not what it was when it was written: a checkpoint is what is left when the
+//       log is trimmed. A space with such a file begins anew.
 
 import { randomUUID } from 'node:crypto';
 import { readFile, stat, writeFile } from 'node:fs/promises';
@@ -111,14 +113,30 @@ export class Checkpoints {
       const changes = 'upkeep' in space ? space.upkeep.changes : 0;
       const taken = this.#taken.get(id);
       if (taken?.of === of && taken.changes === changes) return taken.section; // C3
-      const manifest = await this.#manifestOf(space);
-      if (manifest === undefined) return undefined;
-      const section = await this.#write(space.config, manifest, prefix);
-      if (section === undefined) continue;
-      this.#taken.set(id, { of, changes, section });
-      return section;
+      try {
+        const manifest = await this.#manifestOf(space);
+        if (manifest === undefined) return undefined;
+        const section = await this.#write(space.config, manifest, prefix);
+        if (section === undefined) continue;
+        this.#taken.set(id, { of, changes, section });
+        return section;
+      } catch (error) {
+        if (!isDamage(error)) throw error;
+        await this.#beginAnew(id, ClusterError.from(error).message);
+        return undefined;
+      }
     }
+    await this.#beginAnew(id, `files of the space ${id} are gone`);
     return undefined;
+  }
+
+  /** C4 */
+  async #beginAnew(id: SpaceId, reason: string): Promise<void> {
+    const space = this.#spaces.settled(id);
+    if (space === undefined || space instanceof Promise) return; // the next checkpoint sees to it
+    this.#spaces.faults.push(reason);
+    if ('upkeep' in space) await this.#spaces.damaged(space);
+    else await this.#spaces.use(space.config); // who opens it finds out
   }
 
   /** Not waited for before the space is in use: nobody unloads it meanwhile. */
@@ -144,21 +162,27 @@ export class Checkpoints {
     const files: SectionFile[] = [];
     const inline: Uint8Array[] = [];
     const blobs = new Map<string, string>();
+    const pace = slicedPace();
+    const turn = async () => {
+      if (pace.isDue()) await pace.turn();
+    };
     try {
-      for (const { name, path } of exported.files) {
+      for (const { name, path, verify } of exported.files) {
         const { size } = await stat(path);
+        const known = this.#blobs.get(space)?.get(path);
+        if (known === undefined) await verify(turn); // C4
         if (size <= INLINE_BYTES_MAX) {
           const bytes = await readFile(path);
           inline.push(bytes);
           files.push({ name, bytes: bytes.length });
           continue;
         }
-        const blob = this.#blobs.get(space)?.get(path) ?? (await this.#cached(path, prefix));
+        const blob = known ?? (await this.#cached(path, prefix));
         blobs.set(path, blob);
         files.push({ name, bytes: size, blob });
       }
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      if (isGone(error)) return undefined;
       throw error;
     }
     this.#blobs.set(space, blobs);
@@ -200,4 +224,10 @@ export class Checkpoints {
     if (adopted === undefined || head.files.every(({ blob }) => blob === undefined)) return true;
     return this.#spaces.openAdopted(adopted);
   }
+}
+
+/** A file that is not there, or was not when it should have been opened. */
+function isGone(error: unknown): boolean {
+  const { code, cause } = error as NodeJS.ErrnoException;
+  return code === 'ENOENT' || (cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT';
 }
