@@ -134,6 +134,18 @@ describe('the register of partitions', () => {
     expect(claims.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
   });
 
+  test('symptom: a writer whose record was removed or spoiled tried to write on it for ever', async () => {
+    const kv = await connection.nc.jetstream().views.kv('engram-partitions');
+    for (const spoil of [() => kv.delete('4'), () => kv.put('4', 'garbage')]) {
+      const before = await register.find(p(4));
+      const first = await register.write(p(4), record(1, 'a'), before);
+      await spoil();
+      await expect(register.write(p(4), record(1, 'b'), first)).rejects.toMatchObject({
+        code: 'FENCED',
+      });
+    }
+  });
+
   test('a write whose answer was lost is known as our own when it is repeated', async () => {
     const first = await register.write(p(3), record(1, 'a'), undefined);
     const second = await register.write(p(3), record(2, 'a'), first);

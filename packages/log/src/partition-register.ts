@@ -5,10 +5,11 @@
 //   M3. `trimmedTo` is told before entries are removed from the log.
 
 import { ClusterError, type PartitionId } from '@engram/model';
-import type { KV } from 'nats';
+import { NatsError, type KV } from 'nats';
 import type { LogConnection } from './connection.ts';
 import { toLogError } from './errors.ts';
 import { decodeRecord, type PartitionRecord } from './partition-record.ts';
+import { WRONG_LAST_SEQUENCE } from './streams.ts';
 
 const BUCKET = 'engram-partitions';
 
@@ -61,7 +62,7 @@ export class PartitionRegister {
   /**
    * Takes the place of what was read (M1).
    * @param before undefined where nothing was
-   * @throws ClusterError FENCED when somebody else wrote meanwhile, LOG_UNAVAILABLE
+   * @throws ClusterError FENCED when it is not there as it was read any more, LOG_UNAVAILABLE
    */
   async write(
     partition: PartitionId,
@@ -77,8 +78,13 @@ export class PartitionRegister {
           : await this.#kv.update(key, text, before.revision);
       return { record, revision };
     } catch (error) {
-      const found = await this.read(partition).catch(() => undefined);
-      if (found === undefined) throw toLogError(error);
+      const found = await this.find(partition).catch(() => undefined);
+      if (found?.record === undefined) {
+        if (!isReplaced(error)) throw toLogError(error);
+        // Who goes on with what was read would fail for ever.
+        const message = `the record of partition ${partition} was lost, or cannot be read`;
+        throw new ClusterError('FENCED', message, { cause: error });
+      }
       // The answer to our own write was lost.
       if (JSON.stringify(found.record) === text) return found;
       if (found.revision === before?.revision) throw toLogError(error);
@@ -88,4 +94,8 @@ export class PartitionRegister {
       });
     }
   }
+}
+
+function isReplaced(error: unknown): boolean {
+  return error instanceof NatsError && error.api_error?.err_code === WRONG_LAST_SEQUENCE;
 }

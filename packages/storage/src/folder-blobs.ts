@@ -31,7 +31,8 @@ export class FolderBlobs implements BlobStore {
       await copyFile(join(this.#folder, name), path, constants.COPYFILE_FICLONE);
       return true;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+      // Something else may stand in its place: foreign folders have been seen there.
+      if (['ENOENT', 'EISDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return false;
       throw error;
     }
   }
@@ -41,7 +42,10 @@ export class FolderBlobs implements BlobStore {
   }
 
   async names(): Promise<string[]> {
-    return (await readdir(this.#folder)).filter((name) => !name.endsWith('.tmp'));
+    const entries = await readdir(this.#folder, { withFileTypes: true });
+    return entries.flatMap((entry) =>
+      entry.isFile() && !entry.name.endsWith('.tmp') ? [entry.name] : [],
+    );
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -1,4 +1,4 @@
-import { linkSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { FolderBlobs, linkOrCopy, SegmentCache } from '../src/index.ts';
@@ -40,7 +40,9 @@ test('a folder of blobs knows only what was saved as a whole', async () => {
   writeFileSync(join(folder, 'a'), 'second');
   await expect(blobs.save('1.1.b', join(folder, 'missing'))).rejects.toThrow();
   writeFileSync(join(folder, 'of', 'blobs', '1.1.c.tmp'), 'half');
+  mkdirSync(join(folder, 'of', 'blobs', '1.1.d'));
   expect(await blobs.names()).toEqual(['1.1.a']);
+  expect(await blobs.fetch('1.1.d', join(folder, 'back'))).toBe(false);
   expect(await blobs.fetch('1.1.a', join(folder, 'back'))).toBe(true);
   expect(readFileSync(join(folder, 'back'), 'utf8')).toBe('first');
   expect(await blobs.fetch('1.1.b', join(folder, 'back'))).toBe(false);
