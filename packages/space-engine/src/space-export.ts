@@ -18,9 +18,10 @@ export interface ExportedFile {
   readonly path: string;
   /**
    * Reads every byte once: damage that is carried elsewhere would be all that there is.
+   * @param at where it lies now
    * @throws ClusterError SEGMENT_DAMAGED
    */
-  readonly verify: (turn: () => Promise<void>) => Promise<void>;
+  readonly verify: (at: string, turn: () => Promise<void>) => Promise<void>;
 }
 
 export interface SpaceExport {
@@ -37,20 +38,17 @@ export function exportSpace(folder: string, manifest: Manifest): SpaceExport {
   const segments = manifest.segments.map((segment, i): SegmentEntry => {
     const file = i + 1;
     const { checksum, graph } = segment;
-    const rowsAt = rowsPath(folder, segment.file);
     files.push({
       name: rowsPath('', file),
-      path: rowsAt,
-      verify: (turn) => verifyRows(rowsAt, { dimension, checksum }, turn),
+      path: rowsPath(folder, segment.file),
+      verify: (at, turn) => verifyRows(at, { dimension, checksum }, turn),
     });
-    if (graph !== undefined) {
-      const graphAt = graphPath(folder, segment.file);
+    if (graph !== undefined)
       files.push({
         name: graphPath('', file),
-        path: graphAt,
-        verify: (turn) => verifyGraph(graphAt, graph, turn),
+        path: graphPath(folder, segment.file),
+        verify: (at, turn) => verifyGraph(at, graph, turn),
       });
-    }
     return { ...segment, file };
   });
   const nextFile = segments.length + 1;

@@ -8,7 +8,7 @@
 //       log is trimmed. A space with such a file begins anew.
 
 import { randomUUID } from 'node:crypto';
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ClusterError, type PartitionId, type SpaceConfig, type SpaceId } from '@engram/model';
 import {
@@ -16,6 +16,7 @@ import {
   exportSpace,
   MANIFEST_FILE,
   readManifest,
+  type ExportedFile,
   type Manifest,
 } from '@engram/space-engine';
 import {
@@ -41,6 +42,23 @@ interface Taken {
   readonly of: LoadedSpace['upkeep'] | UnloadedSpace;
   readonly changes: number;
   readonly section: WrittenSection;
+}
+
+/** A file on its way into a section. */
+interface Taking {
+  readonly file: ExportedFile;
+  /** Under which it lies in the cache. */
+  readonly blob: string;
+  readonly at: string;
+}
+
+class FileGone extends Error {
+  readonly path: string;
+
+  constructor(path: string) {
+    super(`the segment file ${path} is gone`);
+    this.path = path;
+  }
 }
 
 export class Checkpoints {
@@ -102,6 +120,7 @@ export class Checkpoints {
   }
 
   async #section(id: SpaceId, prefix: string): Promise<WrittenSection | 'gone' | undefined> {
+    let missing: string | undefined;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const space = this.#spaces.settled(id);
       if (space instanceof Promise) {
@@ -117,16 +136,19 @@ export class Checkpoints {
         const manifest = await this.#manifestOf(space);
         if (manifest === undefined) return undefined;
         const section = await this.#write(space.config, manifest, prefix);
-        if (section === undefined) continue;
         this.#taken.set(id, { of, changes, section });
         return section;
       } catch (error) {
-        if (!isDamage(error)) throw error;
-        await this.#beginAnew(id, ClusterError.from(error).message);
+        // A merge may remove a file at any time; of what is named again afterwards it is damage.
+        if (error instanceof FileGone && error.path !== missing) {
+          missing = error.path;
+          continue;
+        }
+        if (!(error instanceof FileGone) && !isDamage(error)) throw error;
+        await this.#beginAnew(id, (error as Error).message);
         return undefined;
       }
     }
-    await this.#beginAnew(id, `files of the space ${id} are gone`);
     return undefined;
   }
 
@@ -150,40 +172,44 @@ export class Checkpoints {
     }
   }
 
-  /** @returns undefined when one of its files is gone already */
-  async #write(
-    config: SpaceConfig,
-    manifest: Manifest,
-    prefix: string,
-  ): Promise<WrittenSection | undefined> {
+  /** @throws FileGone; ClusterError SEGMENT_DAMAGED */
+  async #write(config: SpaceConfig, manifest: Manifest, prefix: string): Promise<WrittenSection> {
     const { space, afterSequence } = config;
     const folder = this.#spaces.folderOf(space);
     const exported = exportSpace(folder, manifest);
     const files: SectionFile[] = [];
     const inline: Uint8Array[] = [];
     const blobs = new Map<string, string>();
-    const pace = slicedPace();
-    const turn = async () => {
-      if (pace.isDue()) await pace.turn();
-    };
+    const known = this.#blobs.get(space);
+    // All of them at once, before a merge removes any; then they stay as they are.
+    const taken: Taking[] = [];
+    const cached: string[] = [];
     try {
-      for (const { name, path, verify } of exported.files) {
-        const { size } = await stat(path);
-        const known = this.#blobs.get(space)?.get(path);
-        if (known === undefined) await verify(turn); // C4
-        if (size <= INLINE_BYTES_MAX) {
-          const bytes = await readFile(path);
-          inline.push(bytes);
-          files.push({ name, bytes: bytes.length });
-          continue;
-        }
-        const blob = known ?? (await this.#cached(path, prefix));
-        blobs.set(path, blob);
-        files.push({ name, bytes: size, blob });
+      for (const file of exported.files) {
+        const blob = known?.get(file.path) ?? (await this.#cached(file.path, prefix));
+        if (known?.get(file.path) === undefined) cached.push(blob);
+        taken.push({ file, blob, at: join(this.#settings.cacheFolder, blob) });
       }
-    } catch (error) {
-      if (isGone(error)) return undefined;
-      throw error;
+      const pace = slicedPace();
+      const turn = async () => {
+        if (pace.isDue()) await pace.turn();
+      };
+      for (const { file, blob, at } of taken) {
+        if (cached.includes(blob)) await file.verify(at, turn); // C4
+        const { size } = await stat(at);
+        if (size > INLINE_BYTES_MAX) {
+          blobs.set(file.path, blob);
+          files.push({ name: file.name, bytes: size, blob });
+        } else {
+          const bytes = await readFile(at);
+          inline.push(bytes);
+          files.push({ name: file.name, bytes: bytes.length });
+        }
+      }
+    } finally {
+      const kept = new Set(blobs.values());
+      for (const blob of cached)
+        if (!kept.has(blob)) await rm(join(this.#settings.cacheFolder, blob), { force: true });
     }
     this.#blobs.set(space, blobs);
     const path = join(this.#settings.sectionsFolder, space);
@@ -191,11 +217,15 @@ export class Checkpoints {
     return { space, afterSequence, path, bytes, blobs: [...blobs.values()] };
   }
 
-  /** Puts a file into the cache under a new name (C2). */
+  /** Puts a file into the cache under a new name (C2). @throws FileGone */
   async #cached(path: string, prefix: string): Promise<string> {
     const blob = `${prefix}${randomUUID()}`;
-    await linkOrCopy(path, join(this.#settings.cacheFolder, blob));
-    return blob;
+    try {
+      await linkOrCopy(path, join(this.#settings.cacheFolder, blob));
+      return blob;
+    } catch (error) {
+      throw (error as NodeJS.ErrnoException).code === 'ENOENT' ? new FileGone(path) : error;
+    }
   }
 
   /** @returns false when what was brought in turns out to be damaged */
@@ -224,10 +254,4 @@ export class Checkpoints {
     if (adopted === undefined || head.files.every(({ blob }) => blob === undefined)) return true;
     return this.#spaces.openAdopted(adopted);
   }
-}
-
-/** A file that is not there, or was not when it should have been opened. */
-function isGone(error: unknown): boolean {
-  const { code, cause } = error as NodeJS.ErrnoException;
-  return code === 'ENOENT' || (cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT';
 }
