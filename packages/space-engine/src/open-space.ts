@@ -7,14 +7,14 @@ import type { MemorySegment } from './memory-segment.ts';
 import type { EngineOptions } from './options.ts';
 import { Retention } from './retention.ts';
 import type { RowRecords } from './row-records.ts';
-import { damaged, RowsFile } from './rows-file.ts';
+import type { RowsFile } from './rows-file.ts';
 import type { SealedSegment } from './sealed-segment.ts';
 import { SegmentSet } from './segment-set.ts';
 import { SpaceEngine } from './space-engine.ts';
 import { laneOf, sequenceOf } from './stamp.ts';
 import { openSealed, removeFolder, SpaceFiles, type Part } from './space-files.ts';
 import { Upkeep } from './upkeep.ts';
-import { verifyGraph } from './verify-files.ts';
+import { openVerified, verifyGraph } from './verify-files.ts';
 
 /** Rows whose records or embeddings are read at once. */
 const ROWS_AT_ONCE = 4_096;
@@ -92,17 +92,9 @@ function isSameSpace(left: SpaceConfig, right: SpaceConfig): boolean {
 
 type Context = Pick<SpaceEngine, 'config' | 'options'>;
 
-async function verified({ config, options }: Context, entry: SegmentEntry): Promise<RowsFile> {
-  const path = rowsPath(options.folder, entry.file);
-  const rows = RowsFile.open(path, config.dimension);
-  try {
-    if (rows.checksum !== entry.checksum) throw damaged(path, new Error('it is another file'));
-    await rows.verify(() => turn(options));
-    return rows;
-  } catch (error) {
-    rows.close();
-    throw error;
-  }
+function verified({ config, options }: Context, entry: SegmentEntry): Promise<RowsFile> {
+  const facts = { dimension: config.dimension, checksum: entry.checksum };
+  return openVerified(rowsPath(options.folder, entry.file), facts, () => turn(options));
 }
 
 function turn({ pace }: EngineOptions): Promise<void> {

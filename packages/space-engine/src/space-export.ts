@@ -9,7 +9,7 @@ import {
   type Manifest,
   type SegmentEntry,
 } from './manifest.ts';
-import { verifyGraph, verifyRows } from './verify-files.ts';
+import { openVerified, verifyGraph } from './verify-files.ts';
 
 export interface ExportedFile {
   /** In the other folder. */
@@ -41,7 +41,7 @@ export function exportSpace(folder: string, manifest: Manifest): SpaceExport {
     files.push({
       name: rowsPath('', file),
       path: rowsPath(folder, segment.file),
-      verify: (at, turn) => verifyRows(at, { dimension, checksum }, turn),
+      verify: async (at, turn) => (await openVerified(at, { dimension, checksum }, turn)).close(),
     });
     if (graph !== undefined)
       files.push({

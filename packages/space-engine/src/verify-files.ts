@@ -1,24 +1,26 @@
 import { checksumOf, damaged, RowsFile } from './rows-file.ts';
 
 /**
- * Reads every byte of a file of rows once.
+ * Opens a file of rows, of which every byte was read once.
  * @throws ClusterError SEGMENT_DAMAGED when it is not what it was, or another one
  */
-export async function verifyRows(
+export async function openVerified(
   path: string,
   { dimension, checksum }: { readonly dimension: number; readonly checksum: number },
   turn: () => Promise<void>,
-): Promise<void> {
+): Promise<RowsFile> {
   const rows = RowsFile.open(path, dimension);
   try {
     if (rows.checksum !== checksum) throw damaged(path, new Error('it is another file'));
     await rows.verify(turn);
-  } finally {
+    return rows;
+  } catch (error) {
     rows.close();
+    throw error;
   }
 }
 
-/** The same of a graph. @throws ClusterError SEGMENT_DAMAGED */
+/** Reads every byte of a graph once. @throws ClusterError SEGMENT_DAMAGED */
 export async function verifyGraph(
   path: string,
   graph: { readonly bytes: number; readonly crc: number },

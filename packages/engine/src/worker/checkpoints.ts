@@ -183,11 +183,12 @@ export class Checkpoints {
     const known = this.#blobs.get(space);
     // All of them at once, before a merge removes any; then they stay as they are.
     const taken: Taking[] = [];
-    const cached: string[] = [];
+    const cached = new Set<string>();
     try {
       for (const file of exported.files) {
-        const blob = known?.get(file.path) ?? (await this.#cached(file.path, prefix));
-        if (known?.get(file.path) === undefined) cached.push(blob);
+        const before = known?.get(file.path);
+        const blob = before ?? (await this.#cached(file.path, prefix));
+        if (before === undefined) cached.add(blob);
         taken.push({ file, blob, at: join(this.#settings.cacheFolder, blob) });
       }
       const pace = slicedPace();
@@ -195,7 +196,7 @@ export class Checkpoints {
         if (pace.isDue()) await pace.turn();
       };
       for (const { file, blob, at } of taken) {
-        if (cached.includes(blob)) await file.verify(at, turn); // C4
+        if (cached.has(blob)) await file.verify(at, turn); // C4
         const { size } = await stat(at);
         if (size > INLINE_BYTES_MAX) {
           blobs.set(file.path, blob);
