@@ -142,8 +142,8 @@ export class ClusterError extends Error {
   }
 
   /** Rebuilds an error from its wire form; structured clone would have dropped code and class. */
-  static fromWire(wire: WireError): ClusterError {
-    return new ClusterError(wire.code, wire.message, wire);
+  static fromWire(wire: WireError, cause?: Error): ClusterError {
+    return new ClusterError(wire.code, wire.message, { ...wire, cause });
   }
 
   /** Total: anything thrown becomes a ClusterError, and the original is kept as its cause. */

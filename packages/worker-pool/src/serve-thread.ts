@@ -27,11 +27,17 @@ export function serveThread(
       message = { id, ok: value };
       transfer = moved;
     } catch (error) {
-      message = { id, error: ClusterError.from(error).toJSON() };
+      const told = ClusterError.from(error);
+      message = { id, error: told.toJSON(), ...(told.cause !== undefined && causeOf(told)) };
     }
     port.postMessage(message, transfer);
   };
   port.on('message', (request: ThreadRequest) => void reply(request));
   port.postMessage('ready');
   return (news) => port.postMessage({ news } satisfies ThreadMessage);
+}
+
+/** In words: errors lose their kind on the way. */
+function causeOf({ cause }: ClusterError): { readonly cause: string } {
+  return { cause: cause instanceof Error ? cause.message : String(cause) };
 }

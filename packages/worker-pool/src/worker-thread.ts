@@ -19,7 +19,7 @@ export type ThreadMessage =
   /** Told unasked. */
   | { readonly news: unknown }
   | { readonly id: number; readonly ok: unknown }
-  | { readonly id: number; readonly error: WireError };
+  | { readonly id: number; readonly error: WireError; readonly cause?: string };
 
 /** What is heard of a thread beside answers. */
 export interface ThreadEvents {
@@ -154,9 +154,13 @@ export class WorkerThread implements AsyncDisposable {
   #settle(reply: Exclude<ThreadMessage, { readonly news: unknown }>): void {
     const waiting = this.#waiting.get(reply.id);
     this.#waiting.delete(reply.id);
-    if ('error' in reply) waiting?.reject(ClusterError.fromWire(reply.error));
+    if ('error' in reply) waiting?.reject(ClusterError.fromWire(reply.error, causeIn(reply)));
     else waiting?.resolve(reply.ok);
   }
+}
+
+function causeIn({ cause }: { readonly cause?: string }): Error | undefined {
+  return cause === undefined ? undefined : new Error(cause);
 }
 
 function endedEarly(): ClusterError {

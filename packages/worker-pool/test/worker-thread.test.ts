@@ -39,7 +39,7 @@ describe('a worker thread', () => {
     expect(thread.pending).toBe(0);
   });
 
-  test('answers with the error it met, and hides one that it does not know', async () => {
+  test('answers with the error it met; one that it does not know is told in the cause', async () => {
     const thread = await start();
     await expect(thread.request({ verb: 'refuse' })).rejects.toMatchObject({
       code: 'SPACE_NOT_FOUND',
@@ -49,6 +49,7 @@ describe('a worker thread', () => {
     await expect(thread.request({ verb: 'break' })).rejects.toMatchObject({
       code: 'INTERNAL',
       message: 'unexpected failure',
+      cause: { message: 'secret' },
     });
   });
 
