@@ -146,7 +146,7 @@ describe('checkpoints', () => {
     await Promise.all(spaces);
   });
 
-  test('that are damaged are set aside for the ones before, and with both the partition is not served', async () => {
+  test('that are damaged are set aside for the ones before; with both, or without all and their records, the partition is not served', async () => {
     const set = await loadWords(COUNT, 10);
     const shared = await tempDir();
     onTestFinished(() => shared[Symbol.asyncDispose]());
@@ -202,8 +202,33 @@ describe('checkpoints', () => {
     await shard!.start();
     const unserved = new EngramClient({ url: cluster.url, retries: 0 });
     // Answering with what is left in the log would look like all that there ever was.
-    await expect(unserved.get(SPACES[0]!, set.words[0]!)).rejects.toMatchObject({
-      code: 'PARTITION_UNAVAILABLE',
-    });
+    const whyUnserved = (): Promise<string> =>
+      client.get(SPACES[0]!, set.words[0]!).then(() => 'it is served', String);
+    const expectUnserved = async () => {
+      const [space, embedding] = [SPACES[0]!, set.embeddings[0]!];
+      for (const answer of [
+        unserved.get(space, set.words[0]!),
+        unserved.recall(space, { embedding, k: 1 }),
+        unserved.verify(space),
+      ])
+        await expect(answer).rejects.toMatchObject({ code: 'PARTITION_UNAVAILABLE' });
+    };
+    await until('it is known to be damaged', async () =>
+      (await whyUnserved()).includes('no checkpoint of partition'),
+    );
+    await expectUnserved();
+
+    await killAll(running);
+    forget(running);
+    for (const name of readdirSync(blobs)) rmSync(join(blobs, name));
+    for (let partition = 0; partition < 64; partition++)
+      await (partition % 2 === 0
+        ? kv.delete(String(partition))
+        : kv.put(String(partition), '{"epoch":9,"writer":"x","claim":"y","trimmedTo":0}'));
+    await shard!.start();
+    await until('nothing is known of it any more', async () =>
+      (await whyUnserved()).includes('what was removed from the log'),
+    );
+    await expectUnserved();
   });
 });

@@ -1,8 +1,14 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { startNatsServer, type ServerProcess } from '@engram/local-cluster';
-import { LogConnection, ObjectBlobs, PartitionRegister, type PartitionRecord } from '@engram/log';
+import {
+  LogConnection,
+  ObjectBlobs,
+  PartitionRegister,
+  type PartitionRecord,
+  type StoredCheckpoint,
+} from '@engram/log';
 import type { MemberId, PartitionId } from '@engram/model';
 import { createLogger, systemClock } from '@engram/runtime';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -112,7 +118,7 @@ describe('the register of partitions', () => {
   const p = (partition: number) => partition as PartitionId;
 
   test('M1, M2: of two that take a partition over one fails, and the one before is fenced', async () => {
-    expect(await register.read(p(1))).toBeUndefined();
+    expect(await register.find(p(1))).toBeUndefined();
     const first = await register.write(p(1), record(1, 'a'), undefined);
     const claims = await Promise.allSettled(
       ['b', 'c', 'd'].map((writer) => register.write(p(1), record(2, writer), first)),
@@ -124,7 +130,7 @@ describe('the register of partitions', () => {
       code: 'FENCED',
       details: { epoch: 2 },
     });
-    expect((await register.read(p(1)))?.record.epoch).toBe(2);
+    expect((await register.find(p(1)))?.record?.epoch).toBe(2);
   });
 
   test('two that make the first record of a partition: one fails', async () => {
@@ -144,6 +150,33 @@ describe('the register of partitions', () => {
         code: 'FENCED',
       });
     }
+  });
+
+  test('M3: a log that was trimmed does not look whole without its record, or with one that says less', async () => {
+    const current: StoredCheckpoint = {
+      name: `5.1.${randomUUID()}`,
+      bytes: 1,
+      crc: 1,
+      watermark: 30,
+      writtenAtMs: 0,
+    };
+    const first = await register.write(
+      p(5),
+      { ...record(1, 'a'), current, trimmedTo: 20 },
+      undefined,
+    );
+    for (const upTo of [10, 20, 15]) await register.removing(p(5), upTo);
+    expect(await register.find(p(5))).toEqual(first);
+    const kv = await connection.nc.jetstream().views.kv('engram-partitions');
+    await kv.put('5', JSON.stringify({ ...record(9, 'forger'), current }));
+    expect((await register.find(p(5)))?.record?.trimmedTo).toBe(20);
+    await kv.put('5', JSON.stringify(record(9, 'forger')));
+    expect(await register.find(p(5))).toMatchObject({ record: undefined, removedTo: 20 });
+    await kv.delete('5');
+    const lost = await register.find(p(5));
+    expect(lost).toEqual({ record: undefined, revision: undefined, removedTo: 20 });
+    const again = { ...record(2, 'a'), current, trimmedTo: 20 };
+    expect((await register.write(p(5), again, lost)).record).toEqual(again);
   });
 
   test('a write whose answer was lost is known as our own when it is repeated', async () => {

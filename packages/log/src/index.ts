@@ -21,6 +21,7 @@ export type { FeedOptions, LogMessage, Room } from './feed.ts';
 export { IdempotencyStore } from './idempotency.ts';
 export type { StoredAnswer } from './idempotency.ts';
 export { ObjectBlobs } from './object-blobs.ts';
+export { nextEpoch } from './partition-record.ts';
 export type { PartitionRecord, StoredCheckpoint } from './partition-record.ts';
 export { PartitionRegister } from './partition-register.ts';
 export type { Registered, Unreadable } from './partition-register.ts';

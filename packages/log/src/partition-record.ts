@@ -18,20 +18,29 @@ export interface PartitionRecord {
   readonly current?: StoredCheckpoint;
   /** Kept until the next one is stored. */
   readonly previous?: StoredCheckpoint;
-  /** Entries up to this sequence may be gone from the log. */
+  /** Entries up to this sequence may be gone from the log; the current checkpoint has them. */
   readonly trimmedTo: number;
 }
 
 /** Made of a partition, an epoch and a random part; nothing that a path could be made of. */
 const NAME = /^\d{1,6}\.\d{1,16}\.[0-9a-f-]{36}$/;
-/** One more must still be a number of its own. */
-const EPOCH_MAX = Number.MAX_SAFE_INTEGER - 1;
+const EPOCH_MAX = Number.MAX_SAFE_INTEGER;
 
-/** Undefined for what no shard wrote. */
-export function decodeRecord(text: string): PartitionRecord | undefined {
+/** Of who writes next. One that was forged to be the highest stays: claims still tell writers apart. */
+export function nextEpoch(epoch: number): number {
+  return Math.min(epoch + 1, EPOCH_MAX);
+}
+
+/**
+ * @param removedTo up to where entries may be gone, whatever the record says
+ * @returns undefined for what no shard wrote, or no shard would have removed those entries behind
+ */
+export function decodeRecord(text: string, removedTo: number): PartitionRecord | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    return isRecord(value) ? value : undefined;
+    if (!isRecord(value)) return undefined;
+    const record = { ...value, trimmedTo: Math.max(value.trimmedTo, removedTo) };
+    return record.trimmedTo <= (record.current?.watermark ?? 0) ? record : undefined;
   } catch (error) {
     if (error instanceof SyntaxError) return undefined;
     throw error;
@@ -43,7 +52,7 @@ function isRecord(value: unknown): value is PartitionRecord {
   const { epoch, writer, claim, current, previous, trimmedTo } = value as Readonly<
     Record<string, unknown>
   >;
-  if (!isCount(epoch) || epoch > EPOCH_MAX || !isCount(trimmedTo)) return false;
+  if (!isCount(epoch) || !isCount(trimmedTo)) return false;
   if (typeof writer !== 'string' || typeof claim !== 'string') return false;
   return [current, previous].every((stored) => stored === undefined || isStored(stored));
 }

@@ -2,7 +2,8 @@
 //
 //   M1. A record is replaced only by who read it: compare and set by its revision.
 //   M2. A new writer raises the epoch, so that the one before fails at its next write, whatever it believes.
-//   M3. `trimmedTo` is told before entries are removed from the log.
+//   M3. `trimmedTo` is told before entries are removed from the log: in the record, and then in a bucket of
+//       its own. A record that was lost, or that says less, does not make a trimmed log look whole.
 
 import { ClusterError, type PartitionId } from '@engram/model';
 import { NatsError, type KV } from 'nats';
@@ -12,6 +13,7 @@ import { decodeRecord, type PartitionRecord } from './partition-record.ts';
 import { WRONG_LAST_SEQUENCE } from './streams.ts';
 
 const BUCKET = 'engram-partitions';
+const REMOVED_BUCKET = 'engram-removed';
 
 /** A record as it was read or written. */
 export interface Registered {
@@ -22,41 +24,70 @@ export interface Registered {
 /** What stands in a record's place, though no shard wrote it. */
 export interface Unreadable {
   readonly record: undefined;
-  readonly revision: number;
+  /** Undefined where nothing stands there, though entries were removed. */
+  readonly revision: number | undefined;
+  /** Entries up to this sequence may be gone from the log. */
+  readonly removedTo: number;
 }
 
 export class PartitionRegister {
   readonly #kv: KV;
+  readonly #removed: KV;
 
-  private constructor(kv: KV) {
+  private constructor(kv: KV, removed: KV) {
     this.#kv = kv;
+    this.#removed = removed;
   }
 
   static async start(connection: LogConnection, replicas: number): Promise<PartitionRegister> {
     const options = { history: 1, replicas };
-    return new PartitionRegister(await connection.nc.jetstream().views.kv(BUCKET, options));
-  }
-
-  /** @throws ClusterError LOG_UNAVAILABLE, CHECKPOINT_DAMAGED for a record that cannot be read */
-  async read(partition: PartitionId): Promise<Registered | undefined> {
-    const found = await this.find(partition);
-    if (found !== undefined && found.record === undefined)
-      throw new ClusterError(
-        'CHECKPOINT_DAMAGED',
-        `the record of partition ${partition} cannot be read`,
-      );
-    return found;
+    const { views } = connection.nc.jetstream();
+    return new PartitionRegister(
+      await views.kv(BUCKET, options),
+      await views.kv(REMOVED_BUCKET, options),
+    );
   }
 
   /** @throws ClusterError LOG_UNAVAILABLE */
   async find(partition: PartitionId): Promise<Registered | Unreadable | undefined> {
     try {
+      // In this order: what is removed meanwhile stands in the record (M3).
+      const { upTo: removedTo } = await this.#removedOf(partition);
       const entry = await this.#kv.get(String(partition));
-      if (entry === null || entry.operation !== 'PUT') return undefined;
-      return { record: decodeRecord(entry.string()), revision: entry.revision };
+      if (entry === null || entry.operation !== 'PUT')
+        return removedTo === 0
+          ? undefined
+          : { record: undefined, revision: undefined, removedTo };
+      const { revision } = entry;
+      const record = decodeRecord(entry.string(), removedTo);
+      return record === undefined ? { record, revision, removedTo } : { record, revision };
     } catch (error) {
       throw toLogError(error);
     }
+  }
+
+  /**
+   * Tells that entries of a partition are about to be removed, whose record says so already (M3).
+   * @throws ClusterError LOG_UNAVAILABLE
+   */
+  async removing(partition: PartitionId, upTo: number): Promise<void> {
+    try {
+      const before = await this.#removedOf(partition);
+      if (before.upTo >= upTo) return;
+      // A writer before this one, which is late, must not tell less.
+      await this.#removed.put(String(partition), String(upTo), { previousSeq: before.revision });
+    } catch (error) {
+      throw toLogError(error);
+    }
+  }
+
+  /** What is no number there tells nothing. */
+  async #removedOf(
+    partition: PartitionId,
+  ): Promise<{ readonly upTo: number; readonly revision: number }> {
+    const entry = await this.#removed.get(String(partition));
+    const upTo = Number(entry?.operation === 'PUT' ? entry.string() : 0);
+    return { upTo: Number.isSafeInteger(upTo) ? upTo : 0, revision: entry?.revision ?? 0 };
   }
 
   /**
@@ -67,13 +98,13 @@ export class PartitionRegister {
   async write(
     partition: PartitionId,
     record: PartitionRecord,
-    before: Pick<Registered, 'revision'> | undefined,
+    before: { readonly revision: number | undefined } | undefined,
   ): Promise<Registered> {
     const key = String(partition);
     const text = JSON.stringify(record);
     try {
       const revision =
-        before === undefined
+        before?.revision === undefined
           ? await this.#kv.create(key, text)
           : await this.#kv.update(key, text, before.revision);
       return { record, revision };

@@ -1,4 +1,4 @@
-import { LANES, perLane, type PartitionId, type PerLane, type Position } from '@engram/model';
+import { LANES, perLane, type ClusterError, type PartitionId, type PerLane, type Position } from '@engram/model';
 import { stripeOf } from '@engram/log';
 import { LaneProgress } from './lane-progress.ts';
 
@@ -19,6 +19,8 @@ type Phase =
 /** A partition that a shard holds. */
 export interface Held {
   phase: Phase;
+  /** Why what is stored of it could not be brought in, the last time that it was tried. */
+  failure?: ClusterError;
   lanes: PerLane<LaneProgress>;
   /** Everything up to this sequence is applied; it never falls, though what is known of feeds does. */
   completeTo: number;

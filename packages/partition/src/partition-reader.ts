@@ -98,15 +98,11 @@ export class PartitionReader implements AsyncDisposable {
     return [...this.#held.keys()];
   }
 
-  isHeld(partition: PartitionId): boolean {
-    return this.#held.has(partition);
-  }
-
   /**
    * Stands for one taking of the partition, until it is let go or replayed: what was told about it holds
    * as long as this is the same.
    */
-  holding(partition: PartitionId): object | undefined {
+  holding(partition: PartitionId): Readonly<Pick<Held, 'failure'>> | undefined {
     return this.#held.get(partition);
   }
 

@@ -1,4 +1,4 @@
-import type { PartitionId } from '@engram/model';
+import { ClusterError, type PartitionId } from '@engram/model';
 import type { Clock, Logger } from '@engram/runtime';
 import type { Held } from './held.ts';
 
@@ -71,7 +71,9 @@ export class Restores {
     const { restore, onSettled, clock, logger } = this.#options;
     try {
       held.phase = { kind: 'restored', from: await restore(partition) };
+      delete held.failure;
     } catch (error) {
+      held.failure = ClusterError.from(error);
       held.phase = { kind: 'unrestored', atMs: clock.now() + AGAIN_MS };
       logger.error({ err: error, partition }, 'what is stored of a partition cannot be had yet');
     } finally {

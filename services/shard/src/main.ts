@@ -229,7 +229,10 @@ async function run(
       isLogSure: () => rewinds.isSure,
       held: () => reader.held,
       onOvertaken: (partition) => reader.replay([partition]),
-      trim: (partition, upTo) => trimPartition(connection, layout.stripeCount, partition, upTo),
+      trim: async (partition, upTo) => {
+        await register.removing(partition, upTo);
+        await trimPartition(connection, layout.stripeCount, partition, upTo);
+      },
       intervalMs: config.ENGRAM_CHECKPOINT_MS,
       intervalBytes: config.ENGRAM_CHECKPOINT_BYTES,
       keepMs: config.ENGRAM_LOG_KEEP_MS,

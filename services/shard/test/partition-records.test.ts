@@ -62,7 +62,7 @@ test('a sound record is as it is, whatever else is stored', async () => {
 
 test.each([
   ['lost', undefined],
-  ['unreadable', { record: undefined, revision: 8 }],
+  ['unreadable', { record: undefined, revision: 8, removedTo: 0 }],
 ] as const)('a record that is %s is made again from the last two checkpoints', async (_, found) => {
   const world = new World(CHECKPOINTS, ['1.4.segment']);
   world.found = found;
@@ -87,7 +87,26 @@ test('with one checkpoint the log may be gone up to that', async () => {
 
 test('an unreadable record without a checkpoint is an error: nobody knows what there was', async () => {
   const world = new World();
-  world.found = { record: undefined, revision: 8 };
+  world.found = { record: undefined, revision: 8, removedTo: 0 };
   await expect(world.records.read(P)).rejects.toMatchObject({ code: 'CHECKPOINT_DAMAGED' });
+  expect(world.written).toEqual([]);
+});
+
+test('what was removed from the log is told apart: only checkpoints that have it will do', async () => {
+  const world = new World(CHECKPOINTS);
+  world.found = { record: undefined, revision: undefined, removedTo: 22 };
+  const { record } = (await world.records.read(P))!;
+  expect([record.current?.watermark, record.previous?.watermark, record.trimmedTo]).toEqual([
+    30, 25, 22,
+  ]);
+});
+
+test('symptom: a record that was lost with all checkpoints made a trimmed log look whole', async () => {
+  const world = new World([CHECKPOINTS[0]!]);
+  world.found = { record: undefined, revision: undefined, removedTo: 22 };
+  await expect(world.records.read(P)).rejects.toMatchObject({
+    code: 'CHECKPOINT_DAMAGED',
+    details: { removedTo: 22 },
+  });
   expect(world.written).toEqual([]);
 });

@@ -9,7 +9,8 @@ const P = 3 as PartitionId;
 
 function checkpoint(name: string, watermark: number): StoredCheckpoint {
   const logEnd = { sequence: 1_000, storedAtMs: 0 };
-  return { name, bytes: 1, crc: 1, watermark, writtenAtMs: 0, logEnd };
+  // The checkpoint itself has its checksum for a watermark.
+  return { name, bytes: 1, crc: watermark, watermark, writtenAtMs: 0, logEnd };
 }
 
 interface Given {
@@ -102,6 +103,14 @@ describe('a restorer', () => {
     expect(await restorer.restore(P, 0)).toBe(60);
     expect(asked).toEqual(['new@95 ab', 'old@60 b', 'restored']);
     expect([restorer.isUseless('new'), restorer.isUseless('old')]).toEqual([true, false]);
+  });
+
+  test('does not take a checkpoint for what it is not, whatever the record says', async () => {
+    const forged = { ...current, crc: 94 };
+    const { restorer, asked } = restorerOf({ record: { current: forged, previous } });
+    expect(await restorer.restore(P, 0)).toBe(60);
+    expect(asked).toEqual(['old@60 ab', 'restored']);
+    expect(restorer.isUseless('new')).toBe(true);
   });
 
   test('begins with the log when no checkpoint can be used and the log has all', async () => {

@@ -1,5 +1,5 @@
 import type { WireHit } from '@engram/codec';
-import { perLane, type SpaceConfig, type SpaceId } from '@engram/model';
+import { ClusterError, perLane, type SpaceConfig, type SpaceId } from '@engram/model';
 import { systemClock } from '@engram/runtime';
 import { describe, expect, test } from 'vitest';
 import { shardMetrics } from '../src/metrics.ts';
@@ -21,7 +21,7 @@ const WATERMARK = '0-7.7.7';
 
 /** A shard that holds its only partition, and whose worker answers when it is told to. */
 class Shard {
-  holding: object | undefined = {};
+  holding: { failure?: ClusterError } | undefined = {};
   applied = 7;
   isReady = true;
   readonly #answers: (() => void)[] = [];
@@ -52,7 +52,6 @@ class Shard {
     return {
       partitionCount: PARTITIONS,
       reader: {
-        isHeld: () => this.holding !== undefined,
         holding: () => this.holding,
         isReady: () => this.isReady,
         applied: (partition) => ({ partition, sequences: perLane(() => this.applied) }),
@@ -118,6 +117,19 @@ describe.each(QUESTIONS)('%s', (method, question) => {
     shard.release();
     shard.answer();
     await expect(answer).rejects.toMatchObject({ code: 'NOT_OWNER' });
+  });
+
+  test('symptom: what could not be brought in was answered as empty and still being read', async () => {
+    const shard = new Shard();
+    const hint = 'bring the blobs back';
+    const failure = new ClusterError('CHECKPOINT_DAMAGED', 'no checkpoint has it', { hint });
+    shard.holding = { failure };
+    await expect(shard.methods[method](question)).rejects.toMatchObject({
+      code: 'PARTITION_UNAVAILABLE',
+      message: 'not served: no checkpoint has it',
+      hint,
+      details: { partition: 0 },
+    });
   });
 
   test('promises nothing where the partition was let go and taken again meanwhile', async () => {

@@ -142,7 +142,7 @@ export class Router {
         for (const shard of won.overtaken) this.#ranking.slow(shard, now - startedAt, now);
       return won;
     }
-    const told = won.find(({ code }) => OF_ONE_SHARD.has(code));
+    const told = won.find(({ code }) => OF_ONE_SHARD.has(code)) ?? won.find(isOfPartition);
     if (told !== undefined) throw told;
     throw new ClusterError(
       'PARTITION_UNAVAILABLE',
@@ -197,9 +197,15 @@ export class Router {
       const isTold = OF_ONE_SHARD.has(error.code);
       if (!isTold && error.retry !== 'after-reroute') return { kind: 'refused', error };
       const now = clock.now();
-      if (OF_ALL_PARTITIONS.has(error.code)) this.#ranking.failed(shard, now);
+      if (OF_ALL_PARTITIONS.has(error.code) && !isOfPartition(error))
+        this.#ranking.failed(shard, now);
       else this.#ranking.failedFor(shard, partition, now);
       return { kind: 'failed', error, isTold };
     }
   }
+}
+
+/** A shard says why it cannot serve this one. */
+function isOfPartition({ code, details }: ClusterError): boolean {
+  return code === 'PARTITION_UNAVAILABLE' && details.partition !== undefined;
 }

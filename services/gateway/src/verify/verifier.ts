@@ -261,9 +261,17 @@ export class Verifier {
       throw new ClusterError('POSITION_EXPIRED', 'the log was trimmed during the verification');
   }
 
+  /** @throws ClusterError PARTITION_UNAVAILABLE for one that was lost, which a shard makes again */
   async #record({ space }: SpaceConfig): Promise<PartitionRecord | undefined> {
     const { register, partitionCount } = this.#options;
-    return (await register.read(partitionOf(space, partitionCount)))?.record;
+    const found = await register.find(partitionOf(space, partitionCount));
+    if (found !== undefined && found.record === undefined)
+      throw new ClusterError(
+        'PARTITION_UNAVAILABLE',
+        'the record of what was stored and removed of the partition is lost, or cannot be read',
+        { hint: 'its shard makes it again within some seconds' },
+      );
+    return found?.record;
   }
 
   /** Visits every id of the index. @returns who has it */

@@ -1,14 +1,15 @@
 import type { ShardEngine } from '@engram/engine';
-import type { PartitionRegister, StreamState } from '@engram/log';
+import type { StreamState } from '@engram/log';
 import type { MemberId, PartitionId } from '@engram/model';
 import type { Clock, Logger } from '@engram/runtime';
 import type { ShardMetrics } from '../metrics.ts';
+import type { PartitionRecords } from './partition-records.ts';
 import type { Restorer } from './restorer.ts';
 import type { Transfers } from './transfers.ts';
 
 export interface CheckpointerOptions {
   readonly self: MemberId;
-  readonly register: Pick<PartitionRegister, 'read' | 'write'>;
+  readonly register: Pick<PartitionRecords, 'read' | 'write'>;
   readonly transfers: Pick<Transfers, 'save' | 'head' | 'remove' | 'names' | 'sweepCache'>;
   readonly restorer: Pick<Restorer, 'isUseless'>;
   readonly engine: { readonly checkpoints: Pick<ShardEngine['checkpoints'], 'take'> };

@@ -1,7 +1,14 @@
 // The records of partitions, and what to do where one was lost: checkpoints say of themselves what they are.
 
 import { randomUUID } from 'node:crypto';
-import type { PartitionRecord, PartitionRegister, Registered, StoredCheckpoint } from '@engram/log';
+import {
+  nextEpoch,
+  type PartitionRecord,
+  type PartitionRegister,
+  type Registered,
+  type StoredCheckpoint,
+  type Unreadable,
+} from '@engram/log';
 import { ClusterError, type MemberId, type PartitionId } from '@engram/model';
 import type { Clock, Logger } from '@engram/runtime';
 import type { FoundCheckpoint } from '@engram/storage';
@@ -36,15 +43,22 @@ export class PartitionRecords {
     const { register } = this.#options;
     const found = await register.find(partition);
     if (found?.record !== undefined) return found;
-    const checkpoints = await this.#checkpointsOf(partition);
-    const [current, previous] = checkpoints;
+    const removedTo = found?.removedTo ?? 0;
+    const [current, previous] = (await this.#checkpointsOf(partition)).filter(
+      ({ head }) => head.watermark >= removedTo,
+    );
     if (current !== undefined) return this.#restore(partition, found, current, previous);
     if (found === undefined) return undefined;
-    throw new ClusterError(
-      'CHECKPOINT_DAMAGED',
-      `the record of partition ${partition} cannot be read, and there is no checkpoint of it`,
-      { hint: `delete its key ${partition} if nothing of its log was ever removed` },
-    );
+    const message = `the record of partition ${partition} is lost or cannot be read`;
+    if (removedTo > 0)
+      throw new ClusterError(
+        'CHECKPOINT_DAMAGED',
+        `${message}, and no checkpoint has what was removed from the log`,
+        { hint: 'bring the blobs of its checkpoints back', details: { removedTo } },
+      );
+    throw new ClusterError('CHECKPOINT_DAMAGED', `${message}, and there is no checkpoint of it`, {
+      hint: `delete its key ${partition} if nothing of its log was ever removed`,
+    });
   }
 
   write(
@@ -55,21 +69,21 @@ export class PartitionRecords {
     return this.#options.register.write(partition, record, before);
   }
 
-  /** W2: the log was trimmed at most up to the checkpoint before the last. */
   async #restore(
     partition: PartitionId,
-    found: { readonly revision: number } | undefined,
+    found: Unreadable | undefined,
     current: FoundCheckpoint,
     previous: FoundCheckpoint | undefined,
   ): Promise<Registered> {
     const { register, self, logger } = this.#options;
     const record: PartitionRecord = {
-      epoch: current.head.epoch + 1,
+      epoch: nextEpoch(current.head.epoch),
       writer: self,
       claim: randomUUID(),
       current: storedOf(current),
       ...(previous && { previous: storedOf(previous) }),
-      trimmedTo: (previous ?? current).head.watermark,
+      // W2: if that is lost too, it was at most up to the checkpoint before the last.
+      trimmedTo: found?.removedTo || (previous ?? current).head.watermark,
     };
     logger.error({ partition, ...record }, 'the record of a partition was lost, and is made again');
     return register.write(partition, record, found);

@@ -1,13 +1,14 @@
 import type { CheckpointedSpace, ShardEngine } from '@engram/engine';
-import type { PartitionRegister, SpaceDirectory, StoredCheckpoint } from '@engram/log';
+import type { SpaceDirectory, StoredCheckpoint } from '@engram/log';
 import { ClusterError, type PartitionId, type SpaceId } from '@engram/model';
 import type { Logger } from '@engram/runtime';
-import type { CheckpointHead } from '@engram/storage';
+import { damagedBlob, type CheckpointHead } from '@engram/storage';
 import type { ShardMetrics } from '../metrics.ts';
+import type { PartitionRecords } from './partition-records.ts';
 import type { Transfers } from './transfers.ts';
 
 interface RestorerOptions {
-  readonly register: Pick<PartitionRegister, 'read'>;
+  readonly register: Pick<PartitionRecords, 'read'>;
   readonly transfers: Pick<Transfers, 'fetch'>;
   readonly engine: {
     readonly checkpoints: Pick<
@@ -103,6 +104,8 @@ export class Restorer {
     const { transfers, engine, pathOf, logger } = this.#options;
     try {
       const head = await transfers.fetch(stored);
+      if (head.partition !== partition || head.watermark !== stored.watermark)
+        throw damagedBlob(stored.name, 'it is another one than the record says');
       const spaces = await this.#spacesOf(head, missing);
       const file = { path: pathOf(stored.name), watermark: stored.watermark };
       const { damaged } = await engine.checkpoints.restore(partition, file, spaces);

@@ -1,9 +1,10 @@
-import type { PartitionRegister, Registered } from '@engram/log';
+import type { Registered } from '@engram/log';
 import type { PartitionId } from '@engram/model';
 import type { Clock, Logger } from '@engram/runtime';
+import type { PartitionRecords } from './partition-records.ts';
 
 interface TrimWatchOptions {
-  readonly register: Pick<PartitionRegister, 'read'>;
+  readonly register: Pick<PartitionRecords, 'read'>;
   /** Entries of the partition are missing: it must be brought in anew. */
   readonly onOvertaken: (partition: PartitionId) => void;
   readonly clock: Clock;

@@ -49,12 +49,21 @@ export interface MethodsOptions {
 export function rpcMethods(options: MethodsOptions): Readonly<Record<ShardMethod, RpcMethod>> {
   const { reader, engine, metrics } = options;
 
-  /** @throws ClusterError NOT_OWNER */
+  /** @throws ClusterError NOT_OWNER; PARTITION_UNAVAILABLE for one that could not be brought in */
   const placeOf = (config: SpaceConfig): PartitionId => {
     const partition = partitionOf(config.space, options.partitionCount);
-    if (reader.isHeld(partition)) return partition;
-    throw new ClusterError('NOT_OWNER', 'this shard does not hold the partition', {
-      details: { partition },
+    const holding = reader.holding(partition);
+    if (holding === undefined)
+      throw new ClusterError('NOT_OWNER', 'this shard does not hold the partition', {
+        details: { partition },
+      });
+    const { failure } = holding;
+    if (failure === undefined) return partition;
+    // An answer without what is stored would look like a space where nothing is similar.
+    throw new ClusterError('PARTITION_UNAVAILABLE', `not served: ${failure.message}`, {
+      cause: failure,
+      ...(failure.hint !== undefined && { hint: failure.hint }),
+      details: { ...failure.details, partition },
     });
   };
 
