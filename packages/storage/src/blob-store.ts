@@ -17,6 +17,11 @@ export interface BlobStore extends AsyncDisposable {
   names(): Promise<string[]>;
 }
 
+/** What stands in a store under another name is none of ours, and may be made to lead out of a folder. */
+export function isBlobName(name: string): boolean {
+  return /^\w[\w.-]*$/.test(name);
+}
+
 /** What a fetched blob turns out to be when its bytes are not those that were stored. */
 export function damagedBlob(name: string, reason: string): ClusterError {
   return new ClusterError('CHECKPOINT_DAMAGED', `the blob ${name} is damaged: ${reason}`, {

@@ -7,7 +7,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { rename, rm } from 'node:fs/promises';
-import { damagedBlob, isDamage, type BlobStore } from './blob-store.ts';
+import { damagedBlob, isBlobName, isDamage, type BlobStore } from './blob-store.ts';
 import {
   CheckpointFile,
   writeCheckpoint,
@@ -122,8 +122,8 @@ export class CheckpointStore {
     }
   }
 
-  names(): Promise<string[]> {
-    return this.#blobs.names();
+  async names(): Promise<string[]> {
+    return (await this.#blobs.names()).filter(isBlobName);
   }
 
   async #saveBlob(name: string): Promise<BlobMark> {

@@ -1,5 +1,6 @@
 import { copyFile, link, mkdir, readdir, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
+import { damagedBlob, isBlobName } from './blob-store.ts';
 
 const SHORT_SHARE = 0.15;
 
@@ -20,7 +21,9 @@ export class SegmentCache {
     return new SegmentCache(folder);
   }
 
+  /** @throws ClusterError CHECKPOINT_DAMAGED for what no blob is called */
   pathOf(name: string): string {
+    if (!isBlobName(name)) throw damagedBlob(name, 'that is no name of a blob');
     return join(this.folder, name);
   }
 

@@ -110,6 +110,23 @@ describe('a checkpoint store', () => {
   });
 });
 
+test('symptom: a name in the store led out of the folders that files lie in', async () => {
+  const evil = '3.1.x/../../evil';
+  const wrap = (blobs: BlobStore): BlobStore => ({
+    save: (name, path) => blobs.save(name, path),
+    fetch: () => Promise.reject(new Error('never asked for')),
+    remove: (name) => blobs.remove(name),
+    names: async () => [...(await blobs.names()), evil, '..', '.hidden', ''],
+    [Symbol.asyncDispose]: () => blobs[Symbol.asyncDispose](),
+  });
+  const { store, blobs, cache } = await startStore(undefined, wrap);
+  writeFileSync(cache.pathOf('3.1.b'), 'x');
+  await blobs.save('3.1.b', cache.pathOf('3.1.b'));
+  expect(await store.names()).toEqual(['3.1.b']);
+  await expect(store.bring(evil, { bytes: 1, crc: 1 })).rejects.toMatchObject(DAMAGED);
+  expect(() => cache.pathOf('..')).toThrow('no name of a blob');
+});
+
 describe('a checkpoint file', () => {
   test('that is changed anywhere before its sections is damaged', async () => {
     const { store, cache } = await startStore();

@@ -51,6 +51,7 @@ class Shard {
   /** Blobs that were stored, not those that were known. */
   saved = 0;
   #blobs = 0;
+  #aheadMs = 0;
 
   constructor(cluster: Cluster, self: string) {
     const sections = (prefix: string): WrittenSection[] =>
@@ -132,10 +133,19 @@ class Shard {
       intervalBytes: 1_000_000,
       keepMs: 1_000,
       metrics: shardMetrics('test'),
-      clock: { ...systemClock, wallNow: () => cluster.nowMs },
+      clock: {
+        ...systemClock,
+        now: () => systemClock.now() + this.#aheadMs,
+        wallNow: () => cluster.nowMs,
+      },
       logger: createLogger('shard', 'test', 'silent'),
     });
     open.push(this.checkpointer);
+  }
+
+  /** As long after the last look at the blobs as the next one is due. */
+  sweepNow(): void {
+    this.#aheadMs += 3_600_000;
   }
 
   /** Everything up to a sequence is applied, and written. */
@@ -300,6 +310,31 @@ describe('a checkpointer', () => {
     expect(cluster.record?.record.current?.watermark).toBe(20);
     expect(one.saved).toBe(2);
   });
+
+  test.each(['a checkpoint', 'a segment'])(
+    'stores again what the blob store lost: %s, and trims nothing behind it',
+    async (what) => {
+      const cluster = new Cluster();
+      const one = shard(cluster);
+      await one.write(10);
+      one.isChanged = false;
+      const { name } = cluster.record!.record.current!;
+      const [segment] = Object.keys(cluster.blobs.get(name)!);
+      cluster.blobs.delete(what === 'a segment' ? segment! : name);
+      cluster.bytes = 60;
+      one.sweepNow();
+      await one.checkpointer.flush(10_000);
+      const { current, previous, trimmedTo } = cluster.record!.record;
+      expect(cluster.blobs.has(segment!)).toBe(true);
+      expect(cluster.blobs.has(current!.name)).toBe(true);
+      expect([current!.name === name, previous, trimmedTo, one.saved]).toEqual([
+        false,
+        undefined,
+        0,
+        4,
+      ]);
+    },
+  );
 
   test('does not keep a damaged checkpoint as the one before the last', async () => {
     const cluster = new Cluster();

@@ -16,6 +16,7 @@ import { forEachStoredId } from '@engram/space-engine/stored-ids';
 import {
   CheckpointFile,
   CheckpointStore,
+  damagedBlob,
   decodeSection,
   SegmentCache,
   type BlobStore,
@@ -66,7 +67,9 @@ async function forEachId(
   try {
     const cache = await SegmentCache.open(folder);
     const store = new CheckpointStore(await opened(openBlobs), cache);
-    const { spaces, blobs } = await store.head(stored);
+    const { spaces, blobs, watermark } = await store.head(stored);
+    if (watermark !== stored.watermark)
+      throw damagedBlob(stored.name, 'it is another one than the record says');
     const entry = spaces.find((each) => each.space === space);
     if (entry?.afterSequence !== afterSequence) return; // it is younger
     await using file = await CheckpointFile.open(cache.pathOf(stored.name));

@@ -10,12 +10,12 @@
 //   W6. What was known of a partition is used no more once it was let go or is brought in anew.
 
 import { randomUUID } from 'node:crypto';
-import type { PartitionRecord, StoredCheckpoint } from '@engram/log';
+import { nextEpoch, type PartitionRecord, type StoredCheckpoint } from '@engram/log';
 import { ClusterError, type PartitionId } from '@engram/model';
 import { Deadline, Repeater } from '@engram/runtime';
 import type { BlobMark, WrittenSection } from '@engram/storage';
 import type { CheckpointerOptions } from './options.ts';
-import { namesOf, unnamedOf, type Own, type Progress } from './own.ts';
+import { brokenOf, namesOf, unnamedOf, type Own, type Progress } from './own.ts';
 import { TrimWatch } from './trim-watch.ts';
 import { trimmableTo, withMark, type Mark } from './trimming.ts';
 
@@ -108,8 +108,25 @@ export class Checkpointer implements AsyncDisposable {
    */
   async #sweep(): Promise<void> {
     const { transfers, clock } = this.#options;
-    await transfers.remove(unnamedOf(await transfers.names(), this.#own));
+    const names = await transfers.names();
+    await transfers.remove(unnamedOf(names, this.#own));
     await this.#sweepCache(clock.wallNow() - CACHE_KEEP_MS);
+    this.#forgetBroken(new Set(names));
+  }
+
+  /** What the blob store has lost is stored again from here, and none of the log is trimmed behind it. */
+  #forgetBroken(blobs: ReadonlySet<string>): void {
+    for (const [partition, own] of this.#own) {
+      const broken = brokenOf(blobs, own);
+      if (broken.length === 0) continue;
+      this.#options.logger.error(
+        { partition, broken },
+        'the blob store lost what checkpoints name',
+      );
+      for (const name of broken) own.blobs.delete(name);
+      own.spaces = undefined;
+      this.#progressOf(partition).dueAtMs = -Infinity;
+    }
   }
 
   /** @param olderThanMs without it only a disk with little room is looked after */
@@ -260,7 +277,12 @@ export class Checkpointer implements AsyncDisposable {
     if (this.#trims.isOvertaken(partition, found)) return undefined;
     const before = found?.record ?? { epoch: 0, trimmedTo: 0 };
     const claim = randomUUID();
-    const record: PartitionRecord = { ...before, epoch: before.epoch + 1, writer: self, claim };
+    const record: PartitionRecord = {
+      ...before,
+      epoch: nextEpoch(before.epoch),
+      writer: self,
+      claim,
+    };
     const registered = await register.write(partition, record, found);
     const blobs = new Map<string, Readonly<Record<string, BlobMark>>>();
     for (const stored of [record.current, record.previous]) {

@@ -33,6 +33,13 @@ export interface Progress {
   writtenAtMs: number;
 }
 
+/** Its checkpoints that the blob store has lost something of. */
+export function brokenOf(blobs: ReadonlySet<string>, own: Own): string[] {
+  return [...own.blobs].flatMap(([name, named]) =>
+    blobs.has(name) && Object.keys(named).every((blob) => blobs.has(blob)) ? [] : [name],
+  );
+}
+
 /** Of all blobs those that an earlier writer of these partitions left, or this one when it failed. */
 export function unnamedOf(blobs: readonly string[], all: ReadonlyMap<PartitionId, Own>): string[] {
   const names = new Map([...all].map(([partition, own]) => [partition, namesOf(own)]));
