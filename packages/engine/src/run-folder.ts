@@ -1,53 +1,124 @@
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+// A folder for one process, in a data folder that it may share with others, also with those of other
+// containers, whose process numbers say nothing here. Each listens on a socket beside its folder as long as
+// it lives: the kernel knows better than any file whether somebody still does.
+
+import { mkdirSync, readdirSync } from 'node:fs';
+import { mkdir, open, rm } from 'node:fs/promises';
+import { createServer, connect, type Server } from 'node:net';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { join } from 'node:path';
+import { platform } from 'node:process';
 import { cacheFolderOf, sectionsFolderOf } from './worker-settings.ts';
 
-const PREFIX = 'run-';
+const NAME = /^run-([^.]+)(?:\.alive)?$/;
+/** What connecting to a socket fails with when nobody listens on it. */
+const DEAD: ReadonlySet<string | undefined> = new Set(['ECONNREFUSED', 'ENOENT', 'ENOTSOCK']);
 
-/** A folder for this process alone; what processes that have ended left behind is removed. */
-export function openRunFolder(dataDir: string, onFault: (message: string) => void): string {
-  try {
-    mkdirSync(dataDir, { recursive: true });
-    return openIn(dataDir, onFault);
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new Error(`the data folder ${dataDir} cannot be used: ${reason}`, { cause });
+export class RunFolder {
+  readonly path: string;
+  readonly #dataDir: string;
+  readonly #id: string;
+  readonly #alive: Server | undefined;
+
+  private constructor(dataDir: string, id: string, alive: Server | undefined) {
+    this.path = join(dataDir, folderOf(id));
+    this.#dataDir = dataDir;
+    this.#id = id;
+    this.#alive = alive;
   }
-}
 
-function openIn(dataDir: string, onFault: (message: string) => void): string {
-  for (const name of readdirSync(dataDir)) {
-    if (!name.startsWith(PREFIX)) continue;
-    const pid = Number(name.slice(PREFIX.length));
-    // In a container every process of this kind has one number: then the folder is our own.
-    if (pid !== process.pid && isRunning(pid)) continue;
+  /** Removes what processes that have ended left behind, too. */
+  static async open(dataDir: string, onFault: (message: string) => void): Promise<RunFolder> {
     try {
-      rmSync(join(dataDir, name), { recursive: true, force: true });
-    } catch (error) {
-      // Only its space is lost; the folder of this process has another name.
-      if (pid === process.pid) throw error;
-      onFault(
-        `${join(dataDir, name)}, of a process that ended, cannot be removed: ${String(error)}`,
-      );
+      mkdirSync(dataDir, { recursive: true });
+      const id = randomBytes(6).toString('hex');
+      const alive = await listen(dataDir, socketOf(id)).catch((error: unknown) => {
+        // Where there are no sockets nobody can tell who lives.
+        onFault(`what ended processes left in ${dataDir} is not removed: ${String(error)}`);
+        return undefined;
+      });
+      if (alive !== undefined) await removeDead(dataDir, id, onFault);
+      const folder = new RunFolder(dataDir, id, alive);
+      await mkdir(sectionsFolderOf(folder.path), { recursive: true });
+      await mkdir(cacheFolderOf(dataDir), { recursive: true });
+      return folder;
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new Error(`the data folder ${dataDir} cannot be used: ${reason}`, { cause });
     }
   }
-  const folder = join(dataDir, `${PREFIX}${process.pid}`);
-  mkdirSync(sectionsFolderOf(folder), { recursive: true });
-  mkdirSync(cacheFolderOf(dataDir), { recursive: true });
-  return folder;
+
+  /** Not all at once: thousands of spaces have thousands of files, and heartbeats go on meanwhile. */
+  async remove(): Promise<void> {
+    await removeRun(this.#dataDir, this.#id);
+    this.#alive?.close();
+  }
 }
 
-/** Not all at once: thousands of spaces have thousands of files, and heartbeats go on meanwhile. */
-export function removeRunFolder(folder: string): Promise<void> {
-  return rm(folder, { recursive: true, force: true });
+function folderOf(id: string): string {
+  return `run-${id}`;
 }
 
-function isRunning(pid: number): boolean {
+function socketOf(id: string): string {
+  return `run-${id}.alive`;
+}
+
+async function removeRun(dataDir: string, id: string): Promise<void> {
+  await rm(join(dataDir, folderOf(id)), { recursive: true, force: true });
+  await rm(join(dataDir, socketOf(id)), { force: true });
+}
+
+async function removeDead(
+  dataDir: string,
+  own: string,
+  onFault: (message: string) => void,
+): Promise<void> {
+  const ids = new Set(readdirSync(dataDir).map((name) => NAME.exec(name)?.[1]));
+  for (const id of ids) {
+    if (id === undefined || id === own || (await isAlive(dataDir, id))) continue;
+    await removeRun(dataDir, id).catch((error: unknown) => {
+      // Only its space is lost; the folder of this process has another name.
+      onFault(`${folderOf(id)}, of a process that ended, cannot be removed: ${String(error)}`);
+    });
+  }
+}
+
+async function isAlive(dataDir: string, id: string): Promise<boolean> {
+  return reached(dataDir, socketOf(id), async (path) => {
+    const socket = connect(path);
+    try {
+      await once(socket, 'connect');
+      return true;
+    } catch (error) {
+      // One that is paused has no room for more callers some day: it lives.
+      return !DEAD.has((error as NodeJS.ErrnoException).code);
+    } finally {
+      socket.destroy();
+    }
+  });
+}
+
+function listen(dataDir: string, name: string): Promise<Server> {
+  return reached(dataDir, name, async (path) => {
+    const server = createServer((socket) => socket.destroy());
+    server.listen(path);
+    await once(server, 'listening');
+    return server.unref();
+  });
+}
+
+/** The path of a socket has some hundred characters at most; that of a data folder may have more. */
+async function reached<T>(
+  folder: string,
+  name: string,
+  use: (path: string) => Promise<T>,
+): Promise<T> {
+  if (platform !== 'linux') return use(join(folder, name));
+  const handle = await open(folder, 'r');
   try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    return await use(`/proc/self/fd/${handle.fd}/${name}`);
+  } finally {
+    await handle.close();
   }
 }

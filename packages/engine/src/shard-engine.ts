@@ -39,7 +39,7 @@ import type {
 import { RecallStreams } from './recall-streams.ts';
 import { isDeletesOnly, type Applied, type Entry } from './entry.ts';
 import { Quarantine } from './quarantine.ts';
-import { openRunFolder, removeRunFolder } from './run-folder.ts';
+import { RunFolder } from './run-folder.ts';
 import { SharedBytes } from './shared-bytes.ts';
 import { workerSettings } from './worker-settings.ts';
 import { totalsOf, type EngineTotals } from './totals.ts';
@@ -57,7 +57,7 @@ const REFUSED_WAIT_MS = 250;
 
 export class ShardEngine implements AsyncDisposable {
   readonly #options: ShardEngineOptions;
-  readonly #folder: string;
+  readonly #folder: RunFolder;
   readonly #stop = new AbortController();
   readonly #drops = new Map<PartitionId, number>();
   readonly #shared = new SharedBytes();
@@ -88,16 +88,17 @@ export class ShardEngine implements AsyncDisposable {
   #runtimeBytes = 0;
   #closing: Promise<void> | undefined;
 
-  private constructor(options: ShardEngineOptions) {
+  private constructor(options: ShardEngineOptions, folder: RunFolder) {
     // Everything that waits for memory listens for the end.
     setMaxListeners(0, this.#stop.signal);
     this.#options = options;
-    this.#folder = openRunFolder(options.dataDir, options.events.onFault);
+    this.#folder = folder;
     this.#spaces = Array.from({ length: options.workers }, () => new Map<SpaceId, PartitionId>());
   }
 
   static async start(options: ShardEngineOptions): Promise<ShardEngine> {
-    const engine = new ShardEngine(options);
+    const folder = await RunFolder.open(options.dataDir, options.events.onFault);
+    const engine = new ShardEngine(options, folder);
     await engine.#start();
     return engine;
   }
@@ -246,10 +247,10 @@ export class ShardEngine implements AsyncDisposable {
 
   async #start(): Promise<void> {
     const { workers, lanes, minBatch, maxBatch, clock, events, entry } = this.#options;
-    const incarnations = Array.from({ length: workers }, () => 0);
+    const starts = Array.from({ length: workers }, () => 0);
     this.#pool = await WorkerPool.start<EntryTask, EntryAnswer>({
       entry: entry ?? new URL('./worker/main.js', import.meta.url),
-      workerData: (index) => workerSettings(this.#options, this.#folder, incarnations[index]!++),
+      workerData: (index) => workerSettings(this.#options, this.#folder.path, starts[index]!++),
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
       readyTimeoutMs: READY_TIMEOUT_MS,
       count: workers,
@@ -309,7 +310,7 @@ export class ShardEngine implements AsyncDisposable {
     this.#stop.abort();
     await Promise.all([this.#assistRounds.close(), this.#ticks.close()]);
     await this.#pool.close();
-    await removeRunFolder(this.#folder);
+    await this.#folder.remove();
   }
 
   /** Puts of the lane low wait when memory is short, all of them when it is at its limit. */
