@@ -89,12 +89,19 @@ async function endure(phase: Phase): Promise<void> {
 }
 
 async function expectNothingLost(): Promise<void> {
-  const { verdict, ledger, writers } = await run.verify();
+  const { verdict, ledger, writers, copies } = await run.verify();
   expect(verdict.violations).toEqual([]);
   expect([ledger.lost, ledger.duplicated]).toEqual([0, 0]);
   expect(writers.violations).toEqual([]);
+  expect(copies.filter(({ ok, isExact }) => !ok || !isExact)).toEqual([]);
   // An idle load proves nothing.
-  const seen = [ledger.searchable, ledger.deadLettered, verdict.readsChecked, writers.count];
+  const seen = [
+    ledger.searchable,
+    ledger.deadLettered,
+    verdict.readsChecked,
+    writers.count,
+    copies.length,
+  ];
   expect(Math.min(...seen)).toBeGreaterThan(0);
 }
 

@@ -34,9 +34,10 @@ try {
 
 /** @returns whether everything held */
 async function soak(options: SoakOptions): Promise<boolean> {
-  const { minutes, shards, gateways, spaces, rate, seed } = options;
+  const { minutes, shards, gateways, replication, spaces, rate, seed } = options;
   console.log(
-    `seed ${seed}: ${minutes} min, ${shards} shards, ${gateways} gateways, ${spaces} spaces, ${rate}/s`,
+    `seed ${seed}: ${minutes} min, ${shards} shards, ${gateways} gateways, ` +
+      `replication ${replication}, ${spaces} spaces, ${rate}/s`,
   );
   const begun = performance.now();
   const stamp = (): string => `${((performance.now() - begun) / 1_000).toFixed(1).padStart(7)} s `;
@@ -47,6 +48,7 @@ async function soak(options: SoakOptions): Promise<boolean> {
     spaces,
     rate,
     seed,
+    env: { ENGRAM_REPLICATION: String(replication) },
     recoveryDeadlineMs: RECOVERY_DEADLINE_MS,
     onAnswer: (...answer) => measures.noteAnswer(...answer),
     onFault: ({ name, lastsMs }, target) =>
@@ -65,7 +67,8 @@ async function soak(options: SoakOptions): Promise<boolean> {
     console.log(`${stamp()} checking ${run.recorder.writes.length} writes`);
     end = await run.verify();
     readsChecked += end.verdict.readsChecked;
-    return end.verdict.violationCount === 0;
+    const { verdict, copies } = end;
+    return verdict.violationCount === 0 && copies.every(({ ok }) => ok);
   };
   let failure: string | undefined;
   try {

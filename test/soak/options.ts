@@ -6,6 +6,8 @@ export interface SoakOptions {
   readonly minutes: number;
   readonly shards: number;
   readonly gateways: number;
+  /** Copies of each partition. */
+  readonly replication: number;
   readonly spaces: number;
   /** Operations a second. */
   readonly rate: number;
@@ -18,7 +20,7 @@ export interface SoakOptions {
 }
 
 export const USAGE = `pnpm soak [--minutes M] [--shards N] [--faults mix|none|<name,…>] [--seed S]
-          [--gateways N] [--spaces K] [--rate R] [--report FILE]
+          [--gateways N] [--replication C] [--spaces K] [--rate R] [--report FILE]
 
 Runs a real cluster under load, injects faults, heals them, and proves from what the clients were told
 that nothing was lost, doubled or stuck. The exit code is 0 only then.
@@ -28,6 +30,7 @@ that nothing was lost, doubled or stuck. The exit code is 0 only then.
   --faults …     mix: all of them in a seeded order (default); none; or some, by name:
 ${wrapped(FAULT_NAMES)}
   --seed S       decides about load and faults (default: a new one, which is printed)
+  --replication C  copies of each partition (default 1)
   --spaces K     from small to large, of different dimensions and metrics (default 6)
   --rate R       operations a second (default 120)
   --report FILE  writes the results there as JSON
@@ -58,6 +61,7 @@ export function parseOptions(args: readonly string[], newSeed: () => number): So
     minutes,
     shards: wholeIn('shards', values.shards, 1, 16),
     gateways: wholeIn('gateways', values.gateways, 1, 8),
+    replication: wholeIn('replication', values.replication, 1, 3),
     spaces: wholeIn('spaces', values.spaces, 1, 64),
     rate,
     seed: values.seed === undefined ? newSeed() : wholeIn('seed', values.seed, 0, 2 ** 31),
@@ -75,6 +79,7 @@ function parse(args: readonly string[]) {
         minutes: { type: 'string', default: '5' },
         shards: { type: 'string', default: '3' },
         gateways: { type: 'string', default: '2' },
+        replication: { type: 'string', default: '1' },
         spaces: { type: 'string', default: '6' },
         rate: { type: 'string', default: '120' },
         seed: { type: 'string' },

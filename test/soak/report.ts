@@ -1,4 +1,5 @@
 import type { ChaosEnd } from '../support/chaos-run.ts';
+import type { CopyVerdict } from '../support/load/verify-copies.ts';
 import type { FaultReport } from '../support/faults/run-phase.ts';
 import type { Sample } from './measures.ts';
 import { plot } from './plot.ts';
@@ -17,7 +18,8 @@ export interface SoakResult {
 
 export function holds({ end, failure }: SoakResult): boolean {
   if (end === undefined || failure !== undefined) return false;
-  const { verdict, ledger, writers } = end;
+  const { verdict, ledger, writers, copies } = end;
+  if (!copies.every(isSound)) return false;
   const isLedgerSound = ledger.lost === 0 && ledger.duplicated === 0;
   return verdict.violationCount === 0 && isLedgerSound && writers.violations.length === 0;
 }
@@ -71,7 +73,11 @@ function plotLines(samples: readonly Sample[]): string {
     .join('\n');
 }
 
-function ledgerLines({ ledger, writers }: ChaosEnd, readsChecked: number): string {
+function isSound({ ok, isExact }: CopyVerdict): boolean {
+  return ok && isExact;
+}
+
+function ledgerLines({ ledger, writers, copies }: ChaosEnd, readsChecked: number): string {
   const { produced, searchable, overwritten, deleted, rejected, deadLettered, unknown } = ledger;
   return [
     `produced ${produced} = searchable ${searchable} + overwritten ${overwritten} + deleted ${deleted}` +
@@ -79,12 +85,14 @@ function ledgerLines({ ledger, writers }: ChaosEnd, readsChecked: number): strin
       (ledger.lost === 0 ? '' : ` + LOST ${ledger.lost}`),
     `lost ${ledger.lost}, duplicated ${ledger.duplicated}; ${ledger.deletes} deletes acknowledged; ${readsChecked} reads checked`,
     `${writers.count} records of checkpoints seen, ${writers.violations.length} of them by a fenced writer`,
+    `${copies.length} copies of spaces verified id by id, ${copies.filter((copy) => !isSound(copy)).length} of them not as the log says`,
   ].join('\n');
 }
 
-function violationLines({ verdict, writers }: ChaosEnd): string {
+function violationLines({ verdict, writers, copies }: ChaosEnd): string {
   const { violations, violationCount } = verdict;
-  if (violationCount === 0) return writers.violations.slice(0, 20).join('\n');
+  const wrong = copies.filter((copy) => !isSound(copy)).map((copy) => JSON.stringify(copy));
+  if (violationCount === 0) return [...writers.violations, ...wrong].slice(0, 20).join('\n');
   const lines = violations.slice(0, 20).map(({ rule, detail }) => `  ${rule}: ${detail}`);
   return [`${violationCount} violations`, ...lines].join('\n');
 }

@@ -20,6 +20,7 @@ import {
   type RecordingClientOptions,
 } from './load/recording-client.ts';
 import { loadSpaces, Workload } from './load/workload.ts';
+import { verifyCopies, type CopyVerdict } from './load/verify-copies.ts';
 import { until } from './until.ts';
 
 export interface ChaosRunOptions extends ChaosClusterOptions {
@@ -35,6 +36,8 @@ export interface ChaosEnd {
   readonly verdict: Verdict;
   readonly ledger: Ledger;
   readonly writers: Pick<WriterHistory, 'count' | 'violations'>;
+  /** Of every copy of every space, by the cluster's own verification. */
+  readonly copies: readonly CopyVerdict[];
 }
 
 export class ChaosRun implements AsyncDisposable {
@@ -119,7 +122,8 @@ export class ChaosRun implements AsyncDisposable {
     try {
       await whenWell(this.#context);
       await this.#whenApplied();
-      return this.#judge(await this.#readFinalState());
+      const final = await this.#readFinalState();
+      return this.#judge(final, await verifyCopies(this.running.cluster.url, this.spaces));
     } finally {
       this.load.start();
     }
@@ -148,12 +152,12 @@ export class ChaosRun implements AsyncDisposable {
     return readFinalState(url, jsm, this.spaces, (space) => ids.get(space) ?? []);
   }
 
-  #judge(final: FinalState): ChaosEnd {
+  #judge(final: FinalState, copies: readonly CopyVerdict[]): ChaosEnd {
     const { recorder } = this;
     const verdict = check(recorder, final);
     const ledger = ledgerOf(recorder.writes, recorder.poisons, final);
     recorder.forgetReads();
-    return { verdict, ledger, writers: this.#records.history };
+    return { verdict, ledger, writers: this.#records.history, copies };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
