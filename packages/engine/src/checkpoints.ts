@@ -11,6 +11,14 @@ export interface CheckpointPort {
   onSpace(worker: number, space: SpaceId, partition: PartitionId): void;
 }
 
+/** A checkpoint that was brought in, with what it names beside it. */
+export interface FetchedFile {
+  readonly path: string;
+  readonly watermark: number;
+  /** Blobs that it names and that are not there. */
+  readonly lost: readonly string[];
+}
+
 /** A space in a checkpoint file. */
 export interface CheckpointedSpace {
   readonly config: SpaceConfig;
@@ -67,7 +75,7 @@ export class EngineCheckpoints {
    */
   async restore(
     partition: PartitionId,
-    { path, watermark }: { readonly path: string; readonly watermark: number },
+    { path, watermark, lost }: FetchedFile,
     spaces: readonly CheckpointedSpace[],
   ): Promise<RestoreAnswer> {
     const byWorker = new Map<number, CheckpointedSpace[]>();
@@ -80,7 +88,7 @@ export class EngineCheckpoints {
       [...byWorker].map(([worker, its]) =>
         this.#port.ask<RestoreAnswer>(worker, {
           verb: 'restore',
-          task: { partition, upTo: watermark, checkpoint: path, spaces: its },
+          task: { partition, upTo: watermark, checkpoint: path, lost, spaces: its },
         }),
       ),
     );

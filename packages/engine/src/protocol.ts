@@ -99,8 +99,10 @@ export interface RestoreTask {
   readonly partition: PartitionId;
   /** Everything up to this sequence is in the checkpoint, and does not come again. */
   readonly upTo: number;
-  /** Path of the checkpoint file; what it names is in the cache. */
+  /** Path of the checkpoint file; what it names is in the cache … */
   readonly checkpoint: string;
+  /** … without these blobs. */
+  readonly lost: readonly string[];
   readonly spaces: readonly {
     readonly config: SpaceConfig;
     readonly at: number;

@@ -33,14 +33,14 @@ async function restore(
   ref: CheckpointRef,
   spaces: readonly Space[],
 ) {
-  const head = await store.fetch(ref);
+  const { head, lost } = await store.fetch(ref);
   const path = join(cacheFolderOf(dataDir), ref.name);
   const wanted = head.spaces.flatMap(({ space, at, bytes }) => {
     const config = spaces.find((each) => each.config.space === space)?.config;
     return config === undefined ? [] : [{ config, at, bytes }];
   });
   const { loss } = engine.checkpoints;
-  const file = { path, watermark: head.watermark };
+  const file = { path, watermark: head.watermark, lost: lost.map(({ name }) => name) };
   const answer = await engine.checkpoints.restore(PARTITION, file, wanted);
   await engine.checkpoints.restored(PARTITION, loss);
   return answer;
@@ -94,6 +94,44 @@ describe('a checkpoint of a partition', () => {
     const added = readdirSync(folder).filter((name) => !before.has(name));
     expect(added.length).toBeLessThan(before.size);
     expect(added).toContain(next.name);
+  });
+
+  test('is all there without a graph, and without rows it lacks their space only', async () => {
+    // Graphs that are large enough to be blobs.
+    const large = { segmentBytesMax: 256 * 1024 };
+    const writer = await startEngine(large);
+    const folder = scratchFolder();
+    const log = new Log();
+    const spaces = someSpaces(log);
+    for (const [i, space] of spaces.entries())
+      await feedAll(writer.engine, space.fill(SIZES[i]!, 50));
+    for (const space of spaces) await writer.engine.indexed(space.config);
+    const ref = await save(writer, await storeOf(writer, folder), log);
+    const isRows = (name: string) =>
+      readFileSync(join(folder, name)).subarray(0, 16).toString('latin1').includes('ENGS');
+    const blobs = readdirSync(folder).filter((name) => name !== ref.name);
+    const graphs = blobs.filter((name) => !isRows(name));
+    expect([graphs.length > 0, blobs.length > graphs.length]).toEqual([true, true]);
+    for (const name of graphs) damage(join(folder, name));
+    const one = await startEngine(large);
+    expect(await restore(one, await storeOf(one, folder), ref, spaces)).toEqual({ damaged: [] });
+    for (const space of spaces) await expectSame(one.engine, space);
+    for (const space of spaces) await one.engine.indexed(space.config);
+    expect(await recallAtTen(one.engine, spaces[0]!, 20)).toBeGreaterThanOrEqual(0.95);
+    // Its graph is another one now, and stored as that.
+    const before = new Set(readdirSync(folder));
+    await save(one, await storeOf(one, folder), log);
+    expect(readdirSync(folder).filter((name) => !before.has(name)).length).toBeGreaterThan(1);
+
+    for (const name of blobs.filter(isRows)) rmSync(join(folder, name));
+    const other = await startEngine();
+    const { damaged } = await restore(other, await storeOf(other, folder), ref, spaces);
+    expect(damaged.map(({ space }) => space)).toContain(spaces[0]!.config.space);
+    expect(damaged[0]!.reason).toContain('1.rows is damaged: it is lost');
+    const lost = new Set(damaged.map(({ space }) => space));
+    const whole = spaces.filter(({ config }) => !lost.has(config.space));
+    expect(whole.length).toBeGreaterThan(2);
+    for (const space of whole) await expectSame(other.engine, space);
   });
 
   test('takes the place of spaces that are behind it, whose entries do not come again', async () => {

@@ -55,9 +55,7 @@ export class PartitionRegister {
       const { upTo: removedTo } = await this.#removedOf(partition);
       const entry = await this.#kv.get(String(partition));
       if (entry === null || entry.operation !== 'PUT')
-        return removedTo === 0
-          ? undefined
-          : { record: undefined, revision: undefined, removedTo };
+        return removedTo === 0 ? undefined : { record: undefined, revision: undefined, removedTo };
       const { revision } = entry;
       const record = decodeRecord(entry.string(), removedTo);
       return record === undefined ? { record, revision, removedTo } : { record, revision };

@@ -1,4 +1,11 @@
-import { LANES, perLane, type ClusterError, type PartitionId, type PerLane, type Position } from '@engram/model';
+import {
+  LANES,
+  perLane,
+  type ClusterError,
+  type PartitionId,
+  type PerLane,
+  type Position,
+} from '@engram/model';
 import { stripeOf } from '@engram/log';
 import { LaneProgress } from './lane-progress.ts';
 

@@ -1,7 +1,7 @@
 export { ENGINE_DEFAULTS } from './options.ts';
 export type { EngineOptions } from './options.ts';
 export type { Hit } from './hit-pages.ts';
-export { decodeManifest, readManifest } from './manifest.ts';
+export { decodeManifest, readManifest, writeManifest } from './manifest.ts';
 export type { Manifest } from './manifest.ts';
 export { emptySpace, openSpace } from './open-space.ts';
 export type { OpenSpace } from './open-space.ts';
@@ -11,7 +11,7 @@ export type { StoredObservation } from './segment.ts';
 export { buildBytes, buildSegment } from './segment-build.ts';
 export type { BuildJob, BuildResult } from './segment-build.ts';
 export type { ApplyResult, RecallQuery, SpaceEngine, SpaceStats } from './space-engine.ts';
-export { exportSpace, MANIFEST_FILE } from './space-export.ts';
+export { exportSpace, withoutLost } from './space-export.ts';
 export type { ExportedFile, SpaceExport } from './space-export.ts';
 export { spareBlocks } from './spare-blocks.ts';
 export type { Snapshot } from './stamp.ts';

@@ -3,12 +3,12 @@
 
 import {
   encodeManifest,
-  FILE_NAME,
   graphPath,
   rowsPath,
   type Manifest,
   type SegmentEntry,
 } from './manifest.ts';
+import { damaged } from './rows-file.ts';
 import { openVerified, verifyGraph } from './verify-files.ts';
 
 export interface ExportedFile {
@@ -25,12 +25,10 @@ export interface ExportedFile {
 }
 
 export interface SpaceExport {
-  /** What the other folder's `MANIFEST_FILE` holds. */
+  /** What the other folder's manifest holds. */
   readonly manifest: string;
   readonly files: readonly ExportedFile[];
 }
-
-export const MANIFEST_FILE = FILE_NAME;
 
 export function exportSpace(folder: string, manifest: Manifest): SpaceExport {
   const { dimension } = manifest.config;
@@ -53,4 +51,22 @@ export function exportSpace(folder: string, manifest: Manifest): SpaceExport {
   });
   const nextFile = segments.length + 1;
   return { manifest: encodeManifest({ ...manifest, segments, nextFile }), files };
+}
+
+/**
+ * What can be made of a space without some of its exported files: rows whose graph is lost go back into
+ * memory when it is opened, and get another.
+ * @param lost names of files
+ * @throws ClusterError SEGMENT_DAMAGED where rows are lost
+ */
+export function withoutLost(manifest: Manifest, lost: readonly string[]): Manifest {
+  if (lost.length === 0) return manifest;
+  const segments = manifest.segments.map((segment): SegmentEntry => {
+    const rows = rowsPath('', segment.file);
+    if (lost.includes(rows)) throw damaged(rows, new Error('it is lost'));
+    if (!lost.includes(graphPath('', segment.file))) return segment;
+    const { graph: _, ...rest } = segment;
+    return rest;
+  });
+  return { ...manifest, segments };
 }

@@ -6,7 +6,8 @@ import { describe, expect, test } from 'vitest';
 import type { Manifest } from '../src/manifest.ts';
 import { emptySpace, openSpace, type OpenSpace } from '../src/open-space.ts';
 import type { StoredObservation } from '../src/segment.ts';
-import { exportSpace, MANIFEST_FILE } from '../src/space-export.ts';
+import { FILE_NAME } from '../src/manifest.ts';
+import { exportSpace } from '../src/space-export.ts';
 import { clustered, configOf, frameOf, optionsOf } from './frames.ts';
 import { scratchFolder } from './scratch.ts';
 import { apply, expectSame, finish, graph, ids, recallAt, seal, spaceOf } from './spaces.ts';
@@ -62,7 +63,7 @@ async function carried({ engine }: OpenSpace, manifest: Manifest): Promise<OpenS
   await mkdir(folder);
   const exported = exportSpace(engine.options.folder, manifest);
   for (const { name, path } of exported.files) await copyFile(path, join(folder, name));
-  await writeFile(join(folder, MANIFEST_FILE), exported.manifest);
+  await writeFile(join(folder, FILE_NAME), exported.manifest);
   const opened = await openSpace(engine.config, { ...engine.options, folder });
   expect(opened.isDamaged).toBe(false);
   return opened;
@@ -176,7 +177,7 @@ describe('a checkpoint', () => {
     const second = await space.upkeep.checkpoint();
     expect(second!.segments).toHaveLength(2);
     expect(second!.segments[0]!.checksum).toBe(first!.segments[0]!.checksum);
-    expect((await readdir(folder)).toSorted()).toEqual(['1.rows', '2.rows', MANIFEST_FILE]);
+    expect((await readdir(folder)).toSorted()).toEqual(['1.rows', '2.rows', FILE_NAME]);
   });
 
   test('after very many has few files', async () => {

@@ -3,10 +3,12 @@
 //   K1. What `save` answered can be fetched: the blob store took every file whole, and the checkpoint itself
 //       was read back, byte for byte.
 //   K2. What `fetch` answered is whole: each file has the length and checksum that it was saved with.
-//   K3. A damaged file of this machine is fetched again; one of the store is told, with its name.
+//   K3. A damaged file of this machine is fetched again; one of the store is told, with its name, and is not
+//       in the cache: much may be made of the others.
 
 import { randomUUID } from 'node:crypto';
 import { rename, rm } from 'node:fs/promises';
+import { ClusterError } from '@engram/model';
 import { damagedBlob, isBlobName, isDamage, type BlobStore } from './blob-store.ts';
 import {
   CheckpointFile,
@@ -31,6 +33,12 @@ export interface NewCheckpoint {
   readonly sections: readonly WrittenSection[];
   /** Blobs that are stored already. */
   readonly known: Readonly<Record<string, BlobMark>>;
+}
+
+export interface FetchedCheckpoint {
+  readonly head: CheckpointHead;
+  /** Of the blobs that it names, those that are damaged or gone. */
+  readonly lost: readonly { readonly name: string; readonly reason: string }[];
 }
 
 /** A checkpoint that says of itself what it is. */
@@ -72,17 +80,25 @@ export class CheckpointStore {
 
   /**
    * Brings a checkpoint and all that it names into the cache (K2, K3).
-   * @throws ClusterError CHECKPOINT_DAMAGED
+   * @throws ClusterError CHECKPOINT_DAMAGED for the checkpoint itself
    */
-  async fetch(ref: CheckpointRef): Promise<CheckpointHead> {
+  async fetch(ref: CheckpointRef): Promise<FetchedCheckpoint> {
     const head = await this.head(ref);
+    const lost: { name: string; reason: string }[] = [];
     const waiting = Object.entries(head.blobs);
     const fetching = Array.from({ length: FETCHES_MAX }, async () => {
       for (let next = waiting.pop(); next !== undefined; next = waiting.pop())
-        await this.bring(...next);
+        try {
+          await this.bring(...next);
+        } catch (error) {
+          if (!isDamage(error)) throw error;
+          const [name] = next;
+          lost.push({ name, reason: ClusterError.from(error).message });
+          if (isBlobName(name)) await this.#cache.remove(name);
+        }
     });
     await Promise.all(fetching);
-    return head;
+    return { head, lost };
   }
 
   /**

@@ -18,7 +18,8 @@ describe('a checkpoint store', () => {
     const one = await startStore();
     const { ref } = await one.store.save(await checkpointOf(one.cache));
     const other = await startStore(one.blobsFolder);
-    const head = await other.store.fetch(ref);
+    const { head, lost } = await other.store.fetch(ref);
+    expect(lost).toEqual([]);
     expect(head).toMatchObject({ partition: 3, epoch: 1, watermark: 42 });
     expect(Object.keys(head.blobs).sort()).toEqual(['3.1.b', '3.1.b2']);
     await using file = await CheckpointFile.open(other.cache.pathOf(ref.name));
@@ -75,6 +76,21 @@ describe('a checkpoint store', () => {
     ['a blob that is gone', '3.1.b', (path: string) => rmSync(path)],
     ['a blob with another byte', '3.1.b2', (path: string) => flip(path)],
     ['a blob that is cut off', '3.1.b', (path: string) => truncateSync(path, 10)],
+  ])('K3: %s in the store is told with its name; the others are whole', async (_, name, damage) => {
+    const one = await startStore();
+    const { ref } = await one.store.save(await checkpointOf(one.cache));
+    damage(join(one.blobsFolder, name));
+    for (const other of [one, await startStore(one.blobsFolder)]) {
+      // What is damaged there and here is not kept either.
+      if (other === one) flip(one.cache.pathOf(name));
+      const { head, lost } = await other.store.fetch(ref);
+      expect(lost).toEqual([{ name, reason: expect.stringContaining(name) as string }]);
+      for (const blob of Object.keys(head.blobs))
+        expect(existsSync(other.cache.pathOf(blob)), blob).toBe(blob !== name);
+    }
+  });
+
+  test.each([
     ['a checkpoint that is gone', '3.1.a', (path: string) => rmSync(path)],
     ['a checkpoint with another byte', '3.1.a', (path: string) => flip(path, 100)],
     ['an empty checkpoint', '3.1.a', (path: string) => truncateSync(path, 0)],

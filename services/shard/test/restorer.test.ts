@@ -18,10 +18,12 @@ interface Given {
   /** Spaces that are damaged, by checkpoint; a checkpoint of which all is damaged has none to read. */
   readonly damaged?: Readonly<Record<string, readonly string[] | 'all'>>;
   readonly notOfLog?: readonly string[];
+  /** Blobs that are not there, by checkpoint. */
+  readonly lost?: Readonly<Record<string, readonly string[]>>;
 }
 
 /** A restorer of a partition with the spaces a and b, and what it asked of the engine. */
-function restorerOf({ record, damaged = {}, notOfLog = [] }: Given) {
+function restorerOf({ record, damaged = {}, notOfLog = [], lost = {} }: Given) {
   const asked: string[] = [];
   const epoch = { epoch: 1, writer: 'one', claim: 'c', trimmedTo: 0 } as PartitionRecord;
   const restorer = new Restorer({
@@ -38,13 +40,18 @@ function restorerOf({ record, damaged = {}, notOfLog = [] }: Given) {
           at: 0,
           bytes,
         }));
-        return Promise.resolve({
+        const head = {
           partition: P,
           epoch: 1,
           watermark: crc,
           writtenAtMs: 0,
           spaces,
           blobs: {},
+        };
+        const gone = lost[name] ?? [];
+        return Promise.resolve({
+          head,
+          lost: gone.map((blob) => ({ name: blob, reason: 'test' })),
         });
       },
     },
@@ -55,9 +62,9 @@ function restorerOf({ record, damaged = {}, notOfLog = [] }: Given) {
           asked.push(`distrust ${partition}`);
           return Promise.resolve();
         },
-        restore: (_, { path, watermark }, spaces) => {
+        restore: (_, { path, watermark, lost: without }, spaces) => {
           const names = spaces.map(({ config }) => config.space).join('');
-          asked.push(`${path}@${watermark} ${names}`);
+          asked.push([`${path}@${watermark} ${names}`, ...without].join(' without '));
           const its = damaged[path] ?? [];
           const bad = its === 'all' ? [] : its;
           return Promise.resolve({
@@ -110,6 +117,14 @@ describe('a restorer', () => {
     const { restorer, asked } = restorerOf({ record: { current: forged, previous } });
     expect(await restorer.restore(P, 0)).toBe(60);
     expect(asked).toEqual(['old@60 ab', 'restored']);
+    expect(restorer.isUseless('new')).toBe(true);
+  });
+
+  test('tells what a checkpoint lacks, and keeps none such as the last', async () => {
+    const lost = { new: ['graph'] };
+    const { restorer, asked } = restorerOf({ record: { current, previous }, lost });
+    expect(await restorer.restore(P, 0)).toBe(95);
+    expect(asked).toEqual(['new@95 ab without graph', 'restored']);
     expect(restorer.isUseless('new')).toBe(true);
   });
 

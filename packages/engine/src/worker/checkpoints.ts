@@ -14,8 +14,9 @@ import { ClusterError, type PartitionId, type SpaceConfig, type SpaceId } from '
 import {
   decodeManifest,
   exportSpace,
-  MANIFEST_FILE,
   readManifest,
+  withoutLost,
+  writeManifest,
   type ExportedFile,
   type Manifest,
 } from '@engram/space-engine';
@@ -94,7 +95,8 @@ export class Checkpoints {
   }
 
   /** Brings in the spaces that are not here, are behind or lost something; the others are left as they are. */
-  async restore({ partition, upTo, checkpoint, spaces }: RestoreTask): Promise<RestoreAnswer> {
+  async restore(task: RestoreTask): Promise<RestoreAnswer> {
+    const { checkpoint, spaces } = task;
     const damaged: { space: SpaceId; reason: string }[] = [];
     if (spaces.length > 0) {
       await using file = await CheckpointFile.open(checkpoint);
@@ -102,7 +104,7 @@ export class Checkpoints {
         const entry = { space: config.space, afterSequence: config.afterSequence, at, bytes };
         try {
           const section = await file.section(entry);
-          const isWhole = await this.#adopt(config, { partition, upTo }, section);
+          const isWhole = await this.#adopt(config, task, section);
           if (!isWhole) damaged.push({ space: config.space, reason: 'its files are damaged' });
         } catch (error) {
           if (!isDamage(error)) throw error;
@@ -229,17 +231,23 @@ export class Checkpoints {
     }
   }
 
-  /** @returns false when what was brought in turns out to be damaged */
+  /**
+   * @returns false when what was brought in turns out to be damaged
+   * @throws ClusterError SEGMENT_DAMAGED when rows are lost
+   */
   async #adopt(
     config: SpaceConfig,
-    place: Pick<RestoreTask, 'partition' | 'upTo'>,
+    task: Pick<RestoreTask, 'partition' | 'upTo' | 'lost'>,
     bytes: Buffer,
   ): Promise<boolean> {
     const { head, inline } = decodeSection(bytes);
-    const manifest = decodeManifest(head.manifest, 'of a checkpoint');
-    const adopted = await this.#spaces.adopt(config, place, async (folder) => {
+    const isLost = ({ blob }: SectionFile) => blob !== undefined && task.lost.includes(blob);
+    const lost = head.files.filter(isLost).map(({ name }) => name);
+    const adopted = await this.#spaces.adopt(config, task, async (folder) => {
+      const manifest = withoutLost(decodeManifest(head.manifest, 'of a checkpoint'), lost);
       const blobs = new Map<string, string>();
       for (const { name, blob } of head.files) {
+        if (lost.includes(name)) continue;
         const path = join(folder, name);
         if (blob === undefined) await writeFile(path, inline.get(name)!);
         else {
@@ -248,7 +256,7 @@ export class Checkpoints {
         }
       }
       this.#blobs.set(config.space, blobs);
-      await writeFile(join(folder, MANIFEST_FILE), head.manifest);
+      await writeManifest(folder, manifest);
       return { count: manifest.count, completeTo: manifest.completeTo };
     });
     // The small ones are opened when they are used; their bytes were checked with the checkpoint.

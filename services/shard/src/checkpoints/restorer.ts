@@ -103,11 +103,19 @@ export class Restorer {
   ): Promise<Set<SpaceId> | undefined> {
     const { transfers, engine, pathOf, logger } = this.#options;
     try {
-      const head = await transfers.fetch(stored);
+      const { head, lost } = await transfers.fetch(stored);
       if (head.partition !== partition || head.watermark !== stored.watermark)
         throw damagedBlob(stored.name, 'it is another one than the record says');
       const spaces = await this.#spacesOf(head, missing);
-      const file = { path: pathOf(stored.name), watermark: stored.watermark };
+      for (const blob of lost) {
+        logger.error({ partition, checkpoint: stored.name, ...blob }, 'a damaged blob');
+        this.#useless.add(stored.name);
+      }
+      const file = {
+        path: pathOf(stored.name),
+        watermark: stored.watermark,
+        lost: lost.map(({ name }) => name),
+      };
       const { damaged } = await engine.checkpoints.restore(partition, file, spaces);
       const left = new Set(missing === undefined ? [] : missing);
       for (const { config } of spaces) left.delete(config.space);

@@ -5,6 +5,7 @@ import type {
   BlobMark,
   CheckpointHead,
   CheckpointRef,
+  FetchedCheckpoint,
   FoundCheckpoint,
   NewCheckpoint,
 } from '@engram/storage';
@@ -66,9 +67,9 @@ export class Transfers implements AsyncDisposable {
     return this.#ask<Saved>({ verb: 'save', checkpoint });
   }
 
-  /** Brings a checkpoint with all that it names into the cache folder. */
-  fetch(ref: CheckpointRef): Promise<CheckpointHead> {
-    return this.#ask<CheckpointHead>({ verb: 'fetch', ref });
+  /** Brings a checkpoint with all that it names into the cache folder, as far as it is whole. */
+  fetch(ref: CheckpointRef): Promise<FetchedCheckpoint> {
+    return this.#ask<FetchedCheckpoint>({ verb: 'fetch', ref });
   }
 
   /** Brings in a checkpoint only, not what it names. */
