@@ -56,7 +56,8 @@ test.each([
   for (const prefix of ['new-', 'lost-', 'late-']) await write(running, prefix, 3);
   await until(
     'all noticed it',
-    async () => (await counted(running, 'log_rewinds_total')) === cluster.shards.length,
+    // A shard whose connection comes twice may notice it twice.
+    async () => (await counted(running, 'log_rewinds_total')) >= cluster.shards.length,
   );
   await running.whenSettled();
 

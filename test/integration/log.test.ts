@@ -13,6 +13,7 @@ import {
   SpaceDirectory,
   trimPartition,
   writeDeadLetter,
+  type Filtered,
   type LogMessage,
   type Room,
 } from '@engram/log';
@@ -79,6 +80,7 @@ const ALL: readonly PartitionId[] = Array.from({ length: PARTITIONS }, (_, p) =>
 function feedOf(options: {
   readonly partitions?: readonly PartitionId[];
   readonly startSequence: number;
+  readonly filtered?: Filtered;
   readonly room?: () => Room;
   readonly onMessage: (message: LogMessage) => void;
 }): LogFeed {
@@ -88,6 +90,7 @@ function feedOf(options: {
     stream: 'OBS-0',
     subjects: LANES.flatMap((lane) => partitionSubjects(partitions, lane)),
     startSequence: options.startSequence,
+    filtered: options.filtered ?? 'when-caught-up',
     room: options.room ?? (() => ({ messages: 512, bytes: 32 * 1024 * 1024 })),
     onMessage: options.onMessage,
     clock,
@@ -184,42 +187,47 @@ test('a feed delivers every entry once and in order, within the room it is given
   }
 });
 
-test('a feed that is far behind passes over what is not its own, and goes on as others do', async () => {
-  const start = (await headSequence()) + 1;
-  const mine = [3, 7, 12].map((p) => p as PartitionId);
-  const expected: number[] = [];
-  let sequence = start;
-  const send = async (count: number) => {
-    for (let i = 0; i < count; i++, sequence++) {
-      const partition = i % 16;
-      if (mine.includes(partition as PartitionId)) expected.push(sequence);
-      plain.publish(`obs.${partition}.${LANES[i % 3]}.behind`, new Uint8Array(8));
-    }
-    await until('the log has them', async () => (await headSequence()) === sequence - 1);
-  };
-  await send(5_000);
-  const seen: LogMessage[] = [];
-  const feed = feedOf({
-    partitions: mine,
-    startSequence: start,
-    onMessage: (message) => seen.push(message),
-  });
-  try {
-    await until('all came', () => seen.length === expected.length);
-    // It caught up with one consumer and goes on with another.
-    await until('it has changed over', () => feed.resetCount >= 1);
-    await send(64);
-    await until('the later ones came', () => seen.length === expected.length);
-    expect(seen.map((message) => message.sequence)).toEqual(expected);
-    const progress = await until('the feed knows that it is complete', async () => {
-      const known = await feed.progress();
-      return known?.pending === 0 ? known : undefined;
+test.each(['when-caught-up', 'never', 'always'] as const)(
+  'a feed that is far behind has its own only, filtered %s',
+  async (filtered) => {
+    const start = (await headSequence()) + 1;
+    const mine = [3, 7, 12].map((p) => p as PartitionId);
+    const expected: number[] = [];
+    let sequence = start;
+    const send = async (count: number) => {
+      for (let i = 0; i < count; i++, sequence++) {
+        const partition = i % 16;
+        if (mine.includes(partition as PartitionId)) expected.push(sequence);
+        plain.publish(`obs.${partition}.${LANES[i % 3]}.behind`, new Uint8Array(8));
+      }
+      await until('the log has them', async () => (await headSequence()) === sequence - 1);
+    };
+    await send(5_000);
+    const seen: LogMessage[] = [];
+    const feed = feedOf({
+      partitions: mine,
+      startSequence: start,
+      filtered,
+      onMessage: (message) => seen.push(message),
     });
-    expect(progress.completeTo).toBeGreaterThanOrEqual(sequence - 1);
-  } finally {
-    await feed.close();
-  }
-});
+    try {
+      await until('all came', () => seen.length === expected.length);
+      // It caught up with one consumer and goes on with another.
+      const changes = filtered === 'when-caught-up' ? 1 : 0;
+      await until('it has changed over', () => feed.resetCount >= changes);
+      await send(64);
+      await until('the later ones came', () => seen.length === expected.length);
+      expect(seen.map((message) => message.sequence)).toEqual(expected);
+      const progress = await until('the feed knows that it is complete', async () => {
+        const known = await feed.progress();
+        return known?.pending === 0 ? known : undefined;
+      });
+      expect(progress.completeTo).toBeGreaterThanOrEqual(sequence - 1);
+    } finally {
+      await feed.close();
+    }
+  },
+);
 
 // The feed has several filters, the shard's live ones too: nats-server took what was left of one for all.
 test('symptom: trimming a partition took entries of others from feeds that were behind', async () => {
@@ -235,6 +243,7 @@ test('symptom: trimming a partition took entries of others from feeds that were 
     await using feed = feedOf({
       partitions: [one, other],
       startSequence: start,
+      filtered: 'always',
       room: () => ({ messages, bytes: 8 * 1024 * 1024 }),
       onMessage: ({ sequence }) => sequences.push(sequence),
     });

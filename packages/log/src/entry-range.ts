@@ -42,6 +42,8 @@ export async function* readEntries(
     stream: streamName(stripe),
     subjects: [spaceSubject(partition, space)],
     startSequence: first,
+    // By space too, which a feed does not look at.
+    filtered: 'always',
     clock,
     logger,
     room: () => ({

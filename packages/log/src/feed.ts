@@ -13,9 +13,10 @@
 // the server, whose consumer state a killed nats-server forgets. The library's own `consume()`
 // bounds a pull by messages or by bytes, not by both, and overruns its pending limit on large ones.
 //
-// nats-server 2.10 reads a whole block of 8 MB again for each entry that it looks up with more than one
-// filter subject, unless the block is cached: 7,000 small entries took it 13 s, with one subject 0.1 s.
-// So a feed that is behind reads with one subject that covers all of its own, and passes over the rest.
+// nats-server 2.10 has been seen to pass over entries that match one of several filters, some seconds after
+// it was killed: each look goes through what it knows of subjects, which is not always what the log has. It
+// is slow, too: 7,000 small entries took it 13 s, and 0.1 s without. So a feed that is behind reads all of
+// the stream without a filter, and passes over what is not its own; a replay never does anything else.
 
 import { LANES, type Lane, type PartitionId } from '@engram/model';
 import { Repeater, type Clock, type Logger } from '@engram/runtime';
@@ -29,8 +30,9 @@ import {
   type Msg,
   type Subscription,
 } from 'nats';
+import { parseAckSubject } from './ack-subject.ts';
 import type { LogConnection } from './connection.ts';
-import { coveringSubject, parseSubject } from './subjects.ts';
+import { parseSubject } from './subjects.ts';
 
 export interface LogMessage {
   readonly stripe: number;
@@ -52,11 +54,15 @@ export interface Room {
   readonly bytes: number;
 }
 
+/** When the server is to look for the subjects of a feed; otherwise the feed looks itself, at everything. */
+export type Filtered = 'always' | 'when-caught-up' | 'never';
+
 export interface FeedOptions {
   readonly stripe: number;
   readonly stream: string;
   readonly subjects: readonly string[];
   readonly startSequence: number;
+  readonly filtered: Filtered;
   readonly clock: Clock;
   readonly logger: Logger;
   /** What the receiver can still take; what is under way is already subtracted by the feed. */
@@ -75,9 +81,8 @@ const HEARTBEAT_MS = 1_000;
 const NUDGE_MS = 100;
 const NUDGE = 'nudge';
 const WATCH_MS = 500;
-/** Entries behind the head at which a feed reads with one subject, and at which it no longer does. */
+/** Entries that wait, of its own, at which a feed goes on without a filter. */
 const BEHIND_MIN = 2_048;
-const CAUGHT_UP_MAX = 64;
 /** The server forgets a consumer that nobody pulled from for so long. */
 const INACTIVE_THRESHOLD_MS = 60_000;
 
@@ -91,8 +96,10 @@ interface Consumer {
   readonly inbox: string;
   readonly subscription: Subscription;
   readonly pulls: Map<string, Pull>;
-  /** Whether it reads with one subject that covers those of the feed. */
+  /** Whether it reads without a filter. */
   readonly isWide: boolean;
+  /** Entries that waited behind the last one delivered, as the server told with it. */
+  pending: number;
   /** The consumer sequence that must come next; another one is a gap. */
   nextDelivery: number;
   heardAtMs: number;
@@ -112,6 +119,8 @@ export class LogFeed implements AsyncDisposable {
   #pullCount = 0;
   #isClosed = false;
   #resetCount = 0;
+  /** All has been read without a filter. */
+  #hasCaughtUp = false;
 
   private constructor(connection: LogConnection, options: FeedOptions) {
     this.#connection = connection;
@@ -168,16 +177,18 @@ export class LogFeed implements AsyncDisposable {
     // Up to `stream_seq` the server has looked at every entry; it passes those that do not match.
     const { consumer_seq: deliveries, stream_seq: readTo } = info.delivered;
     const isDelivered = deliveries === consumer.nextDelivery - 1;
+    if (isDelivered && !consumer.isWide && info.num_pending < consumer.pending) {
+      // What waited is gone and never came: it was removed, or passed over.
+      this.#reset(`${consumer.pending - info.num_pending} entries did not come`);
+      return undefined;
+    }
     return {
       completeTo: isDelivered ? Math.max(readTo, this.#lastSequence) : this.#lastSequence,
       pending: info.num_pending,
     };
   }
 
-  /**
-   * Has the server read on to the end of the log: entries that do not match do not make it. No entry is
-   * small enough to be delivered for it.
-   */
+  /** Has the server read on to the end, where nothing matches. No entry is small enough to come for it. */
   #nudge(consumer: Consumer): void {
     const now = this.#options.clock.now();
     if (consumer.nudgedAtMs + NUDGE_MS > now) return;
@@ -267,15 +278,17 @@ export class LogFeed implements AsyncDisposable {
         bytes: new Uint8Array(msg.data), // a copy: the socket's buffer is shared and not aligned
         storedAtMs: place.storedAtMs,
       });
-    this.#suit(consumer, place.pending);
+    consumer.pending = place.pending;
+    this.#suit(consumer);
     this.pump();
   }
 
   /** Goes on with another consumer when the feed has fallen behind, or caught up. */
-  #suit(consumer: Consumer, pending: number): void {
-    if (this.#options.subjects.length === 1) return;
-    if (consumer.isWide ? pending <= CAUGHT_UP_MAX : pending >= BEHIND_MIN)
-      this.#reset(consumer.isWide ? 'caught up' : `${pending} entries behind`);
+  #suit({ isWide, pending }: Consumer): void {
+    if (this.#options.filtered !== 'when-caught-up') return;
+    if (isWide ? pending > 0 : pending < BEHIND_MIN) return;
+    this.#reset(isWide ? 'caught up' : `${pending} entries behind`);
+    this.#hasCaughtUp = isWide;
   }
 
   #receiveStatus(consumer: Consumer, token: string, msg: Msg): void {
@@ -306,15 +319,12 @@ export class LogFeed implements AsyncDisposable {
   async #create(): Promise<void> {
     const jsm = await this.#manager();
     const { stream, subjects } = this.#options;
-    const isWide = subjects.length > 1 && (await this.#behind(jsm)) >= BEHIND_MIN;
-    const { name } = await jsm.consumers.add(stream, {
+    const isWide = await this.#isWide(jsm);
+    const { name, num_pending: pending } = await jsm.consumers.add(stream, {
       ack_policy: AckPolicy.None,
       deliver_policy: DeliverPolicy.StartSequence,
       opt_start_seq: this.#lastSequence + 1, // D3
-      // A list of one is as slow as any list.
-      ...(isWide || subjects.length === 1
-        ? { filter_subject: coveringSubject(subjects) }
-        : { filter_subjects: [...subjects] }),
+      ...(isWide ? {} : filterOf(subjects)),
       inactive_threshold: nanos(INACTIVE_THRESHOLD_MS),
       mem_storage: true,
       num_replicas: 1,
@@ -331,6 +341,7 @@ export class LogFeed implements AsyncDisposable {
       }),
       pulls: new Map(),
       isWide,
+      pending,
       nextDelivery: 1,
       heardAtMs: this.#options.clock.now(),
       nudgedAtMs: -Infinity,
@@ -343,16 +354,18 @@ export class LogFeed implements AsyncDisposable {
     this.pump();
   }
 
-  /** Entries of the whole stream after the last one delivered. */
-  async #behind(jsm: JetStreamManager): Promise<number> {
-    const { state } = await jsm.streams.info(this.#options.stream);
-    return state.last_seq - this.#lastSequence;
+  async #isWide(jsm: JetStreamManager): Promise<boolean> {
+    const { filtered, stream } = this.#options;
+    if (filtered !== 'when-caught-up') return filtered === 'never';
+    if (this.#hasCaughtUp) return false;
+    return (await jsm.streams.info(stream)).state.last_seq > this.#lastSequence;
   }
 
   #reset(reason: string): void {
     const old = this.#consumer;
     if (old === undefined || this.#isClosed) return;
     this.#consumer = undefined;
+    this.#hasCaughtUp = false;
     this.#resetCount++;
     this.#options.logger.info(
       { stream: this.#options.stream, after: this.#lastSequence, reason },
@@ -379,21 +392,8 @@ export class LogFeed implements AsyncDisposable {
   }
 }
 
-/**
- * A delivered entry's place, from its acknowledgement subject
- * `$JS.ACK.[<domain>.<account>.]<stream>.<consumer>.<delivered>.<sequence>.<delivery>.<nanoseconds>.<pending>[.<random>]`
- * (NATS ADR-15).
- */
-export function parseAckSubject(
-  subject: string,
-): { sequence: number; delivery: number; storedAtMs: number; pending: number } | undefined {
-  if (!subject.startsWith('$JS.ACK.')) return undefined;
-  const tokens = subject.split('.');
-  const first = tokens.length === 9 ? 2 : 4;
-  return {
-    sequence: Number(tokens[first + 3]),
-    delivery: Number(tokens[first + 4]),
-    storedAtMs: Number(tokens[first + 5]?.slice(0, -6)),
-    pending: Number(tokens[first + 6]),
-  };
+/** A list of one is as slow as any list. */
+function filterOf(subjects: readonly string[]) {
+  const [first, ...rest] = subjects;
+  return rest.length === 0 ? { filter_subject: first! } : { filter_subjects: [...subjects] };
 }

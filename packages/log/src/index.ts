@@ -17,7 +17,7 @@ export { writeDeadLetter } from './dead-letters.ts';
 export { isOfLog } from './entry-mark.ts';
 export { readEntries } from './entry-range.ts';
 export { LogFeed } from './feed.ts';
-export type { FeedOptions, LogMessage, Room } from './feed.ts';
+export type { FeedOptions, Filtered, LogMessage, Room } from './feed.ts';
 export { IdempotencyStore } from './idempotency.ts';
 export type { StoredAnswer } from './idempotency.ts';
 export { ObjectBlobs } from './object-blobs.ts';

@@ -29,14 +29,6 @@ export function trimSubject(partition: PartitionId): string {
   return `obs.${partition}.*.*`;
 }
 
-/** One subject that takes in all of some, and may take in more. */
-export function coveringSubject(subjects: readonly string[]): string {
-  const [first = [], ...rest] = subjects.map((subject) => subject.split('.'));
-  return first
-    .map((token, i) => (rest.every((tokens) => tokens[i] === token) ? token : '*'))
-    .join('.');
-}
-
 export function stripeOf(partition: PartitionId, stripeCount: number): number {
   return partition % stripeCount;
 }

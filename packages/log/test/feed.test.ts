@@ -8,6 +8,8 @@ interface Told {
   lastSequence: number;
   pending: number;
   readTo: number;
+  /** Of each consumer, whether it has a filter. */
+  filters?: boolean[];
 }
 
 async function feedOf(told: Told): Promise<LogFeed> {
@@ -16,7 +18,10 @@ async function feedOf(told: Told): Promise<LogFeed> {
       info: () => Promise.resolve({ state: { last_seq: told.lastSequence, last_ts: 0 } }),
     },
     consumers: {
-      add: () => Promise.resolve({ name: 'c' }),
+      add: (_: string, config: object) => {
+        (told.filters ??= []).push('filter_subject' in config);
+        return Promise.resolve({ name: 'c', num_pending: told.pending });
+      },
       delete: () => Promise.resolve(true),
       info: () =>
         Promise.resolve({
@@ -41,6 +46,7 @@ async function feedOf(told: Told): Promise<LogFeed> {
     stream: 'OBS-0',
     subjects: ['obs.1.high.>'],
     startSequence: 6,
+    filtered: 'when-caught-up',
     clock: systemClock,
     logger: createLogger('test', 'test', 'silent'),
     room: () => ({ messages: 10, bytes: 10_000_000 }),
@@ -58,4 +64,15 @@ test('symptom: what the log had and a consumer was not told of yet was called co
   expect(await feed.progress()).toEqual({ completeTo: 7, pending: 0 });
   told.readTo = 9;
   expect(await feed.progress()).toEqual({ completeTo: 9, pending: 0 });
+});
+
+test('entries that a filter passed over are looked for without it', async () => {
+  const told: Told = { lastSequence: 5, pending: 3, readTo: 5 };
+  const feed = await feedOf(told);
+  expect([await feed.progress(), feed.resetCount]).toEqual([{ completeTo: 5, pending: 3 }, 0]);
+  // The server is at the end, and nothing came.
+  Object.assign(told, { lastSequence: 9, pending: 0, readTo: 9 });
+  expect(await feed.progress()).toBeUndefined();
+  expect(feed.resetCount).toBe(1);
+  await expect.poll(() => told.filters).toEqual([true, false]);
 });

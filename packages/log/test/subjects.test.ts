@@ -1,6 +1,6 @@
 import { LANES, type PartitionId } from '@engram/model';
 import { expect, test } from 'vitest';
-import { parseAckSubject } from '../src/feed.ts';
+import { parseAckSubject } from '../src/ack-subject.ts';
 import { parseSubject, stripeOf, streamSubjects } from '../src/subjects.ts';
 
 test('a place is read from an acknowledgement subject of either form', () => {

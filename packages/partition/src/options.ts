@@ -1,5 +1,5 @@
 import type { Lane, PartitionId, PerLane } from '@engram/model';
-import type { LogMessage, Room } from '@engram/log';
+import type { Filtered, LogMessage, Room } from '@engram/log';
 import type { Clock, Logger } from '@engram/runtime';
 
 /** What the reader needs of a log feed; `LogFeed` is one. */
@@ -15,6 +15,7 @@ export interface FeedRequest {
   readonly stream: string;
   readonly subjects: readonly string[];
   readonly startSequence: number;
+  readonly filtered: Filtered;
   readonly room: () => Room;
   readonly onMessage: (message: LogMessage) => void;
 }

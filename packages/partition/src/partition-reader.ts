@@ -250,6 +250,7 @@ export class PartitionReader implements AsyncDisposable {
         stream: streamName(stripe),
         subjects: LANES.flatMap((lane) => partitionSubjects(partitions.keys(), lane)),
         startSequence,
+        filtered: 'never',
         room: () => this.#room(this.#replayLoad, undefined),
         onMessage: (message) => {
           const held = this.#held.get(message.partition);
@@ -325,6 +326,7 @@ export class PartitionReader implements AsyncDisposable {
               stream: streamName(stripe),
               subjects: partitionSubjects(members, lane),
               startSequence: starts.get(lane)!,
+              filtered: 'when-caught-up',
               room: () => this.#room(load, lane),
               onMessage: (message) => {
                 const held = this.#held.get(message.partition);
