@@ -244,8 +244,9 @@ export class Verifier {
       return await expected(base);
     } catch (error) {
       if (!isDamage(error)) throw error;
-      // It may also have been replaced meanwhile.
-      await this.#requireUntrimmed(config, { from: base?.watermark ?? trimmedTo });
+      const { current } = (await this.#record(config)) ?? {};
+      if (current?.name !== record.current?.name)
+        throw new ClusterError('POSITION_EXPIRED', 'the checkpoint was replaced while it was read');
       logger.warn(
         { err: error, space: config.space },
         'a checkpoint is of no use for verification',
