@@ -3,7 +3,16 @@ import { laneOf, sequenceOf, type Snapshot } from './stamp.ts';
 
 const NOWHERE: Snapshot = perLane(() => 0);
 
-/** How far back snapshots stay whole: rows that died before may be removed. */
+/** Of a pair of lanes; beyond it the oldest are taken for one, which refuses a little more. */
+const OVERTAKINGS_MAX = 256;
+
+/** An entry that came when a later one of the same id had been applied: it left no row. */
+interface Overtaking {
+  readonly entry: number;
+  readonly by: number;
+}
+
+/** Which snapshots are whole: rows that died long ago may be removed, and some entries left none. */
 export class Retention {
   readonly #keepMs: number;
   #seen: PerLane<number> & Record<Lane, number> = perLane(() => 0);
@@ -11,6 +20,8 @@ export class Retention {
   #current: { atMs: number; seen: Snapshot } | undefined;
   #removableTo: Snapshot = NOWHERE;
   #horizon: Snapshot;
+  /** Sequences, by the lane of the entry and the lane of what had overtaken it. */
+  readonly #overtakings = perLane(() => perLane((): Overtaking[] => []));
 
   constructor(keepMs: number, horizon: Snapshot = NOWHERE) {
     this.#keepMs = keepMs;
@@ -20,6 +31,16 @@ export class Retention {
   /** Snapshots below this in any lane may miss rows. */
   get horizon(): Snapshot {
     return this.#horizon;
+  }
+
+  /** The same for who does not keep which entries were overtaken. */
+  get horizonBehindOvertakings(): Snapshot {
+    return perLane((lane) =>
+      LANES.flatMap((of) => this.#overtakings[of][lane]).reduce(
+        (horizon, { by }) => Math.max(horizon, by),
+        this.#horizon[lane],
+      ),
+    );
   }
 
   note(sequence: number, lane: Lane): void {
@@ -49,7 +70,37 @@ export class Retention {
       this.#horizon = { ...this.#horizon, [lane]: sequenceOf(death) };
   }
 
+  /**
+   * An entry changes nothing because what stands under its id is later (both are stamps). Lanes are
+   * applied at their own pace, most of all when the log is replayed: a snapshot that another life or
+   * another replica gave may see the entry and not what overtook it.
+   */
+  overtaken(stale: number, by: number): void {
+    const [entry, overtaker] = [sequenceOf(stale), sequenceOf(by)];
+    // It was here before and comes again.
+    if (entry === overtaker) return;
+    const before = this.#overtakings[laneOf(stale)][laneOf(by)];
+    const last = before.at(-1);
+    if (last?.entry === entry)
+      before[before.length - 1] = { entry, by: Math.max(last.by, overtaker) };
+    else before.push({ entry, by: overtaker });
+    if (before.length <= OVERTAKINGS_MAX) return;
+    const [first, second] = before as [Overtaking, Overtaking];
+    before.splice(0, 2, {
+      entry: Math.min(first.entry, second.entry),
+      by: Math.max(first.by, second.by),
+    });
+  }
+
   isWhole(asOf: Snapshot): boolean {
-    return LANES.every((lane) => asOf[lane] >= this.#horizon[lane]);
+    return LANES.every(
+      (lane) =>
+        asOf[lane] >= this.#horizon[lane] &&
+        LANES.every((other) =>
+          this.#overtakings[other][lane].every(
+            ({ entry, by }) => asOf[other] < entry || asOf[lane] >= by,
+          ),
+        ),
+    );
   }
 }

@@ -12,11 +12,8 @@
 
 import { isUtf8 } from 'node:buffer';
 import type { Frame } from '@engram/codec';
-import { embeddingFault, isTimestamp, metadataTextFault } from '@engram/codec';
 import {
   ClusterError,
-  observationIdFault,
-  type ErrorCode,
   type ItemError,
   type Lane,
   type Metric,
@@ -29,6 +26,7 @@ import { hitPages, type Hit } from './hit-pages.ts';
 import { IdHash } from './id-hash.ts';
 import { idPages, type ListedId } from './id-pages.ts';
 import { IdTable } from './id-table.ts';
+import { itemError, observationFault, type Fault } from './observation-fault.ts';
 import type { EngineOptions } from './options.ts';
 import { nearest } from './recall.ts';
 import { Retention } from './retention.ts';
@@ -178,18 +176,11 @@ export class SpaceEngine {
     const stamp = stampOf(sequence, lane);
     this.retention.note(sequence, lane);
     const errors: ItemError[] = [];
-    const { dimension } = this.config;
-    const isWrongDimension = frame.putCount > 0 && frame.dimension !== dimension;
     const segment = this.segments.growing;
     const firstRow = segment.rows;
     let applied = 0;
     for (let index = 0; !deletesOnly && index < frame.putCount; index++) {
-      const fault: Fault | 'stale' | undefined = isWrongDimension
-        ? {
-            code: 'DIMENSION_MISMATCH',
-            detail: `the frame has ${frame.dimension} values an embedding, the space takes ${dimension}`,
-          }
-        : this.#put(frame, index, stamp, segment, firstRow);
+      const fault = this.#put(frame, index, stamp, segment, firstRow);
       if (fault === 'stale') continue;
       if (fault === undefined) applied++;
       else errors.push(itemError(frame, index, fault));
@@ -289,28 +280,11 @@ export class SpaceEngine {
     segment: MemorySegment,
     firstRow: number,
   ): Fault | 'stale' | undefined {
-    const { dimension, metric } = this.config;
+    const fault = observationFault(frame, index, this.config);
+    if (fault !== undefined) return fault;
     const { text } = frame;
     const idStart = frame.idStart(index);
     const idEnd = frame.idStart(index + 1);
-    if (!isPlainId(text, idStart, idEnd)) {
-      const idFault = isUtf8(text.subarray(idStart, idEnd))
-        ? observationIdFault(frame.id(index))
-        : 'the id must be UTF-8';
-      if (idFault !== undefined) return { code: 'INVALID_ID', detail: idFault };
-    }
-    const offset = index * dimension;
-    const fault = embeddingFault(frame.embeddings, offset, dimension, metric);
-    if (fault !== undefined) return fault;
-    const metadataStart = frame.metadataStart(index);
-    const metadataEnd = frame.metadataStart(index + 1);
-    if (metadataEnd > metadataStart) {
-      const metadataFault = metadataTextFault(frame.metadata(index)!);
-      if (metadataFault !== undefined) return { code: 'INVALID_METADATA', detail: metadataFault };
-    }
-    const timestamp = frame.timestamps[index]!;
-    if (!Number.isNaN(timestamp) && !isTimestamp(timestamp))
-      return { code: 'INVALID_TIMESTAMP', detail: 'it must be an integer of milliseconds' };
     this.#hash.of(text, idStart, idEnd);
     const slot = this.#find(text, idStart, idEnd);
     if (slot >= 0) {
@@ -319,24 +293,25 @@ export class SpaceEngine {
       const current = before.stamp(row);
       if (current === stamp && before === segment && row >= firstRow)
         return { code: 'DUPLICATE_ID', detail: 'the id stands earlier in the batch' };
-      if (current >= stamp) return 'stale';
+      if (current >= stamp) return this.#stale(stamp, current);
       this.#kill(before, row, stamp);
     } else if (this.tombstones.size > 0) {
       const id = frame.id(index);
-      if ((this.tombstones.get(id) ?? 0) > stamp) return 'stale';
+      const deleted = this.tombstones.get(id) ?? 0;
+      if (deleted > stamp) return this.#stale(stamp, deleted);
       this.tombstones.delete(id);
     }
     const { high: hashHigh, low: hashLow } = this.#hash;
     const row = segment.append({
       slab: frame.embeddings,
-      offset,
+      offset: index * this.config.dimension,
       text,
       idStart,
       idEnd,
-      metadataStart,
-      metadataEnd,
+      metadataStart: frame.metadataStart(index),
+      metadataEnd: frame.metadataStart(index + 1),
       stamp,
-      timestamp,
+      timestamp: frame.timestamps[index]!,
       hashHigh,
       hashLow,
     });
@@ -355,13 +330,19 @@ export class SpaceEngine {
     const slot = this.#find(frame.text, start, end);
     const segment = slot < 0 ? undefined : this.segments.get(this.ids.segment(slot));
     const row = slot < 0 ? 0 : this.ids.row(slot);
-    if (segment !== undefined && segment.stamp(row) > stamp) return false;
-    if ((this.tombstones.get(id) ?? 0) >= stamp) return false;
+    const current = Math.max(segment?.stamp(row) ?? 0, this.tombstones.get(id) ?? 0);
+    if (current > stamp) this.#stale(stamp, current);
+    if (current > stamp || this.tombstones.get(id) === stamp) return false;
     this.tombstones.set(id, stamp);
     if (segment === undefined) return true;
     this.ids.remove(slot);
     this.#kill(segment, row, stamp);
     return true;
+  }
+
+  #stale(stamp: number, by: number): 'stale' {
+    this.retention.overtaken(stamp, by);
+    return 'stale';
   }
 
   #kill(segment: ReturnType<SegmentSet['get']>, row: number, stamp: number): void {
@@ -377,22 +358,4 @@ export class SpaceEngine {
         return slot;
     return -1;
   }
-}
-
-interface Fault {
-  readonly code: ErrorCode;
-  readonly detail: string;
-}
-
-/** Most ids are printable ASCII of a moderate length; those are valid without a closer look. */
-function isPlainId(text: Uint8Array, start: number, end: number): boolean {
-  if (end <= start || end - start > 256) return false;
-  for (let i = start; i < end; i++) if (text[i]! < 0x20 || text[i]! > 0x7e) return false;
-  return true;
-}
-
-function itemError(frame: Frame, index: number, { code, detail }: Fault): ItemError {
-  const id = frame.id(index);
-  const isPrintable = observationIdFault(id) === undefined;
-  return { index, ...(isPrintable ? { id } : {}), code, detail };
 }

@@ -171,7 +171,7 @@ export class SpaceFiles {
       segments: [...sealed, ...parts],
       tombstones: [...engine.tombstones].filter(([, stamp]) => !unwritten.has(stamp)),
       completeTo,
-      horizon: engine.retention.horizon,
+      horizon: engine.retention.horizonBehindOvertakings,
       nextFile: this.#next,
     };
     await mkdir(this.folder, { recursive: true });
