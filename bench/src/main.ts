@@ -8,6 +8,7 @@ import type { Group } from './group.ts';
 import { checkpoints } from './groups/checkpoints.ts';
 import { engines } from './groups/engines.ts';
 import { engine } from './groups/engine.ts';
+import { feeds } from './groups/feeds.ts';
 import { graph } from './groups/graph.ts';
 import { ingest } from './groups/ingest.ts';
 import { recovery } from './groups/recovery.ts';
@@ -15,7 +16,16 @@ import { storage } from './groups/storage.ts';
 import { parseOptions, UsageError, WORDS_DEFAULT, type BenchOptions } from './options.ts';
 import { printEnvironment, printReport, writeJson } from './report.ts';
 
-const GROUPS: readonly Group[] = [engines, graph, engine, storage, ingest, recovery, checkpoints];
+const GROUPS: readonly Group[] = [
+  engines,
+  graph,
+  engine,
+  storage,
+  feeds,
+  ingest,
+  recovery,
+  checkpoints,
+];
 const RESULTS = fileURLToPath(new URL('../results/', import.meta.url));
 const EXIT_INTERRUPTED = 130;
 
