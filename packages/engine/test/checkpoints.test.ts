@@ -33,7 +33,7 @@ async function restore(
   ref: CheckpointRef,
   spaces: readonly Space[],
 ) {
-  const { head, lost } = await store.fetch(ref);
+  const { head, lost } = await store.fetch(PARTITION, ref);
   const path = join(cacheFolderOf(dataDir), ref.name);
   const wanted = head.spaces.flatMap(({ space, at, bytes }) => {
     const config = spaces.find((each) => each.config.space === space)?.config;

@@ -3,8 +3,6 @@ import type { CheckpointRef } from '@engram/storage';
 import type { EntryMark } from './log-ends.ts';
 
 export interface StoredCheckpoint extends CheckpointRef {
-  /** Every entry of the partition up to this sequence is in it. */
-  readonly watermark: number;
   /** The end of the log at that time: one without it is another log. */
   readonly logEnd?: EntryMark;
   readonly writtenAtMs: number;

@@ -8,7 +8,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { rename, rm } from 'node:fs/promises';
-import { ClusterError } from '@engram/model';
+import { ClusterError, type PartitionId } from '@engram/model';
 import { damagedBlob, isBlobName, isDamage, type BlobStore } from './blob-store.ts';
 import {
   CheckpointFile,
@@ -25,6 +25,8 @@ const FETCHES_MAX = 4;
 /** Names a checkpoint and says what it must be. */
 export interface CheckpointRef extends BlobMark {
   readonly name: string;
+  /** Every entry of the partition up to this sequence is in it. */
+  readonly watermark: number;
 }
 
 export interface NewCheckpoint {
@@ -75,15 +77,15 @@ export class CheckpointStore {
     } finally {
       await rm(beside, { force: true });
     }
-    return { ref: { name, ...mark }, blobs };
+    return { ref: { name, watermark: head.watermark, ...mark }, blobs };
   }
 
   /**
-   * Brings a checkpoint and all that it names into the cache (K2, K3).
+   * Brings a checkpoint of a partition and all that it names into the cache (K2, K3).
    * @throws ClusterError CHECKPOINT_DAMAGED for the checkpoint itself
    */
-  async fetch(ref: CheckpointRef): Promise<FetchedCheckpoint> {
-    const head = await this.head(ref);
+  async fetch(partition: PartitionId, ref: CheckpointRef): Promise<FetchedCheckpoint> {
+    const head = await this.head(partition, ref);
     const lost: { name: string; reason: string }[] = [];
     const waiting = Object.entries(head.blobs);
     const fetching = Array.from({ length: FETCHES_MAX }, async () => {
@@ -103,12 +105,19 @@ export class CheckpointStore {
 
   /**
    * Brings a checkpoint into the cache without what it names.
-   * @throws ClusterError CHECKPOINT_DAMAGED
+   * @throws ClusterError CHECKPOINT_DAMAGED, also when it is another one than it should be
    */
-  async head(ref: CheckpointRef): Promise<CheckpointHead> {
-    await this.bring(ref.name, ref);
-    await using file = await CheckpointFile.open(this.#cache.pathOf(ref.name));
-    return file.head;
+  async head(partition: PartitionId, ref: CheckpointRef): Promise<CheckpointHead> {
+    const { name, watermark } = ref;
+    await this.bring(name, ref);
+    await using file = await CheckpointFile.open(this.#cache.pathOf(name));
+    const { head } = file;
+    if (head.partition !== partition || head.watermark !== watermark)
+      throw damagedBlob(
+        name,
+        `it is of partition ${head.partition} up to ${head.watermark}, not of ${partition} up to ${watermark}`,
+      );
+    return head;
   }
 
   /**
@@ -122,7 +131,9 @@ export class CheckpointStore {
       if (!(await this.#blobs.fetch(name, beside))) return undefined;
       await using file = await CheckpointFile.open(beside);
       const mark = await markOf(beside);
-      return file.bytes === mark?.bytes ? { ref: { name, ...mark }, head: file.head } : undefined;
+      if (file.bytes !== mark?.bytes) return undefined;
+      const { head } = file;
+      return { ref: { name, watermark: head.watermark, ...mark }, head };
     } catch (error) {
       if (isDamage(error)) return undefined;
       throw error;

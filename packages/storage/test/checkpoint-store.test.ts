@@ -1,9 +1,11 @@
 import { existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { PartitionId } from '@engram/model';
 import { describe, expect, test } from 'vitest';
 import { CheckpointFile, decodeSection, type BlobStore } from '../src/index.ts';
 import { checkpointOf, startStore } from './stores.ts';
 
+const PARTITION = 3 as PartitionId;
 const DAMAGED = { code: 'CHECKPOINT_DAMAGED' };
 
 /** Changes one byte. */
@@ -18,7 +20,7 @@ describe('a checkpoint store', () => {
     const one = await startStore();
     const { ref } = await one.store.save(await checkpointOf(one.cache));
     const other = await startStore(one.blobsFolder);
-    const { head, lost } = await other.store.fetch(ref);
+    const { head, lost } = await other.store.fetch(PARTITION, ref);
     expect(lost).toEqual([]);
     expect(head).toMatchObject({ partition: 3, epoch: 1, watermark: 42 });
     expect(Object.keys(head.blobs).sort()).toEqual(['3.1.b', '3.1.b2']);
@@ -83,7 +85,7 @@ describe('a checkpoint store', () => {
     for (const other of [one, await startStore(one.blobsFolder)]) {
       // What is damaged there and here is not kept either.
       if (other === one) flip(one.cache.pathOf(name));
-      const { head, lost } = await other.store.fetch(ref);
+      const { head, lost } = await other.store.fetch(PARTITION, ref);
       expect(lost).toEqual([{ name, reason: expect.stringContaining(name) as string }]);
       for (const blob of Object.keys(head.blobs))
         expect(existsSync(other.cache.pathOf(blob)), blob).toBe(blob !== name);
@@ -99,19 +101,34 @@ describe('a checkpoint store', () => {
     const { ref } = await one.store.save(await checkpointOf(one.cache));
     damage(join(one.blobsFolder, name));
     const other = await startStore(one.blobsFolder);
-    await expect(other.store.fetch(ref)).rejects.toMatchObject({
+    await expect(other.store.fetch(PARTITION, ref)).rejects.toMatchObject({
       ...DAMAGED,
       details: { blob: name },
     });
     expect(existsSync(other.cache.pathOf(name))).toBe(false);
   });
 
+  test('a checkpoint of another partition, or up to another place, is not taken', async () => {
+    const { store, cache } = await startStore();
+    const { ref } = await store.save(await checkpointOf(cache));
+    for (const [partition, watermark] of [
+      [4, 42],
+      [3, 41],
+      [3, 43],
+    ] as const)
+      for (const take of ['head', 'fetch'] as const)
+        await expect(
+          store[take](partition as PartitionId, { ...ref, watermark }),
+        ).rejects.toMatchObject(DAMAGED);
+    expect(await store.head(PARTITION, ref)).toMatchObject({ partition: 3, watermark: 42 });
+  });
+
   test.each(['3.1.a', '3.1.b'])('K3: %s that is damaged here is fetched again', async (name) => {
     const { store, cache } = await startStore();
     const { ref } = await store.save(await checkpointOf(cache));
     flip(cache.pathOf(name));
-    await store.fetch(ref);
-    await store.fetch(ref);
+    await store.fetch(PARTITION, ref);
+    await store.fetch(PARTITION, ref);
     const other = await startStore();
     await other.store.save(await checkpointOf(other.cache));
     expect(readFileSync(cache.pathOf(name))).toEqual(readFileSync(other.cache.pathOf(name)));

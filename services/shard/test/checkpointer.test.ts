@@ -70,7 +70,7 @@ class Shard {
         write: (_, record, before) => cluster.write(record, before),
       },
       transfers: {
-        save: ({ name, sections: given, known }: NewCheckpoint) => {
+        save: ({ name, head: { watermark }, sections: given, known }: NewCheckpoint) => {
           if (this.failsNext) {
             this.failsNext = false;
             return Promise.reject(new ClusterError('LOG_UNAVAILABLE', 'away'));
@@ -81,9 +81,9 @@ class Shard {
           const blobs = Object.fromEntries(names.map((blob) => [blob, { bytes: 1, crc: 1 }]));
           for (const blob of names) cluster.blobs.set(blob, {});
           cluster.blobs.set(name, blobs);
-          return Promise.resolve({ ref: { name, bytes: 1, crc: 1 }, blobs });
+          return Promise.resolve({ ref: { name, watermark, bytes: 1, crc: 1 }, blobs });
         },
-        head: ({ name }: CheckpointRef) =>
+        head: (_: PartitionId, { name }: CheckpointRef) =>
           Promise.resolve({
             partition: P,
             epoch: 0,

@@ -10,7 +10,7 @@ const P = 1 as PartitionId;
 function checkpoint(name: string, epoch: number, watermark: number): FoundCheckpoint {
   const partition = Number(name.split('.')[0]) as PartitionId;
   const head = { partition, epoch, watermark, writtenAtMs: watermark, spaces: [], blobs: {} };
-  return { ref: { name, bytes: 1, crc: 1 }, head };
+  return { ref: { name, watermark, bytes: 1, crc: 1 }, head };
 }
 
 class World {

@@ -16,7 +16,6 @@ import { forEachStoredId } from '@engram/space-engine/stored-ids';
 import {
   CheckpointFile,
   CheckpointStore,
-  damagedBlob,
   decodeSection,
   SegmentCache,
   type BlobStore,
@@ -58,7 +57,7 @@ export async function findBase(
 }
 
 async function forEachId(
-  { openBlobs }: BaseSource,
+  { openBlobs, partitionCount }: BaseSource,
   { space, afterSequence }: SpaceConfig,
   stored: StoredCheckpoint,
   visit: (id: string, sequence: number) => void,
@@ -67,9 +66,8 @@ async function forEachId(
   try {
     const cache = await SegmentCache.open(folder);
     const store = new CheckpointStore(await opened(openBlobs), cache);
-    const { spaces, blobs, watermark } = await store.head(stored);
-    if (watermark !== stored.watermark)
-      throw damagedBlob(stored.name, 'it is another one than the record says');
+    const partition = partitionOf(space, partitionCount);
+    const { spaces, blobs } = await store.head(partition, stored);
     const entry = spaces.find((each) => each.space === space);
     if (entry?.afterSequence !== afterSequence) return; // it is younger
     await using file = await CheckpointFile.open(cache.pathOf(stored.name));

@@ -288,7 +288,7 @@ export class Checkpointer implements AsyncDisposable {
     for (const stored of [record.current, record.previous]) {
       if (stored === undefined) continue;
       try {
-        blobs.set(stored.name, (await transfers.head(stored)).blobs);
+        blobs.set(stored.name, (await transfers.head(partition, stored)).blobs);
       } catch (error) {
         if (ClusterError.from(error).code !== 'CHECKPOINT_DAMAGED') throw error;
         logger.error({ err: error, partition, checkpoint: stored.name }, 'a damaged checkpoint');

@@ -2,7 +2,7 @@ import type { CheckpointedSpace, ShardEngine } from '@engram/engine';
 import type { SpaceDirectory, StoredCheckpoint } from '@engram/log';
 import { ClusterError, type PartitionId, type SpaceId } from '@engram/model';
 import type { Logger } from '@engram/runtime';
-import { damagedBlob, type CheckpointHead } from '@engram/storage';
+import type { CheckpointHead } from '@engram/storage';
 import type { ShardMetrics } from '../metrics.ts';
 import type { PartitionRecords } from './partition-records.ts';
 import type { Transfers } from './transfers.ts';
@@ -103,9 +103,7 @@ export class Restorer {
   ): Promise<Set<SpaceId> | undefined> {
     const { transfers, engine, pathOf, logger } = this.#options;
     try {
-      const { head, lost } = await transfers.fetch(stored);
-      if (head.partition !== partition || head.watermark !== stored.watermark)
-        throw damagedBlob(stored.name, 'it is another one than the record says');
+      const { head, lost } = await transfers.fetch(partition, stored);
       const spaces = await this.#spacesOf(head, missing);
       for (const blob of lost) {
         logger.error({ partition, checkpoint: stored.name, ...blob }, 'a damaged blob');

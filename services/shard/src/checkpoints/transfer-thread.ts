@@ -30,9 +30,9 @@ async function answer(request: TransferRequest): Promise<unknown> {
     case 'save':
       return store.save(request.checkpoint);
     case 'fetch':
-      return store.fetch(request.ref);
+      return store.fetch(request.partition, request.ref);
     case 'head':
-      return store.head(request.ref);
+      return store.head(request.partition, request.ref);
     case 'find':
       return store.find(request.name);
     case 'remove':

@@ -22,8 +22,11 @@ export interface TransferSettings {
 
 export type TransferRequest =
   | { readonly verb: 'save'; readonly checkpoint: NewCheckpoint }
-  | { readonly verb: 'fetch'; readonly ref: CheckpointRef }
-  | { readonly verb: 'head'; readonly ref: CheckpointRef }
+  | {
+      readonly verb: 'fetch' | 'head';
+      readonly partition: PartitionId;
+      readonly ref: CheckpointRef;
+    }
   | { readonly verb: 'remove'; readonly names: readonly string[] }
   | { readonly verb: 'find'; readonly name: string }
   | { readonly verb: 'names' }
@@ -68,13 +71,13 @@ export class Transfers implements AsyncDisposable {
   }
 
   /** Brings a checkpoint with all that it names into the cache folder, as far as it is whole. */
-  fetch(ref: CheckpointRef): Promise<FetchedCheckpoint> {
-    return this.#ask<FetchedCheckpoint>({ verb: 'fetch', ref });
+  fetch(partition: PartitionId, ref: CheckpointRef): Promise<FetchedCheckpoint> {
+    return this.#ask<FetchedCheckpoint>({ verb: 'fetch', partition, ref });
   }
 
   /** Brings in a checkpoint only, not what it names. */
-  head(ref: CheckpointRef): Promise<CheckpointHead> {
-    return this.#ask<CheckpointHead>({ verb: 'head', ref });
+  head(partition: PartitionId, ref: CheckpointRef): Promise<CheckpointHead> {
+    return this.#ask<CheckpointHead>({ verb: 'head', partition, ref });
   }
 
   async remove(names: readonly string[]): Promise<void> {
