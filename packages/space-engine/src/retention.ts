@@ -92,15 +92,15 @@ export class Retention {
     });
   }
 
+  /** Whether all rows of the snapshot that there ever were are still there. */
+  isKept(asOf: Snapshot): boolean {
+    return LANES.every((lane) => asOf[lane] >= this.#horizon[lane]);
+  }
+
+  /** Whether it also lacks no entry for which there never was a row. */
   isWhole(asOf: Snapshot): boolean {
-    return LANES.every(
-      (lane) =>
-        asOf[lane] >= this.#horizon[lane] &&
-        LANES.every((other) =>
-          this.#overtakings[other][lane].every(
-            ({ entry, by }) => asOf[other] < entry || asOf[lane] >= by,
-          ),
-        ),
-    );
+    const isSeen = (lane: Lane, by: Lane) =>
+      this.#overtakings[lane][by].every((each) => asOf[lane] < each.entry || asOf[by] >= each.by);
+    return this.isKept(asOf) && LANES.every((lane) => LANES.every((by) => isSeen(lane, by)));
   }
 }

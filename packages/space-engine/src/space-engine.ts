@@ -221,7 +221,10 @@ export class SpaceEngine {
     const { metric, dimension } = this.config;
     const { embedding, k, filter, asOf } = query;
     const { pace } = this.options;
-    if (asOf !== undefined) this.#requireWhole(asOf);
+    const requireWhole = () => {
+      if (asOf !== undefined && !this.retention.isWhole(asOf)) throw expired();
+    };
+    requireWhole();
     const asked = { embedding, norm: metric === 'cosine' ? norm(embedding, 0, dimension) : 1 };
     const pin = this.segments.pin();
     try {
@@ -234,7 +237,7 @@ export class SpaceEngine {
         cache: this.#filters,
         pace,
       });
-      if (asOf !== undefined) this.#requireWhole(asOf);
+      requireWhole();
       yield* hitPages(found, { metric, k, pageBytes, pace });
     } finally {
       pin.release();
@@ -243,11 +246,12 @@ export class SpaceEngine {
 
   /**
    * Every id that the snapshot sees with its sequence, in pages of about so many bytes. All of it is of
-   * the moment of the first page, so the snapshot must be applied by then.
+   * the moment of the first page, so the snapshot must be applied by then. Unlike a recall it does not
+   * refuse a snapshot that has an entry without what overtook it: that id may be missing or an older one.
    * @throws ClusterError POSITION_EXPIRED when rows of the snapshot are gone
    */
   async *idPages(asOf: Snapshot, pageBytes: number): AsyncGenerator<ListedId[], undefined> {
-    this.#requireWhole(asOf);
+    if (!this.retention.isKept(asOf)) throw expired();
     const pin = this.segments.pin();
     try {
       yield* idPages(pin.segments, asOf, { pageBytes, pace: this.options.pace });
@@ -263,14 +267,6 @@ export class SpaceEngine {
     this.#completeTo = upTo;
     for (const [id, stamp] of this.tombstones)
       if (sequenceOf(stamp) <= upTo) this.tombstones.delete(id);
-  }
-
-  #requireWhole(asOf: Snapshot): void {
-    if (this.retention.isWhole(asOf)) return;
-    throw new ClusterError('POSITION_EXPIRED', 'the snapshot is older than what is still kept', {
-      pointer: '/asOf',
-      hint: 'take the watermark of a recall that is younger than a minute',
-    });
   }
 
   #put(
@@ -358,4 +354,11 @@ export class SpaceEngine {
         return slot;
     return -1;
   }
+}
+
+function expired(): ClusterError {
+  return new ClusterError('POSITION_EXPIRED', 'the snapshot is older than what is still kept', {
+    pointer: '/asOf',
+    hint: 'take the watermark of a recall that is younger than a minute',
+  });
 }

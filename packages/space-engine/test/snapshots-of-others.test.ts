@@ -107,6 +107,8 @@ test.each(['a put', 'a delete'])(
     expect(await ask(lanes(4, 3))).toEqual(['a']);
     for (const normal of [2, 4])
       await expect(ask(lanes(normal, 0))).rejects.toMatchObject({ code: 'POSITION_EXPIRED' });
+    // A list of ids is for who looks again at what differs.
+    for await (const page of engine.idPages(lanes(2, 0), 4_096)) expect(page).toHaveLength(1);
   },
 );
 
