@@ -109,6 +109,13 @@ describe('blobs in an object store', () => {
 });
 
 describe('the register of partitions', () => {
+  const current: StoredCheckpoint = {
+    name: `5.1.${randomUUID()}`,
+    bytes: 1,
+    crc: 1,
+    watermark: 30,
+    writtenAtMs: 0,
+  };
   const record = (epoch: number, writer: string): PartitionRecord => ({
     epoch,
     writer: writer as MemberId,
@@ -153,13 +160,6 @@ describe('the register of partitions', () => {
   });
 
   test('M3: a log that was trimmed does not look whole without its record, or with one that says less', async () => {
-    const current: StoredCheckpoint = {
-      name: `5.1.${randomUUID()}`,
-      bytes: 1,
-      crc: 1,
-      watermark: 30,
-      writtenAtMs: 0,
-    };
     const first = await register.write(
       p(5),
       { ...record(1, 'a'), current, trimmedTo: 20 },
@@ -178,6 +178,27 @@ describe('the register of partitions', () => {
     const again = { ...record(2, 'a'), current, trimmedTo: 20 };
     expect((await register.write(p(5), again, lost)).record).toEqual(again);
   });
+
+  test.each(['engram-partitions', 'engram-removed'])(
+    '%s is made again when it was deleted, and a writer is fenced as when its record was lost',
+    async (bucket) => {
+      const partition = p(bucket === 'engram-removed' ? 6 : 7);
+      const first = await register.write(
+        partition,
+        { ...record(1, 'a'), current, trimmedTo: 20 },
+        undefined,
+      );
+      await register.removing(partition, 20);
+      await (await jsm()).streams.delete(`KV_${bucket}`);
+      const found = await register.find(partition);
+      if (bucket === 'engram-removed') return expect(found).toEqual(first);
+      expect(found).toMatchObject({ record: undefined, removedTo: 20 });
+      await expect(register.write(partition, record(2, 'a'), first)).rejects.toMatchObject({
+        code: 'FENCED',
+      });
+      expect((await register.write(partition, record(2, 'a'), found)).record.epoch).toBe(2);
+    },
+  );
 
   test('a write whose answer was lost is known as our own when it is repeated', async () => {
     const first = await register.write(p(3), record(1, 'a'), undefined);

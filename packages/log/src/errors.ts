@@ -14,12 +14,21 @@ export function toLogError(error: unknown): ClusterError {
         cause: error,
         hint: 'raise ENGRAM_LOG_BYTES_MAX or add disk space; nothing that was accepted is lost',
       });
-    return new ClusterError('LOG_UNAVAILABLE', 'the log did not take the entry', {
+    return new ClusterError('LOG_UNAVAILABLE', `nats-server says: ${error.message}`, {
       cause: error,
-      hint: 'whether it is stored is not known; send it again with the same Idempotency-Key',
     });
   }
   return new ClusterError('LOG_UNAVAILABLE', 'the log cannot be reached', { cause: error });
+}
+
+/** The same, of an entry that was to be stored. */
+export function toPublishError(error: unknown): ClusterError {
+  const known = toLogError(error);
+  if (known.code !== 'LOG_UNAVAILABLE' || !(error instanceof NatsError)) return known;
+  return new ClusterError('LOG_UNAVAILABLE', 'the log did not take the entry', {
+    cause: error,
+    hint: 'whether it is stored is not known; send it again with the same Idempotency-Key',
+  });
 }
 
 export function isTimeout(error: unknown): boolean {

@@ -6,7 +6,8 @@
 //       its own. A record that was lost, or that says less, does not make a trimmed log look whole.
 
 import { ClusterError, type PartitionId } from '@engram/model';
-import { NatsError, type KV } from 'nats';
+import { NatsError } from 'nats';
+import { Bucket } from './bucket.ts';
 import type { LogConnection } from './connection.ts';
 import { toLogError } from './errors.ts';
 import { decodeRecord, type PartitionRecord } from './partition-record.ts';
@@ -31,20 +32,18 @@ export interface Unreadable {
 }
 
 export class PartitionRegister {
-  readonly #kv: KV;
-  readonly #removed: KV;
+  readonly #records: Bucket;
+  readonly #removed: Bucket;
 
-  private constructor(kv: KV, removed: KV) {
-    this.#kv = kv;
+  private constructor(records: Bucket, removed: Bucket) {
+    this.#records = records;
     this.#removed = removed;
   }
 
   static async start(connection: LogConnection, replicas: number): Promise<PartitionRegister> {
-    const options = { history: 1, replicas };
-    const { views } = connection.nc.jetstream();
     return new PartitionRegister(
-      await views.kv(BUCKET, options),
-      await views.kv(REMOVED_BUCKET, options),
+      await Bucket.start(connection, BUCKET, replicas),
+      await Bucket.start(connection, REMOVED_BUCKET, replicas),
     );
   }
 
@@ -53,7 +52,7 @@ export class PartitionRegister {
     try {
       // In this order: what is removed meanwhile stands in the record (M3).
       const { upTo: removedTo } = await this.#removedOf(partition);
-      const entry = await this.#kv.get(String(partition));
+      const entry = await this.#records.use((kv) => kv.get(String(partition)));
       if (entry === null || entry.operation !== 'PUT')
         return removedTo === 0 ? undefined : { record: undefined, revision: undefined, removedTo };
       const { revision } = entry;
@@ -73,7 +72,8 @@ export class PartitionRegister {
       const before = await this.#removedOf(partition);
       if (before.upTo >= upTo) return;
       // A writer before this one, which is late, must not tell less.
-      await this.#removed.put(String(partition), String(upTo), { previousSeq: before.revision });
+      const { revision: previousSeq } = before;
+      await this.#removed.use((kv) => kv.put(String(partition), String(upTo), { previousSeq }));
     } catch (error) {
       throw toLogError(error);
     }
@@ -83,7 +83,7 @@ export class PartitionRegister {
   async #removedOf(
     partition: PartitionId,
   ): Promise<{ readonly upTo: number; readonly revision: number }> {
-    const entry = await this.#removed.get(String(partition));
+    const entry = await this.#removed.use((kv) => kv.get(String(partition)));
     const upTo = Number(entry?.operation === 'PUT' ? entry.string() : 0);
     return { upTo: Number.isSafeInteger(upTo) ? upTo : 0, revision: entry?.revision ?? 0 };
   }
@@ -101,10 +101,10 @@ export class PartitionRegister {
     const key = String(partition);
     const text = JSON.stringify(record);
     try {
-      const revision =
-        before?.revision === undefined
-          ? await this.#kv.create(key, text)
-          : await this.#kv.update(key, text, before.revision);
+      const last = before?.revision;
+      const revision = await this.#records.use((kv) =>
+        last === undefined ? kv.create(key, text) : kv.update(key, text, last),
+      );
       return { record, revision };
     } catch (error) {
       const found = await this.find(partition).catch(() => undefined);

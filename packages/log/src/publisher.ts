@@ -2,7 +2,7 @@ import { ClusterError, type Lane, type PartitionId, type SpaceId } from '@engram
 import { Deadline, type Clock } from '@engram/runtime';
 import { headers, type JetStreamClient } from 'nats';
 import type { LogConnection } from './connection.ts';
-import { isTimeout, toLogError } from './errors.ts';
+import { isTimeout, toPublishError } from './errors.ts';
 import { observationSubject, streamName, stripeOf } from './subjects.ts';
 
 export interface PublisherOptions {
@@ -105,7 +105,7 @@ export class LogPublisher {
         });
         return { sequence: ack.seq, isDuplicate: ack.duplicate };
       } catch (error) {
-        if (!isTimeout(error) || deadline.isOver) throw toLogError(error);
+        if (!isTimeout(error) || deadline.isOver) throw toPublishError(error);
       }
     }
   }
