@@ -1,6 +1,7 @@
 import { encodeFrame } from '@engram/codec';
 import { gzipSync } from 'node:zlib';
 import { connect } from 'node:net';
+import { connect as connectNats } from 'nats';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestCluster, type TestCluster } from '../support/cluster.ts';
 import { until } from '../support/until.ts';
@@ -356,6 +357,18 @@ describe('writing and reading', () => {
       headers,
     );
     expect([reused.status, reused.body.code]).toEqual([422, 'IDEMPOTENCY_KEY_REUSED']);
+  });
+
+  test('a bucket of Idempotency-Keys that was deleted is made again', async () => {
+    const nats = await connectNats({ servers: running.cluster.nats.url });
+    await (await nats.jetstreamManager()).streams.delete('KV_engram-idempotency');
+    await nats.close();
+    const headers = { 'idempotency-key': 'key-2' };
+    const body = { id: 'idem', embedding: [1, 2, 3] };
+    const answers = [1, 2].map(() => post('/v1/spaces/docs/observations', body, headers));
+    for (const { status } of await Promise.all(answers)) expect(status).toBe(202);
+    const third = await post('/v1/spaces/docs/observations', body, headers);
+    expect(third.headers.get('idempotency-replayed')).toBe('true');
   });
 });
 

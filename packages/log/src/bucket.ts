@@ -1,4 +1,4 @@
-import type { KV } from 'nats';
+import type { KV, KvOptions } from 'nats';
 import type { LogConnection } from './connection.ts';
 import { isNoResponders } from './errors.ts';
 
@@ -12,8 +12,12 @@ export class Bucket {
     this.#kv = kv;
   }
 
-  static async start(connection: LogConnection, name: string, replicas: number): Promise<Bucket> {
-    const open = () => connection.nc.jetstream().views.kv(name, { history: 1, replicas });
+  static async start(
+    connection: LogConnection,
+    name: string,
+    options: Pick<KvOptions, 'replicas'> & Partial<Pick<KvOptions, 'ttl' | 'max_bytes'>>,
+  ): Promise<Bucket> {
+    const open = () => connection.nc.jetstream().views.kv(name, { history: 1, ...options });
     return new Bucket(open, await open());
   }
 

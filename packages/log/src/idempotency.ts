@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { ClusterError, type SpaceConfig } from '@engram/model';
-import type { KV } from 'nats';
+import { Bucket } from './bucket.ts';
 import type { LogConnection } from './connection.ts';
 import { toLogError } from './errors.ts';
 
@@ -32,15 +32,15 @@ export type Claim = OpenClaim | { readonly kind: 'answered'; readonly answer: St
 
 /** Remembers for a day what was answered under a client's Idempotency-Key. */
 export class IdempotencyStore {
-  readonly #kv: KV;
+  readonly #bucket: Bucket;
 
-  private constructor(kv: KV) {
-    this.#kv = kv;
+  private constructor(bucket: Bucket) {
+    this.#bucket = bucket;
   }
 
   static async start(connection: LogConnection, replicas: number): Promise<IdempotencyStore> {
-    const options = { history: 1, ttl: TTL_MS, max_bytes: BYTES_MAX, replicas };
-    return new IdempotencyStore(await connection.nc.jetstream().views.kv(BUCKET, options));
+    const options = { ttl: TTL_MS, max_bytes: BYTES_MAX, replicas };
+    return new IdempotencyStore(await Bucket.start(connection, BUCKET, options));
   }
 
   /**
@@ -62,12 +62,14 @@ export class IdempotencyStore {
     const fingerprint = hash.digest('hex');
     const open: OpenClaim = { kind: 'open', key, fingerprint };
     try {
-      await this.#kv.create(key, JSON.stringify({ fingerprint }));
+      await this.#bucket.use((kv) => kv.create(key, JSON.stringify({ fingerprint })));
       return open;
     } catch (error) {
-      const entry = await this.#kv.get(key).catch((cause: unknown) => {
-        throw toLogError(cause);
-      });
+      const entry = await this.#bucket
+        .use((kv) => kv.get(key))
+        .catch((cause: unknown) => {
+          throw toLogError(cause);
+        });
       if (entry === null) throw storeError(error);
       const record: Remembered = entry.json();
       if (record.fingerprint !== fingerprint)
@@ -89,7 +91,7 @@ export class IdempotencyStore {
     // A list of refused items packs to a tenth.
     const packed = gzipSync(answer.body).toString('base64');
     const record: Remembered = { fingerprint, answer: { status: answer.status, packed } };
-    await this.#kv.put(key, JSON.stringify(record));
+    await this.#bucket.use((kv) => kv.put(key, JSON.stringify(record)));
   }
 }
 

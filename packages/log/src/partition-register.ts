@@ -42,8 +42,8 @@ export class PartitionRegister {
 
   static async start(connection: LogConnection, replicas: number): Promise<PartitionRegister> {
     return new PartitionRegister(
-      await Bucket.start(connection, BUCKET, replicas),
-      await Bucket.start(connection, REMOVED_BUCKET, replicas),
+      await Bucket.start(connection, BUCKET, { replicas }),
+      await Bucket.start(connection, REMOVED_BUCKET, { replicas }),
     );
   }
 
