@@ -106,13 +106,28 @@ async function loseRecords({ cluster }: TestCluster): Promise<void> {
     const keys: string[] = [];
     for await (const key of await kv.keys()) keys.push(key);
     expect(keys.length).toBeGreaterThanOrEqual(SPACES.length);
-    const garbage = ['null', 'not json', '{}', '{"epoch":"x","trimmedTo":"y","writer":5}'];
+    const before = await Promise.all(keys.map(async (key) => (await kv.get(key))!.string()));
+    const isStored = (text: string) => text.includes('"current"');
+    const ofAnother = (text: string) => before.find((each) => isStored(each) && each !== text)!;
+    const garbage = ['null', 'not json', '{"epoch":"x","trimmedTo":"y","writer":5}', ofAnother];
     for (const [i, key] of keys.entries()) {
+      const text = before[i]!;
+      const instead = garbage[i % garbage.length]!;
       // What was never stored could be anything.
-      const isStored = (await kv.get(key))!.string().includes('"current"');
-      await (isStored ? kv.put(key, garbage[i % garbage.length]!) : kv.delete(key));
+      if (!isStored(text)) await kv.delete(key);
+      else await kv.put(key, typeof instead === 'string' ? instead : instead(text));
     }
     await kv.delete(String(partitionOf(parseSpaceId(SPACES[1]!), 64)));
+  } finally {
+    await nc.close();
+  }
+}
+
+/** Neither the spaces nor that any were deleted. */
+async function loseSpaces({ cluster }: TestCluster): Promise<void> {
+  const nc = await connect({ servers: cluster.nats.url });
+  try {
+    await (await nc.jetstreamManager()).streams.delete('KV_engram-spaces');
   } finally {
     await nc.close();
   }
@@ -136,6 +151,7 @@ describe('checkpoints', () => {
     await killAll(running);
     forget(running);
     await loseRecords(running);
+    await loseSpaces(running);
     await cluster.shards[0]!.start();
     await until('one shard has everything', async () => {
       const ready = await counted(running, 'partitions{state="ready"');

@@ -70,6 +70,19 @@ describe('blobs in an object store', () => {
     },
   );
 
+  test('a bucket that was deleted has nothing, and is made again for what is stored next', async () => {
+    const content = file('3.1.a', 300_000);
+    await blobs.save('3.1.a', pathOf('3.1.a'));
+    await (await jsm()).streams.delete(STREAM);
+    expect(await blobs.fetch('3.1.a', pathOf('back'))).toBe(false);
+    await blobs.remove('3.1.a');
+    await blobs.save('3.1.a', pathOf('3.1.a'));
+    expect(await blobs.names()).toEqual(['3.1.a']);
+    expect(await blobs.fetch('3.1.a', pathOf('back'))).toBe(true);
+    expect(readFileSync(pathOf('back')).equals(content)).toBe(true);
+    await blobs.remove('3.1.a');
+  });
+
   test('what is removed leaves no message behind (B2), and what is not there is no error', async () => {
     const before = await messages();
     file('2.1.a', 5 * MIB);
@@ -183,9 +196,10 @@ describe('the register of partitions', () => {
     '%s is made again when it was deleted, and a writer is fenced as when its record was lost',
     async (bucket) => {
       const partition = p(bucket === 'engram-removed' ? 6 : 7);
+      const its = { ...current, name: `${partition}.1.${randomUUID()}` };
       const first = await register.write(
         partition,
-        { ...record(1, 'a'), current, trimmedTo: 20 },
+        { ...record(1, 'a'), current: its, trimmedTo: 20 },
         undefined,
       );
       await register.removing(partition, 20);

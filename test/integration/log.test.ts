@@ -32,6 +32,7 @@ import { tempDir } from '../support/temp-dir.ts';
 import { until } from '../support/until.ts';
 
 const PARTITIONS = 64;
+const LIMITS = { bytesMax: 512 * 1024 * 1024, replicas: 1 };
 const clock = systemClock;
 const logger = createLogger('test', 'test', 'silent');
 
@@ -50,11 +51,7 @@ beforeAll(async () => {
     clock,
     logger,
   });
-  await ensureStreams(
-    connection,
-    { partitionCount: PARTITIONS, stripeCount: 1 },
-    { bytesMax: 512 * 1024 * 1024, replicas: 1 },
-  );
+  await ensureStreams(connection, { partitionCount: PARTITIONS, stripeCount: 1 }, LIMITS);
   plain = await connect({ servers: server.url, maxReconnectAttempts: -1, reconnectTimeWait: 50 });
 });
 
@@ -344,11 +341,11 @@ test('an entry has one dead letter, however often it is refused', async () => {
 
 test('all members learn one id of their cluster, and keep their blobs under it', async () => {
   const layout = { partitionCount: PARTITIONS, stripeCount: 1 };
-  const ids = await Promise.all([1, 2, 3].map(() => agreeOnLayout(connection, layout, 1)));
+  const ids = await Promise.all([1, 2, 3].map(() => agreeOnLayout(connection, layout, LIMITS)));
   expect(new Set(ids).size).toBe(1);
-  expect(await agreeOnLayout(connection, layout, 1)).toBe(ids[0]);
+  expect(await agreeOnLayout(connection, layout, LIMITS)).toBe(ids[0]);
   await expect(
-    agreeOnLayout(connection, { partitionCount: 32, stripeCount: 1 }, 1),
+    agreeOnLayout(connection, { partitionCount: 32, stripeCount: 1 }, LIMITS),
   ).rejects.toMatchObject({ code: 'CLUSTER_DIFFERS' });
 
   await using shared = await tempDir();
@@ -360,14 +357,14 @@ test('all members learn one id of their cluster, and keep their blobs under it',
   expect([await one.names(), await other.names()]).toEqual([['1.1.a'], []]);
 });
 
-test('a member with other partitions is refused', async () => {
+test('a member with other partitions is refused, and leaves nothing that others would be refused for', async () => {
+  const layout = { partitionCount: PARTITIONS, stripeCount: 1 };
+  const id = await agreeOnLayout(connection, layout, LIMITS);
+  await (await plain.jetstream().views.kv('engram-cluster')).delete('layout');
   await expect(
-    ensureStreams(
-      connection,
-      { partitionCount: 32, stripeCount: 1 },
-      { bytesMax: 512 * 1024 * 1024, replicas: 1 },
-    ),
+    agreeOnLayout(connection, { partitionCount: 32, stripeCount: 1 }, LIMITS),
   ).rejects.toMatchObject({ code: 'CLUSTER_DIFFERS' });
+  expect(await agreeOnLayout(connection, layout, LIMITS)).toBe(id);
 });
 
 // Last, because it takes the server away from all the others.

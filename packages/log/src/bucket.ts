@@ -1,34 +1,36 @@
-import type { KV, KvOptions } from 'nats';
-import type { LogConnection } from './connection.ts';
+import { NatsError } from 'nats';
 import { isNoResponders } from './errors.ts';
 
-/** A JetStream KV bucket without history that is made again when someone deleted it. */
-export class Bucket {
-  readonly #open: () => Promise<KV>;
-  #kv: KV;
+const STREAM_NOT_FOUND = 10_059;
 
-  private constructor(open: () => Promise<KV>, kv: KV) {
+/** A bucket, of keys or of objects, that is made again when someone deleted it. */
+export class Bucket<T> {
+  readonly #open: () => Promise<T>;
+  #bucket: T;
+
+  private constructor(open: () => Promise<T>, bucket: T) {
     this.#open = open;
-    this.#kv = kv;
+    this.#bucket = bucket;
   }
 
-  static async start(
-    connection: LogConnection,
-    name: string,
-    options: Pick<KvOptions, 'replicas'> & Partial<Pick<KvOptions, 'ttl' | 'max_bytes'>>,
-  ): Promise<Bucket> {
-    const open = () => connection.nc.jetstream().views.kv(name, { history: 1, ...options });
+  /** @param open makes it where it is missing */
+  static async start<T>(open: () => Promise<T>): Promise<Bucket<T>> {
     return new Bucket(open, await open());
   }
 
-  async use<T>(run: (kv: KV) => Promise<T>): Promise<T> {
+  async use<R>(run: (bucket: T) => Promise<R>): Promise<R> {
     try {
-      return await run(this.#kv);
+      return await run(this.#bucket);
     } catch (error) {
-      // Nobody answers for a bucket that is gone, and nobody does while JetStream is away: then nor now.
-      if (!isNoResponders(error)) throw error;
-      this.#kv = await this.#open();
-      return run(this.#kv);
+      if (!isGone(error)) throw error;
+      this.#bucket = await this.#open();
+      return run(this.#bucket);
     }
   }
+}
+
+/** Nobody answers for a bucket that is gone, and nobody does while JetStream is away: then nor later. */
+function isGone(error: unknown): boolean {
+  if (isNoResponders(error)) return true;
+  return error instanceof NatsError && error.api_error?.err_code === STREAM_NOT_FOUND;
 }

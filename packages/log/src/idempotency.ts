@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { ClusterError, type SpaceConfig } from '@engram/model';
+import type { KV } from 'nats';
 import { Bucket } from './bucket.ts';
 import type { LogConnection } from './connection.ts';
 import { toLogError } from './errors.ts';
@@ -32,15 +33,16 @@ export type Claim = OpenClaim | { readonly kind: 'answered'; readonly answer: St
 
 /** Remembers for a day what was answered under a client's Idempotency-Key. */
 export class IdempotencyStore {
-  readonly #bucket: Bucket;
+  readonly #bucket: Bucket<KV>;
 
-  private constructor(bucket: Bucket) {
+  private constructor(bucket: Bucket<KV>) {
     this.#bucket = bucket;
   }
 
   static async start(connection: LogConnection, replicas: number): Promise<IdempotencyStore> {
-    const options = { ttl: TTL_MS, max_bytes: BYTES_MAX, replicas };
-    return new IdempotencyStore(await Bucket.start(connection, BUCKET, options));
+    const options = { history: 1, ttl: TTL_MS, max_bytes: BYTES_MAX, replicas };
+    const { views } = connection.nc.jetstream();
+    return new IdempotencyStore(await Bucket.start(() => views.kv(BUCKET, options)));
   }
 
   /**

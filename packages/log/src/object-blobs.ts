@@ -8,7 +8,8 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import { ClusterError } from '@engram/model';
 import { damagedBlob, type BlobStore } from '@engram/storage';
-import { NatsError, type ObjectStore } from 'nats';
+import { NatsError, type ObjectInfo, type ObjectStore } from 'nats';
+import { Bucket } from './bucket.ts';
 import type { LogConnection } from './connection.ts';
 import { toLogError } from './errors.ts';
 
@@ -21,16 +22,17 @@ const LIST_TIMEOUT_MS = 60_000;
 
 export class ObjectBlobs implements BlobStore {
   readonly #connection: LogConnection;
-  readonly #store: ObjectStore;
+  readonly #store: Bucket<ObjectStore>;
 
-  private constructor(connection: LogConnection, store: ObjectStore) {
+  private constructor(connection: LogConnection, store: Bucket<ObjectStore>) {
     this.#connection = connection;
     this.#store = store;
   }
 
   /** @throws ClusterError LOG_UNAVAILABLE, LOG_FULL */
   static async start(connection: LogConnection, replicas: number): Promise<ObjectBlobs> {
-    const opening = connection.nc.jetstream().views.os(BUCKET, { replicas });
+    const { views } = connection.nc.jetstream();
+    const opening = Bucket.start(() => views.os(BUCKET, { replicas }));
     return new ObjectBlobs(connection, await within(PIECE_TIMEOUT_MS, opening));
   }
 
@@ -42,8 +44,8 @@ export class ObjectBlobs implements BlobStore {
         const bytes = await fill(piece, file, at);
         // An empty file has one piece too, or it could not be told from one that is not there.
         if (bytes === 0 && i > 0) return;
-        const stored = this.#store.putBlob({ name: pieceOf(name, i) }, piece.subarray(0, bytes));
-        await within(PIECE_TIMEOUT_MS, stored);
+        const [meta, content] = [{ name: pieceOf(name, i) }, piece.subarray(0, bytes)];
+        await this.#within(PIECE_TIMEOUT_MS, (store) => store.putBlob(meta, content));
         at += bytes;
       }
     } finally {
@@ -66,14 +68,13 @@ export class ObjectBlobs implements BlobStore {
 
   async remove(name: string): Promise<void> {
     let count = 0;
-    while ((await within(PIECE_TIMEOUT_MS, this.#store.info(pieceOf(name, count)))) !== null)
-      count++;
+    while ((await this.#infoOf(pieceOf(name, count))) !== null) count++;
     // From the last: what a failure leaves can still be counted from the first.
     for (let i = count - 1; i >= 0; i--) await this.#removePiece(pieceOf(name, i));
   }
 
   async names(): Promise<string[]> {
-    const pieces = await within(LIST_TIMEOUT_MS, this.#store.list());
+    const pieces = await this.#within(LIST_TIMEOUT_MS, (store) => store.list());
     return [...new Set(pieces.map(({ name }) => name.slice(0, name.lastIndexOf('/'))))];
   }
 
@@ -83,7 +84,7 @@ export class ObjectBlobs implements BlobStore {
 
   async #fetchPiece(name: string, index: number): Promise<Uint8Array | null> {
     const piece = pieceOf(name, index);
-    const info = await within(PIECE_TIMEOUT_MS, this.#store.info(piece));
+    const info = await this.#infoOf(piece);
     if (info === null) return null;
     const jsm = await this.#connection.nc.jetstreamManager({ checkAPI: false });
     const chunks = `$O.${BUCKET}.C.${info.nuid}`;
@@ -91,15 +92,24 @@ export class ObjectBlobs implements BlobStore {
     const { state } = await within(PIECE_TIMEOUT_MS, facts);
     if ((state.subjects?.[chunks] ?? 0) !== info.chunks)
       throw damagedBlob(name, 'bytes of it are lost');
-    const bytes = this.#store.getBlob(piece).catch((cause: unknown) => {
-      // All that the library tells of what is stored is a plain error.
-      throw cause instanceof NatsError ? cause : damagedBlob(name, String(cause));
-    });
-    return within(PIECE_TIMEOUT_MS, bytes);
+    return this.#within(PIECE_TIMEOUT_MS, (store) =>
+      store.getBlob(piece).catch((cause: unknown) => {
+        // All that the library tells of what is stored is a plain error.
+        throw cause instanceof NatsError ? cause : damagedBlob(name, String(cause));
+      }),
+    );
+  }
+
+  #infoOf(piece: string): Promise<ObjectInfo | null> {
+    return this.#within(PIECE_TIMEOUT_MS, (store) => store.info(piece));
+  }
+
+  #within<T>(timeoutMs: number, run: (store: ObjectStore) => Promise<T>): Promise<T> {
+    return within(timeoutMs, this.#store.use(run));
   }
 
   async #removePiece(piece: string): Promise<void> {
-    await within(PIECE_TIMEOUT_MS, this.#store.delete(piece));
+    await this.#within(PIECE_TIMEOUT_MS, (store) => store.delete(piece));
     const jsm = await this.#connection.nc.jetstreamManager({ checkAPI: false });
     const padded = Buffer.from(piece).toString('base64').replaceAll('+', '-').replaceAll('/', '_');
     const filter = `$O.${BUCKET}.M.${padded}`;

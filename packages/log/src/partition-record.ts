@@ -1,4 +1,4 @@
-import type { MemberId } from '@engram/model';
+import type { MemberId, PartitionId } from '@engram/model';
 import type { CheckpointRef } from '@engram/storage';
 import type { EntryMark } from './log-ends.ts';
 
@@ -30,13 +30,20 @@ export function nextEpoch(epoch: number): number {
 }
 
 /**
+ * @param partition whose record it is: one that names checkpoints of another is none of its own
  * @param removedTo up to where entries may be gone, whatever the record says
  * @returns undefined for what no shard wrote, or no shard would have removed those entries behind
  */
-export function decodeRecord(text: string, removedTo: number): PartitionRecord | undefined {
+export function decodeRecord(
+  partition: PartitionId,
+  text: string,
+  removedTo: number,
+): PartitionRecord | undefined {
   try {
     const value: unknown = JSON.parse(text);
     if (!isRecord(value)) return undefined;
+    for (const stored of [value.current, value.previous])
+      if (stored !== undefined && !stored.name.startsWith(`${partition}.`)) return undefined;
     const record = { ...value, trimmedTo: Math.max(value.trimmedTo, removedTo) };
     return record.trimmedTo <= (record.current?.watermark ?? 0) ? record : undefined;
   } catch (error) {

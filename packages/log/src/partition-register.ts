@@ -6,7 +6,7 @@
 //       its own. A record that was lost, or that says less, does not make a trimmed log look whole.
 
 import { ClusterError, type PartitionId } from '@engram/model';
-import { NatsError } from 'nats';
+import { NatsError, type KV } from 'nats';
 import { Bucket } from './bucket.ts';
 import type { LogConnection } from './connection.ts';
 import { toLogError } from './errors.ts';
@@ -32,18 +32,20 @@ export interface Unreadable {
 }
 
 export class PartitionRegister {
-  readonly #records: Bucket;
-  readonly #removed: Bucket;
+  readonly #records: Bucket<KV>;
+  readonly #removed: Bucket<KV>;
 
-  private constructor(records: Bucket, removed: Bucket) {
+  private constructor(records: Bucket<KV>, removed: Bucket<KV>) {
     this.#records = records;
     this.#removed = removed;
   }
 
   static async start(connection: LogConnection, replicas: number): Promise<PartitionRegister> {
+    const options = { history: 1, replicas };
+    const { views } = connection.nc.jetstream();
     return new PartitionRegister(
-      await Bucket.start(connection, BUCKET, { replicas }),
-      await Bucket.start(connection, REMOVED_BUCKET, { replicas }),
+      await Bucket.start(() => views.kv(BUCKET, options)),
+      await Bucket.start(() => views.kv(REMOVED_BUCKET, options)),
     );
   }
 
@@ -56,7 +58,7 @@ export class PartitionRegister {
       if (entry === null || entry.operation !== 'PUT')
         return removedTo === 0 ? undefined : { record: undefined, revision: undefined, removedTo };
       const { revision } = entry;
-      const record = decodeRecord(entry.string(), removedTo);
+      const record = decodeRecord(partition, entry.string(), removedTo);
       return record === undefined ? { record, revision, removedTo } : { record, revision };
     } catch (error) {
       throw toLogError(error);

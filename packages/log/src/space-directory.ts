@@ -86,6 +86,27 @@ export class SpaceDirectory implements AsyncDisposable {
     return this.peek(space);
   }
 
+  /**
+   * Puts a space back that the bucket knows nothing of, not even that it was deleted.
+   * @returns what the bucket has now; undefined where the space was deleted
+   * @throws ClusterError LOG_UNAVAILABLE
+   */
+  async recover(config: SpaceConfig): Promise<SpaceConfig | undefined> {
+    const { space } = config;
+    const known = await this.find(space);
+    if (known !== undefined) return known;
+    try {
+      if ((await this.#kv.get(space)) !== null) return undefined;
+      const revision = await this.#kv.put(space, JSON.stringify(config), { previousSeq: 0 });
+      this.#put(config, revision);
+      this.#options.logger.error({ space }, 'a space that was lost is put back from a checkpoint');
+      return config;
+    } catch (error) {
+      if (!isConflict(error)) throw toLogError(error);
+      return this.find(space);
+    }
+  }
+
   onChange(listener: (change: SpaceChange) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

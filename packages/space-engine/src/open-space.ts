@@ -7,7 +7,7 @@ import type { MemorySegment } from './memory-segment.ts';
 import type { EngineOptions } from './options.ts';
 import { Retention } from './retention.ts';
 import type { RowRecords } from './row-records.ts';
-import type { RowsFile } from './rows-file.ts';
+import { damaged, type RowsFile } from './rows-file.ts';
 import type { SealedSegment } from './sealed-segment.ts';
 import { SegmentSet } from './segment-set.ts';
 import { SpaceEngine } from './space-engine.ts';
@@ -26,7 +26,7 @@ export interface OpenSpace {
   readonly isDamaged: boolean;
 }
 
-/** A space without files, or whose files belong to another one of the same name. */
+/** A space without files. */
 export function emptySpace(config: SpaceConfig, options: EngineOptions): OpenSpace {
   const engine = new SpaceEngine(config, options);
   return { engine, upkeep: new Upkeep(engine), isDamaged: false };
@@ -34,7 +34,8 @@ export function emptySpace(config: SpaceConfig, options: EngineOptions): OpenSpa
 
 /**
  * Opens a space from its folder. Every byte is checked first; a damaged file is reported, removed
- * and left out, and the rest is opened: the log brings back what is missing.
+ * and left out, and the rest is opened: the log brings back what is missing. Graphs that were made for
+ * other settings are made again from their rows.
  */
 export async function openSpace(config: SpaceConfig, options: EngineOptions): Promise<OpenSpace> {
   let manifest: Manifest | undefined;
@@ -45,10 +46,18 @@ export async function openSpace(config: SpaceConfig, options: EngineOptions): Pr
     options.onFault(ClusterError.from(error));
     isDamaged = true;
   }
-  if (manifest === undefined || !isSameSpace(manifest.config, config)) {
+  const fault = manifest === undefined ? undefined : faultOf(manifest.config, config);
+  if (fault !== undefined) {
+    options.onFault(damaged(options.folder, new Error(fault)));
+    isDamaged = true;
+  }
+  // Files of a space that was deleted and made again under its name are of no use to it.
+  const isOther = manifest?.config.afterSequence !== config.afterSequence;
+  if (manifest === undefined || fault !== undefined || isOther) {
     await removeFolder(options);
     return { ...emptySpace(config, options), isDamaged };
   }
+  const isGraphOther = GRAPH_SETTINGS.some((key) => manifest.config[key] !== config[key]);
   const segments = new SegmentSet(config);
   const ids = new IdTable();
   const sealedFiles = new Map<SealedSegment, number>();
@@ -56,7 +65,7 @@ export async function openSpace(config: SpaceConfig, options: EngineOptions): Pr
   const context = { config, options };
   for (const entry of manifest.segments) {
     try {
-      if (entry.graph === undefined) {
+      if (entry.graph === undefined || isGraphOther) {
         const { segment, part } = await loadPart(context, entry, segments, ids);
         parts.set(segment, [...(parts.get(segment) ?? []), part]);
       } else {
@@ -86,8 +95,20 @@ export async function openSpace(config: SpaceConfig, options: EngineOptions): Pr
   return { engine, upkeep: new Upkeep(engine, files), isDamaged };
 }
 
-function isSameSpace(left: SpaceConfig, right: SpaceConfig): boolean {
-  return (Object.keys(right) as (keyof SpaceConfig)[]).every((key) => left[key] === right[key]);
+/** Graphs are made for them, rows are not. */
+const GRAPH_SETTINGS = [
+  'metric',
+  'engine',
+  'quantization',
+  'm',
+  'efConstruction',
+] as const satisfies readonly (keyof SpaceConfig)[];
+
+/** Why rows of a space cannot be taken for those of another configuration of it. */
+function faultOf(its: SpaceConfig, config: SpaceConfig): string | undefined {
+  if (its.afterSequence !== config.afterSequence || its.dimension === config.dimension)
+    return undefined;
+  return `its rows have ${its.dimension} dimensions, the space has ${config.dimension}`;
 }
 
 type Context = Pick<SpaceEngine, 'config' | 'options'>;

@@ -70,6 +70,30 @@ const newSpace = (
   );
 
 describe('a space that was unloaded', () => {
+  test.each([
+    ['createdAt', { createdAt: '2020-01-01T00:00:00.000Z' }],
+    ['m', { m: 17 }],
+    ['efConstruction', { efConstruction: 65 }],
+    ['quantization', { quantization: 'f16' }],
+    ['engine', { engine: 'hnswlib', quantization: 'f32' }],
+  ] as const)(
+    'symptom: keeps its rows when its record has another %s now, where it began anew',
+    async (_, other) => {
+      const exact = exactSpace();
+      const before = newSpace({ segmentBytesMax: 20_000 });
+      replay(before);
+      await seal(before);
+      expect(before.engine.segments.sealed.length).toBeGreaterThan(0);
+      expect(await before.upkeep.unload()).toBe(true);
+      const config = { ...before.engine.config, ...other };
+      const space = await openSpace(config, before.engine.options);
+      expect(space.isDamaged).toBe(false);
+      await expectAnswers(space, exact);
+      await seal(space);
+      await expectAnswers(await unload(space), exact);
+    },
+  );
+
   test('without a graph answers the same, from one file of rows', async () => {
     const exact = exactSpace();
     let space = newSpace({ graphThreshold: Infinity });
@@ -203,23 +227,25 @@ describe('a crash', () => {
   });
 });
 
-test('files of an earlier space of the same name, or of other options, are not opened', async () => {
-  for (const change of [
-    { afterSequence: 3 },
-    { metric: 'l2' },
-    { m: 17 },
-    { createdAt: 'x' },
-  ] as const) {
-    const space = newSpace();
-    replay(space);
-    graph(space);
-    expect(await space.upkeep.unload()).toBe(true);
-    const config = { ...space.engine.config, ...change };
-    const opened = await openSpace(config, space.engine.options);
-    expect(opened.isDamaged).toBe(false);
-    expect(opened.engine.stats).toMatchObject({ count: 0, segments: 0, tombstones: 0 });
-    expect(opened.engine.completeTo).toBe(0);
-    expect(existsSync(space.engine.options.folder)).toBe(false);
-    expect(apply(opened, 4, [{ id: 'a', embedding: queries[0]! }])).toMatchObject({ applied: 1 });
-  }
+test.each([
+  ['an earlier space of the same name', { afterSequence: 3 }, false],
+  ['another dimension, which is damage', { dimension: DIMENSION + 1 }, true],
+])('files of %s are not opened', async (_, change, isDamaged) => {
+  const space = newSpace();
+  replay(space);
+  graph(space);
+  expect(await space.upkeep.unload()).toBe(true);
+  const config = { ...space.engine.config, ...change };
+  const faults: unknown[] = [];
+  const opened = await openSpace(config, {
+    ...space.engine.options,
+    onFault: (fault) => faults.push(fault),
+  });
+  expect(opened.isDamaged).toBe(isDamaged);
+  expect(faults).toMatchObject(isDamaged ? [{ code: 'SEGMENT_DAMAGED' }] : []);
+  expect(opened.engine.stats).toMatchObject({ count: 0, segments: 0, tombstones: 0 });
+  expect(opened.engine.completeTo).toBe(0);
+  expect(existsSync(space.engine.options.folder)).toBe(false);
+  const embedding = new Float32Array(config.dimension).fill(1);
+  expect(apply(opened, 4, [{ id: 'a', embedding }])).toMatchObject({ applied: 1 });
 });

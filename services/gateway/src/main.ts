@@ -1,7 +1,6 @@
 import {
   agreeOnLayout,
   DeadLetters,
-  ensureStreams,
   IdempotencyStore,
   LogConnection,
   LogPublisher,
@@ -55,8 +54,10 @@ async function run(
       logger,
     }),
   );
-  const cluster = await agreeOnLayout(connection, layout, replicas);
-  await ensureStreams(connection, layout, { bytesMax: config.ENGRAM_LOG_BYTES_MAX, replicas });
+  const cluster = await agreeOnLayout(connection, layout, {
+    bytesMax: config.ENGRAM_LOG_BYTES_MAX,
+    replicas,
+  });
   const directory = await scope.own(
     'spaces',
     SpaceDirectory.start(connection, { stripeCount, replicas, clock, logger }),

@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import {
   agreeOnLayout,
-  ensureStreams,
   isOfLog,
   LogConnection,
   LogFeed,
@@ -79,7 +78,10 @@ async function run(
       logger,
     }),
   );
-  const cluster = await agreeOnLayout(connection, layout, replicas);
+  const cluster = await agreeOnLayout(connection, layout, {
+    bytesMax: config.ENGRAM_LOG_BYTES_MAX,
+    replicas,
+  });
   const transfers = await scope.own(
     'transfers',
     new Transfers(
@@ -94,7 +96,6 @@ async function run(
       logger,
     ),
   );
-  await ensureStreams(connection, layout, { bytesMax: config.ENGRAM_LOG_BYTES_MAX, replicas });
   const directory = await scope.own(
     'spaces',
     SpaceDirectory.start(connection, { stripeCount: layout.stripeCount, replicas, clock, logger }),

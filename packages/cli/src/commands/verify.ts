@@ -67,9 +67,15 @@ Examples:
 }
 
 function print(result: VerifyResult): void {
-  const { space, ok, counts, totals, entries, rejected, tookMs, shard, reasons } = result;
+  const { space, ok, isExact, counts, totals, entries, rejected, tookMs, shard, reasons } = result;
   const took = colors.dim(duration(tookMs));
-  if (ok)
+  if (ok && !isExact)
+    console.log(
+      warningLine(
+        `${space}   nothing differs of ${counted(counts.log, 'id')} in the log; the index has ${whole(counts.index)}`,
+      ) + `   ${took}`,
+    );
+  else if (ok)
     console.log(
       `${colors.green('✔')} ${space}   ${counted(counts.log, 'id')} of ${counted(entries, 'entry')}, ${whole(rejected)} refused   ${took}`,
     );
@@ -81,7 +87,7 @@ function print(result: VerifyResult): void {
       ) + `   ${took}`,
     );
     for (const kind of ['missing', 'extra', 'stale'] as const)
-      if (totals[kind] > 0) console.log(`  ${kind}: ${listed(result[kind], totals[kind])}`);
+      if (result[kind].length > 0) console.log(`  ${kind}: ${listed(result[kind], totals[kind])}`);
   }
   for (const reason of reasons) printNote(warningLine(`${space} is not known exactly: ${reason}`));
 }

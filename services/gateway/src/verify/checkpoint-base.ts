@@ -35,25 +35,22 @@ export interface CheckpointBase {
   forEachId(visit: (id: string, sequence: number) => void): Promise<void>;
 }
 
-/**
- * The earlier of the two checkpoints, if the log goes on from there: what comes after it is judged by
- * the log itself.
- * @returns undefined when no checkpoint will do
- */
-export async function findBase(
+/** The checkpoints that the log goes on from; the earlier one first: what comes after it the log judges. */
+export async function findBases(
   source: BaseSource,
   config: SpaceConfig,
   { previous, current, trimmedTo }: PartitionRecord,
-): Promise<CheckpointBase | undefined> {
+): Promise<CheckpointBase[]> {
   const { connection, partitionCount, stripeCount } = source;
   const stream = streamName(stripeOf(partitionOf(config.space, partitionCount), stripeCount));
+  const bases: CheckpointBase[] = [];
   for (const stored of [previous, current]) {
     if (stored === undefined || stored.watermark < trimmedTo) continue;
     if (!(await isOfLog(connection, stream, stored))) continue;
     const { watermark } = stored;
-    return { watermark, forEachId: (visit) => forEachId(source, config, stored, visit) };
+    bases.push({ watermark, forEachId: (visit) => forEachId(source, config, stored, visit) });
   }
-  return undefined;
+  return bases;
 }
 
 async function forEachId(

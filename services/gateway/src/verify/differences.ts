@@ -29,6 +29,8 @@ export class Suspects {
   /** Seen twice in one listing: no second look would tell that. */
   readonly twice: Difference[] = [];
   readonly unseen: Record<DifferenceKind, number> = { missing: 0, extra: 0, stale: 0 };
+  /** In the index, of entries that are neither in the log any more nor in a checkpoint. */
+  unknown = 0;
 
   add(suspect: Suspect): void {
     if (this.byId.has(suspect.id) || this.byId.size < SUSPECTS_MAX)
@@ -37,9 +39,10 @@ export class Suspects {
   }
 
   /** Those of another comparison too. */
-  take({ byId, twice, unseen }: Suspects): void {
+  take({ byId, twice, unseen, unknown }: Suspects): void {
     for (const suspect of byId.values()) this.add(suspect);
     this.twice.push(...twice);
+    this.unknown += unknown;
     for (const kind of KINDS) this.unseen[kind] += unseen[kind];
   }
 

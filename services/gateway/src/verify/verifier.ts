@@ -26,7 +26,7 @@ import {
 } from '@engram/model';
 import { isDamage } from '@engram/storage';
 import type { Router } from '../cluster/router.ts';
-import { findBase, type BaseSource, type CheckpointBase } from './checkpoint-base.ts';
+import { findBases, type BaseSource, type CheckpointBase } from './checkpoint-base.ts';
 import { Differences, Suspects, type Difference } from './differences.ts';
 import { expectedBefore, expectedIds, type Expectation, type LogSource } from './expectation.ts';
 import { lookAgain, type SecondLook } from './second-look.ts';
@@ -194,7 +194,7 @@ export class Verifier {
   ): Promise<Compared> {
     const head = await streamHead(this.#options.connection, this.#stripe(config));
     const expectation = await this.#expectation(config, head, slice, asked.signal);
-    const { fold } = expectation;
+    const { fold, knownTo, from } = expectation;
     const partition = partitionOf(config.space, this.#options.partitionCount);
     const position = formatPosition({ partition, sequences: fold.sequences });
     const log = fold.ids.size;
@@ -204,6 +204,7 @@ export class Verifier {
       index++;
       const expected = fold.ids.get(id);
       if (expected === SEEN) suspects.twice.push({ id, found });
+      else if (expected === undefined && found > knownTo && found <= from) suspects.unknown++;
       else if (expected === undefined) suspects.add({ id, found, head });
       else {
         if (expected !== found) suspects.add({ id, expected, found, head });
@@ -239,20 +240,18 @@ export class Verifier {
     const expected = (base: CheckpointBase | undefined) =>
       expectedIds(this.#options, config, { base, trimmedTo }, head, slice, signal);
     if (record === undefined || trimmedTo <= config.afterSequence) return expected(undefined);
-    const base = await findBase(this.#options, config, record);
-    try {
-      return await expected(base);
-    } catch (error) {
-      if (!isDamage(error)) throw error;
-      const { current } = (await this.#record(config)) ?? {};
-      if (current?.name !== record.current?.name)
-        throw new ClusterError('POSITION_EXPIRED', 'the checkpoint was replaced while it was read');
-      logger.warn(
-        { err: error, space: config.space },
-        'a checkpoint is of no use for verification',
-      );
-      return expected(undefined);
-    }
+    for (const base of await findBases(this.#options, config, record))
+      try {
+        return await expected(base);
+      } catch (error) {
+        if (!isDamage(error)) throw error;
+        const { current } = (await this.#record(config)) ?? {};
+        if (current?.name !== record.current?.name)
+          throw new ClusterError('POSITION_EXPIRED', 'the checkpoint was replaced meanwhile');
+        const { space } = config;
+        logger.warn({ err: error, space }, 'a checkpoint is of no use for verification');
+      }
+    return expected(undefined);
   }
 
   /** @throws ClusterError POSITION_EXPIRED when entries that count were removed meanwhile */
@@ -350,7 +349,7 @@ export class Verifier {
     const known = sure.filter((each) => !isUnknown(each));
     return {
       sure: [...known, ...suspects.twice],
-      unknown: sure.length - known.length,
+      unknown: suspects.unknown + sure.length - known.length,
       reasons,
     };
   }

@@ -2,7 +2,7 @@ import type { CheckpointedSpace, ShardEngine } from '@engram/engine';
 import type { SpaceDirectory, StoredCheckpoint } from '@engram/log';
 import { ClusterError, type PartitionId, type SpaceId } from '@engram/model';
 import type { Logger } from '@engram/runtime';
-import type { CheckpointHead } from '@engram/storage';
+import { CheckpointFile, decodeSection, type CheckpointHead } from '@engram/storage';
 import type { ShardMetrics } from '../metrics.ts';
 import type { PartitionRecords } from './partition-records.ts';
 import type { Transfers } from './transfers.ts';
@@ -16,7 +16,7 @@ interface RestorerOptions {
       'loss' | 'distrust' | 'restore' | 'restored'
     >;
   };
-  readonly directory: Pick<SpaceDirectory, 'find'>;
+  readonly directory: Pick<SpaceDirectory, 'find' | 'recover'>;
   /** Of a file that was fetched. */
   readonly pathOf: (name: string) => string;
   /** Whether a checkpoint was made of the log as it is. */
@@ -104,7 +104,7 @@ export class Restorer {
     const { transfers, engine, pathOf, logger } = this.#options;
     try {
       const { head, lost } = await transfers.fetch(partition, stored);
-      const spaces = await this.#spacesOf(head, missing);
+      const spaces = await this.#spacesOf(stored, head, missing);
       for (const blob of lost) {
         logger.error({ partition, checkpoint: stored.name, ...blob }, 'a damaged blob');
         this.#useless.add(stored.name);
@@ -141,13 +141,20 @@ export class Restorer {
 
   /** Those of its spaces that there still are, and are looked for. */
   async #spacesOf(
+    stored: StoredCheckpoint,
     head: CheckpointHead,
     missing: ReadonlySet<SpaceId> | undefined,
   ): Promise<CheckpointedSpace[]> {
+    const { directory, pathOf } = this.#options;
     const spaces: CheckpointedSpace[] = [];
-    for (const { space, afterSequence, at, bytes } of head.spaces) {
+    for (const entry of head.spaces) {
+      const { space, afterSequence, at, bytes } = entry;
       if (missing !== undefined && !missing.has(space)) continue;
-      const config = await this.#options.directory.find(space);
+      let config = await directory.find(space);
+      if (config === undefined) {
+        await using file = await CheckpointFile.open(pathOf(stored.name));
+        config = await directory.recover(decodeSection(await file.section(entry)).head.config);
+      }
       if (config?.afterSequence === afterSequence) spaces.push({ config, at, bytes });
     }
     return spaces;
