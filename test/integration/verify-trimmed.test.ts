@@ -1,7 +1,7 @@
-import { rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { VerifyResult } from '@engram/client';
-import type { Observation } from '@engram/model';
+import { parseSpaceId, partitionOf, type Observation } from '@engram/model';
 import { connect, type JetStreamManager, type NatsConnection } from 'nats';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startTestCluster, type TestCluster } from '../support/cluster.ts';
@@ -79,13 +79,21 @@ test('a space whose log was trimmed is verified id by id', async () => {
   await put(rows('tail-', 3, 1));
   await client.delete(SPACE, 'tail-0');
   const count = ROWS + 4 * 49 + 20 + 2;
-  expect(await verify()).toMatchObject({
+  const exact = {
     ok: true,
     isExact: true,
     basis: 'checkpoint',
     counts: { log: count, index: count },
     reasons: [],
-  });
+  };
+  expect(await verify()).toMatchObject(exact);
+  // When the earlier one is gone the later one tells.
+  const kv = await plain.jetstream().views.kv('engram-partitions');
+  const record = await kv.get(String(partitionOf(parseSpaceId(SPACE), 64)));
+  const { previous } = record!.json<{ readonly previous: { readonly name: string } }>();
+  const [folder] = readdirSync(blobs.path);
+  rmSync(join(blobs.path, folder!, previous.name), { force: true });
+  expect(await verify()).toMatchObject(exact);
 });
 
 test('differences are found in what is still in the log', async () => {
@@ -118,6 +126,12 @@ test('entries that a killed nats-server brought back are not taken for what the 
 test('without its checkpoints nothing is made up', async () => {
   rmSync(join(blobs.path), { recursive: true });
   const result = await verify();
-  expect(result).toMatchObject({ isExact: false, basis: 'log', totals: { missing: 0 } });
+  expect(result).toMatchObject({
+    ok: true,
+    isExact: false,
+    basis: 'log',
+    totals: { missing: 0, extra: 0, stale: 0 },
+  });
+  expect(result.counts.index).toBeGreaterThan(ROWS);
   expect(result.reasons[0]).toContain('what stood between is not known');
 });
