@@ -29,6 +29,7 @@ const ENTRIES = 12_000;
 const ENTRY_BYTES = 450;
 const ROOM = { messages: 2_048, bytes: 32 * 1024 * 1024 };
 const CONNECT_MS = 10_000;
+const LOGGER = createLogger('bench', 'bench', 'error');
 const SHARDS = [1, 3] as const;
 const WAYS = ['always', 'when-caught-up', 'never'] as const satisfies readonly Filtered[];
 const BACKLOGS = [
@@ -91,13 +92,12 @@ async function onLog(
 }
 
 function connectTo(url: string): Promise<LogConnection> {
-  const logger = createLogger('bench', 'bench', 'error');
   return LogConnection.start({
     url,
     name: 'bench',
     connectTimeoutMs: CONNECT_MS,
     clock: systemClock,
-    logger,
+    logger: LOGGER,
   });
 }
 
@@ -148,7 +148,7 @@ async function readAll(
         startSequence: 1,
         filtered,
         clock: systemClock,
-        logger: createLogger('bench', 'bench', 'error'),
+        logger: LOGGER,
         room: () => ROOM,
         onMessage: () => {
           if (++read === count) done.dispatchEvent(new Event('done'));

@@ -1,7 +1,4 @@
-import { NatsError } from 'nats';
-import { isNoResponders } from './errors.ts';
-
-const STREAM_NOT_FOUND = 10_059;
+import { isNoResponders, isStreamNotFound } from './errors.ts';
 
 /** A bucket, of keys or of objects, that is made again when someone deleted it. */
 export class Bucket<T> {
@@ -22,15 +19,10 @@ export class Bucket<T> {
     try {
       return await run(this.#bucket);
     } catch (error) {
-      if (!isGone(error)) throw error;
+      // Nobody answers for a bucket that is gone; while JetStream is away nobody opens one either.
+      if (!isNoResponders(error) && !isStreamNotFound(error)) throw error;
       this.#bucket = await this.#open();
       return run(this.#bucket);
     }
   }
-}
-
-/** Nobody answers for a bucket that is gone, and nobody does while JetStream is away: then nor later. */
-function isGone(error: unknown): boolean {
-  if (isNoResponders(error)) return true;
-  return error instanceof NatsError && error.api_error?.err_code === STREAM_NOT_FOUND;
 }

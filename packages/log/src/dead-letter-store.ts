@@ -24,8 +24,8 @@ import {
   type DeadLetter,
 } from './dead-letter-record.ts';
 import { deadLetterPlaces, scanDeadLetters, type ScanOrder } from './dead-letter-scan.ts';
-import { toLogError } from './errors.ts';
-import { DEAD_LETTER_STREAM, WRONG_LAST_SEQUENCE, type LogLayout } from './streams.ts';
+import { isWrongLastSequence, toLogError } from './errors.ts';
+import { DEAD_LETTER_STREAM, type LogLayout } from './streams.ts';
 import { streamName, stripeOf } from './subjects.ts';
 
 export interface DeadLetterFilter {
@@ -289,8 +289,7 @@ export class DeadLetters {
       });
       return true;
     } catch (error) {
-      if (error instanceof NatsError && error.api_error?.err_code === WRONG_LAST_SEQUENCE)
-        return false;
+      if (isWrongLastSequence(error)) return false;
       throw toLogError(error);
     }
   }

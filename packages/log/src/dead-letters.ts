@@ -1,8 +1,9 @@
 import type { ItemError } from '@engram/model';
-import { headers, NatsError } from 'nats';
+import { headers } from 'nats';
 import type { LogConnection } from './connection.ts';
 import type { LogMessage } from './feed.ts';
-import { DEAD_LETTER_STREAM, WRONG_LAST_SEQUENCE } from './streams.ts';
+import { isWrongLastSequence } from './errors.ts';
+import { DEAD_LETTER_STREAM } from './streams.ts';
 
 const ERRORS_MAX = 100;
 /** What the headers below can take at most. */
@@ -48,8 +49,7 @@ export async function writeDeadLetter(
     });
     return true;
   } catch (error) {
-    if (error instanceof NatsError && error.api_error?.err_code === WRONG_LAST_SEQUENCE)
-      return false;
+    if (isWrongLastSequence(error)) return false;
     throw error;
   }
 }

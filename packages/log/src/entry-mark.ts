@@ -1,6 +1,5 @@
-import { NatsError } from 'nats';
 import type { LogConnection } from './connection.ts';
-import { toLogError } from './errors.ts';
+import { isMessageNotFound, toLogError } from './errors.ts';
 import type { EntryMark } from './log-ends.ts';
 import type { StoredCheckpoint } from './partition-record.ts';
 
@@ -34,9 +33,7 @@ export async function hasEntry(
     const { time } = await jsm.streams.getMessage(stream, { seq: sequence });
     return time.getTime() === storedAtMs;
   } catch (error) {
-    if (error instanceof NatsError && error.api_error?.err_code === NO_MESSAGE) return true;
+    if (isMessageNotFound(error)) return true;
     throw toLogError(error);
   }
 }
-
-const NO_MESSAGE = 10_037;

@@ -31,6 +31,28 @@ export function toPublishError(error: unknown): ClusterError {
   });
 }
 
+/** Whether JetStream refused a call for this reason of its own. */
+function hasReason(error: unknown, reason: number): boolean {
+  return error instanceof NatsError && error.api_error?.err_code === reason;
+}
+
+/** What was expected to be the last of its subject is not. */
+export function isWrongLastSequence(error: unknown): boolean {
+  return hasReason(error, 10_071);
+}
+
+export function isStreamNotFound(error: unknown): boolean {
+  return hasReason(error, 10_059);
+}
+
+export function isMessageNotFound(error: unknown): boolean {
+  return hasReason(error, 10_037);
+}
+
+export function isOutOfStorage(error: unknown): boolean {
+  return hasReason(error, 10_047);
+}
+
 export function isTimeout(error: unknown): boolean {
   return error instanceof NatsError && error.code === (ErrorCode.Timeout as string);
 }

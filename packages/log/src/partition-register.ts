@@ -6,12 +6,11 @@
 //       its own. A record that was lost, or that says less, does not make a trimmed log look whole.
 
 import { ClusterError, type PartitionId } from '@engram/model';
-import { NatsError, type KV } from 'nats';
+import type { KV } from 'nats';
 import { Bucket } from './bucket.ts';
 import type { LogConnection } from './connection.ts';
-import { toLogError } from './errors.ts';
+import { isWrongLastSequence, toLogError } from './errors.ts';
 import { decodeRecord, type PartitionRecord } from './partition-record.ts';
-import { WRONG_LAST_SEQUENCE } from './streams.ts';
 
 const BUCKET = 'engram-partitions';
 const REMOVED_BUCKET = 'engram-removed';
@@ -111,7 +110,7 @@ export class PartitionRegister {
     } catch (error) {
       const found = await this.find(partition).catch(() => undefined);
       if (found?.record === undefined) {
-        if (!isReplaced(error)) throw toLogError(error);
+        if (!isWrongLastSequence(error)) throw toLogError(error);
         // Who goes on with what was read would fail for ever.
         const message = `the record of partition ${partition} was lost, or cannot be read`;
         throw new ClusterError('FENCED', message, { cause: error });
@@ -125,8 +124,4 @@ export class PartitionRegister {
       });
     }
   }
-}
-
-function isReplaced(error: unknown): boolean {
-  return error instanceof NatsError && error.api_error?.err_code === WRONG_LAST_SEQUENCE;
 }

@@ -10,8 +10,8 @@ import {
 import type { Clock, Logger } from '@engram/runtime';
 import type { KV, KvEntry, QueuedIterator } from 'nats';
 import type { LogConnection } from './connection.ts';
-import { toLogError } from './errors.ts';
-import { streamHead, WRONG_LAST_SEQUENCE } from './streams.ts';
+import { isWrongLastSequence, toLogError } from './errors.ts';
+import { streamHead } from './streams.ts';
 import { spaceSubject, streamName, stripeOf } from './subjects.ts';
 
 const BUCKET = 'engram-spaces';
@@ -93,16 +93,19 @@ export class SpaceDirectory implements AsyncDisposable {
    */
   async recover(config: SpaceConfig): Promise<SpaceConfig | undefined> {
     const { space } = config;
-    const known = await this.find(space);
-    if (known !== undefined) return known;
+    this.#requireConnection();
     try {
-      if ((await this.#kv.get(space)) !== null) return undefined;
+      const entry = await this.#kv.get(space);
+      if (entry !== null) {
+        this.#accept(entry);
+        return this.peek(space);
+      }
       const revision = await this.#kv.put(space, JSON.stringify(config), { previousSeq: 0 });
       this.#put(config, revision);
       this.#options.logger.error({ space }, 'a space that was lost is put back from a checkpoint');
       return config;
     } catch (error) {
-      if (!isConflict(error)) throw toLogError(error);
+      if (!isWrongLastSequence(error)) throw toLogError(error);
       return this.find(space);
     }
   }
@@ -136,7 +139,7 @@ export class SpaceDirectory implements AsyncDisposable {
         this.#put(config, revision);
         return { config, isNew: true };
       } catch (error) {
-        if (!isConflict(error)) throw toLogError(error);
+        if (!isWrongLastSequence(error)) throw toLogError(error);
       }
     }
     throw new ClusterError('LOG_UNAVAILABLE', 'others make and delete the space all the time');
@@ -232,11 +235,6 @@ function parseConfig(space: SpaceId, value: unknown): SpaceConfig {
     afterSequence: Number(afterSequence ?? 0),
     createdAt: String(createdAt),
   };
-}
-
-function isConflict(error: unknown): boolean {
-  const api = (error as { readonly api_error?: { readonly err_code?: number } }).api_error;
-  return api?.err_code === WRONG_LAST_SEQUENCE;
 }
 
 /** `Promise.withResolvers` is not in Node 20. */

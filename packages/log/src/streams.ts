@@ -1,7 +1,6 @@
 import { ClusterError, type PartitionId } from '@engram/model';
 import {
   DiscardPolicy,
-  NatsError,
   nanos,
   RetentionPolicy,
   StorageType,
@@ -9,7 +8,7 @@ import {
   type StreamConfig,
 } from 'nats';
 import type { LogConnection } from './connection.ts';
-import { toLogError } from './errors.ts';
+import { isOutOfStorage, isStreamNotFound, toLogError } from './errors.ts';
 import { streamName, streamSubjects, stripeOf, trimSubject } from './subjects.ts';
 
 /** What the log of a cluster is made with. The counts never change in the life of a cluster. */
@@ -30,10 +29,6 @@ export const DEAD_LETTER_STREAM = 'DLQ';
 export const DEDUPE_WINDOW_MS = 120_000;
 /** Below the server's limit of 1 MiB by what a dead letter adds in headers: it must fit too. */
 const MESSAGE_BYTES_MAX = 1024 * 1024 - 16 * 1024;
-const STREAM_NOT_FOUND = 10_059;
-const NO_STORAGE = 10_047;
-/** What was expected to be the last of its subject is not. */
-export const WRONG_LAST_SEQUENCE = 10_071;
 
 /**
  * Makes the streams of the log where they are missing and checks those that exist.
@@ -91,8 +86,7 @@ async function ensureStream(
     );
     if (!isSame) await jsm.streams.update(config.name, { ...current, ...config });
   } catch (error) {
-    if (!(error instanceof NatsError)) throw error;
-    if (error.api_error?.err_code !== STREAM_NOT_FOUND) throw storageError(error);
+    if (!isStreamNotFound(error)) throw storageError(error);
     await jsm.streams.add(config).catch((failure: unknown) => {
       throw storageError(failure);
     });
@@ -100,7 +94,7 @@ async function ensureStream(
 }
 
 function storageError(error: unknown): unknown {
-  if (error instanceof NatsError && error.api_error?.err_code === NO_STORAGE)
+  if (isOutOfStorage(error))
     return new ClusterError('LOG_FULL', 'nats-server has not enough storage for the log', {
       cause: error,
       hint: 'free disk space, or lower ENGRAM_LOG_BYTES_MAX',

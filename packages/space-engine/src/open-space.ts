@@ -46,14 +46,15 @@ export async function openSpace(config: SpaceConfig, options: EngineOptions): Pr
     options.onFault(ClusterError.from(error));
     isDamaged = true;
   }
-  const fault = manifest === undefined ? undefined : faultOf(manifest.config, config);
-  if (fault !== undefined) {
-    options.onFault(damaged(options.folder, new Error(fault)));
+  // Files of a space that was deleted and made again under its name are of no use to it.
+  const isSame = manifest?.config.afterSequence === config.afterSequence;
+  const dimension = manifest?.config.dimension;
+  if (isSame && dimension !== config.dimension) {
+    const detail = `its rows have ${dimension} dimensions, the space has ${config.dimension}`;
+    options.onFault(damaged(options.folder, new Error(detail)));
     isDamaged = true;
   }
-  // Files of a space that was deleted and made again under its name are of no use to it.
-  const isOther = manifest?.config.afterSequence !== config.afterSequence;
-  if (manifest === undefined || fault !== undefined || isOther) {
+  if (manifest === undefined || !isSame || dimension !== config.dimension) {
     await removeFolder(options);
     return { ...emptySpace(config, options), isDamaged };
   }
@@ -103,13 +104,6 @@ const GRAPH_SETTINGS = [
   'm',
   'efConstruction',
 ] as const satisfies readonly (keyof SpaceConfig)[];
-
-/** Why rows of a space cannot be taken for those of another configuration of it. */
-function faultOf(its: SpaceConfig, config: SpaceConfig): string | undefined {
-  if (its.afterSequence !== config.afterSequence || its.dimension === config.dimension)
-    return undefined;
-  return `its rows have ${its.dimension} dimensions, the space has ${config.dimension}`;
-}
 
 type Context = Pick<SpaceEngine, 'config' | 'options'>;
 

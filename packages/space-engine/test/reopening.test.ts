@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { LANES, type Engine, type SpaceConfig } from '@engram/model';
+import { LANES, type Engine, type Metric, type SpaceConfig } from '@engram/model';
 import { describe, expect, test } from 'vitest';
 import { emptySpace, openSpace, type OpenSpace } from '../src/open-space.ts';
 import type { EngineOptions } from '../src/options.ts';
@@ -32,8 +32,8 @@ function replay({ engine }: OpenSpace, from = 0, to = entries.length): void {
     expect(engine.apply(entries[i]!, i + 1, LANES[i % 3]!).errors).toEqual([]);
 }
 
-function exactSpace(to = entries.length): OpenSpace {
-  const exact = spaceOf({ dimension: DIMENSION }, { graphThreshold: Infinity });
+function exactSpace(to = entries.length, metric: Metric = 'cosine'): OpenSpace {
+  const exact = spaceOf({ dimension: DIMENSION, metric }, { graphThreshold: Infinity });
   replay(exact, 0, to);
   return exact;
 }
@@ -72,6 +72,7 @@ const newSpace = (
 describe('a space that was unloaded', () => {
   test.each([
     ['createdAt', { createdAt: '2020-01-01T00:00:00.000Z' }],
+    ['metric', { metric: 'l2' }],
     ['m', { m: 17 }],
     ['efConstruction', { efConstruction: 65 }],
     ['quantization', { quantization: 'f16' }],
@@ -79,7 +80,7 @@ describe('a space that was unloaded', () => {
   ] as const)(
     'symptom: keeps its rows when its record has another %s now, where it began anew',
     async (_, other) => {
-      const exact = exactSpace();
+      const exact = exactSpace(entries.length, 'metric' in other ? other.metric : 'cosine');
       const before = newSpace({ segmentBytesMax: 20_000 });
       replay(before);
       await seal(before);
