@@ -18,12 +18,14 @@ import {
   type Room,
 } from '@engram/log';
 import {
+  ClusterError,
   LANES,
   parseSpaceId,
   parseSpaceOptions,
   partitionOf,
   type Lane,
   type PartitionId,
+  type SpaceId,
 } from '@engram/model';
 import { createLogger, systemClock } from '@engram/runtime';
 import { connect, headers, type NatsConnection } from 'nats';
@@ -317,6 +319,42 @@ test('two creations at once make one space', async () => {
   const [left, right] = await Promise.all([make(first, 4), make(second, 5)]);
   expect([left.isNew, right.isNew].filter(Boolean)).toHaveLength(1);
   expect(left.config).toEqual(right.config);
+});
+
+test('spaces outlive damage to their records, and the loss of their bucket', async () => {
+  const options = { stripeCount: 1, replicas: 1, clock, logger };
+  await using first = await SpaceDirectory.start(connection, options);
+  await using second = await SpaceDirectory.start(connection, options);
+  const [name, other] = [space('damaged'), space('younger')];
+  const partition = partitionOf(name, PARTITIONS);
+  const make = (directory: SpaceDirectory, of: SpaceId) =>
+    directory.create(of, partition, parseSpaceOptions({ dimension: 8 }));
+  const { config } = await make(first, name);
+  const kv = await plain.jetstream().views.kv('engram-spaces');
+  const stored = async () => (await kv.get(name))!.string();
+  await kv.put(name, 'not json');
+  await until('who knows it puts it back', async () => (await stored()) === JSON.stringify(config));
+
+  const manager = await plain.jetstreamManager();
+  await manager.streams.delete('KV_engram-spaces');
+  // Whoever uses the bucket first makes it again; the others notice.
+  expect((await make(second, other)).isNew).toBe(true);
+  await until('the space is back', async () => (await kv.get(name)) !== null);
+  await until('the other one heard of the new space', () => first.peek(other) !== undefined);
+  await second.delete(name, partition);
+  await until('the other one heard that it went', () => first.peek(name) === undefined);
+
+  await kv.put(name, 'not json');
+  await until('it is known as damaged', () =>
+    first.find(name).then(
+      () => false,
+      (error: unknown) => ClusterError.from(error).code === 'SPACE_DAMAGED',
+    ),
+  );
+  expect(await second.recover(config)).toEqual(config);
+  await until('it is known again', () => first.peek(name) !== undefined);
+  await kv.put(name, '[]');
+  await until('who knows it puts it back', async () => (await stored()) === JSON.stringify(config));
 });
 
 test('an entry has one dead letter, however often it is refused', async () => {

@@ -7,8 +7,9 @@ import {
   type SpaceId,
   type SpaceOptions,
 } from '@engram/model';
-import type { Clock, Logger } from '@engram/runtime';
+import { Repeater, type Clock, type Logger } from '@engram/runtime';
 import type { KV, KvEntry, QueuedIterator } from 'nats';
+import { Bucket } from './bucket.ts';
 import type { LogConnection } from './connection.ts';
 import { isWrongLastSequence, toLogError } from './errors.ts';
 import { streamHead } from './streams.ts';
@@ -16,6 +17,8 @@ import { spaceSubject, streamName, stripeOf } from './subjects.ts';
 
 const BUCKET = 'engram-spaces';
 const CREATE_ATTEMPTS = 5;
+/** Between two looks whether the bucket is still the one that is watched. */
+const LOOK_MS = 5_000;
 
 export type SpaceChange =
   | { readonly kind: 'put'; readonly config: SpaceConfig }
@@ -31,20 +34,26 @@ interface DirectoryOptions {
 /**
  * The spaces of the cluster, in a JetStream KV bucket. Reads come from a copy that a watch keeps
  * current; a name that the copy lacks is looked up in the bucket, so a space is known everywhere as
- * soon as its creation was answered.
+ * soon as its creation was answered. What the bucket loses, or what is damaged in it, is put back from
+ * the copies: a space goes only when somebody deletes it.
  */
 export class SpaceDirectory implements AsyncDisposable {
   readonly #connection: LogConnection;
-  readonly #kv: KV;
+  readonly #bucket: Bucket<KV>;
   readonly #options: DirectoryOptions;
   readonly #spaces = new Map<SpaceId, { config: SpaceConfig; revision: number }>();
+  /** Names under which something stands that is no space. */
+  readonly #damaged = new Set<SpaceId>();
   readonly #listeners = new Set<(change: SpaceChange) => void>();
   #watch: QueuedIterator<KvEntry> | undefined;
   #watching: Promise<void> | undefined;
+  /** When the bucket was made that is watched. */
+  #createdAt: string | undefined;
+  #looks: Repeater | undefined;
 
-  private constructor(connection: LogConnection, kv: KV, options: DirectoryOptions) {
+  private constructor(connection: LogConnection, bucket: Bucket<KV>, options: DirectoryOptions) {
     this.#connection = connection;
-    this.#kv = kv;
+    this.#bucket = bucket;
     this.#options = options;
   }
 
@@ -52,11 +61,17 @@ export class SpaceDirectory implements AsyncDisposable {
     connection: LogConnection,
     options: DirectoryOptions,
   ): Promise<SpaceDirectory> {
-    const kv = await connection.nc
-      .jetstream()
-      .views.kv(BUCKET, { history: 1, replicas: options.replicas });
-    const directory = new SpaceDirectory(connection, kv, options);
+    const { replicas, clock, logger } = options;
+    const { views } = connection.nc.jetstream();
+    const bucket = await Bucket.start(() => views.kv(BUCKET, { history: 1, replicas }));
+    const directory = new SpaceDirectory(connection, bucket, options);
     await directory.#startWatch();
+    directory.#looks = new Repeater({
+      clock,
+      intervalMs: LOOK_MS,
+      run: () => directory.#look(),
+      onError: (error) => logger.warn({ err: error }, 'the bucket of spaces is not looked at yet'),
+    });
     return directory;
   }
 
@@ -72,22 +87,31 @@ export class SpaceDirectory implements AsyncDisposable {
     return this.#spaces.get(space)?.config;
   }
 
-  /** @throws ClusterError LOG_UNAVAILABLE when the bucket has to be asked and cannot be */
+  /**
+   * @throws ClusterError LOG_UNAVAILABLE when the bucket has to be asked and cannot be; SPACE_DAMAGED for
+   * a record that is there and cannot be read: that is not the same as no space
+   */
   async find(space: SpaceId): Promise<SpaceConfig | undefined> {
     const known = this.peek(space);
     if (known !== undefined) return known;
     this.#requireConnection();
     try {
-      const entry = await this.#kv.get(space);
+      const entry = await this.#bucket.use((kv) => kv.get(space));
       if (entry !== null) this.#accept(entry);
+      else this.#damaged.delete(space);
     } catch (error) {
       throw toLogError(error);
     }
+    if (this.#damaged.has(space))
+      throw new ClusterError('SPACE_DAMAGED', `the record of space ${space} cannot be read`, {
+        hint: `put it back in the bucket ${BUCKET}, or delete its key if the space is to go`,
+      });
     return this.peek(space);
   }
 
   /**
-   * Puts a space back that the bucket knows nothing of, not even that it was deleted.
+   * Puts a space back that the bucket knows nothing of, not even that it was deleted, or nothing that
+   * could be read.
    * @returns what the bucket has now; undefined where the space was deleted
    * @throws ClusterError LOG_UNAVAILABLE
    */
@@ -95,13 +119,12 @@ export class SpaceDirectory implements AsyncDisposable {
     const { space } = config;
     this.#requireConnection();
     try {
-      const entry = await this.#kv.get(space);
+      const entry = await this.#bucket.use((kv) => kv.get(space));
       if (entry !== null) {
         this.#accept(entry);
-        return this.peek(space);
+        if (!this.#damaged.has(space)) return this.peek(space);
       }
-      const revision = await this.#kv.put(space, JSON.stringify(config), { previousSeq: 0 });
-      this.#put(config, revision);
+      await this.#putBack(config, entry?.revision ?? 0);
       this.#options.logger.error({ space }, 'a space that was lost is put back from a checkpoint');
       return config;
     } catch (error) {
@@ -135,7 +158,7 @@ export class SpaceDirectory implements AsyncDisposable {
         createdAt: new Date(this.#options.clock.wallNow()).toISOString(),
       };
       try {
-        const revision = await this.#kv.create(space, JSON.stringify(config));
+        const revision = await this.#bucket.use((kv) => kv.create(space, JSON.stringify(config)));
         this.#put(config, revision);
         return { config, isNew: true };
       } catch (error) {
@@ -153,7 +176,7 @@ export class SpaceDirectory implements AsyncDisposable {
     // Read first: what comes after belongs to a space that is made again under the same name.
     const head = await streamHead(this.#connection, stripe);
     try {
-      await this.#kv.delete(space);
+      await this.#bucket.use((kv) => kv.delete(space));
       this.#remove(space, Number.MAX_SAFE_INTEGER);
       const jsm = await this.#connection.nc.jetstreamManager({ checkAPI: false });
       await jsm.streams.purge(streamName(stripe), {
@@ -167,6 +190,7 @@ export class SpaceDirectory implements AsyncDisposable {
   }
 
   async close(): Promise<void> {
+    await this.#looks?.close();
     this.#watch?.stop();
     await this.#watching;
   }
@@ -183,25 +207,78 @@ export class SpaceDirectory implements AsyncDisposable {
 
   async #startWatch(): Promise<void> {
     const { promise: isCurrent, resolve } = withResolvers();
-    this.#watch = await this.#kv.watch({ initializedFn: resolve });
+    this.#createdAt = await this.#madeAt();
+    this.#watch = await this.#bucket.use((kv) => kv.watch({ initializedFn: resolve }));
     this.#watching = (async (entries) => {
-      for await (const entry of entries) this.#accept(entry);
+      for await (const entry of entries) {
+        this.#accept(entry);
+        await this.#mend(entry);
+      }
     })(this.#watch).catch((error: unknown) => {
+      this.#createdAt = undefined; // it begins anew with the next look
       this.#options.logger.error({ err: error }, 'the watch of the spaces ended');
+      resolve();
     });
     await isCurrent;
+  }
+
+  async #madeAt(): Promise<string | undefined> {
+    const status = await this.#bucket.use((kv) => kv.status());
+    return status.streamInfo.created;
+  }
+
+  /** A bucket that somebody deleted is made again, with the spaces that are known here. */
+  async #look(): Promise<void> {
+    if (!this.#connection.isConnected || (await this.#madeAt()) === this.#createdAt) return;
+    const { logger } = this.#options;
+    logger.error({ spaces: this.#spaces.size }, 'the bucket of spaces is another one');
+    this.#watch?.stop();
+    await this.#watching;
+    // Its revisions begin anew.
+    for (const known of this.#spaces.values()) {
+      known.revision = 0;
+      await this.#putBack(known.config, 0).catch((error: unknown) => {
+        if (!isWrongLastSequence(error)) throw error;
+      });
+    }
+    await this.#startWatch();
+  }
+
+  /** What was damaged under the name of a known space is replaced by it. */
+  async #mend({ key, revision }: KvEntry): Promise<void> {
+    const known = this.#spaces.get(key as SpaceId);
+    if (known === undefined || !this.#damaged.has(known.config.space)) return;
+    const { space } = known.config;
+    try {
+      await this.#putBack(known.config, revision);
+      this.#options.logger.error({ space }, 'a damaged record of a space is put back');
+    } catch (error) {
+      if (isWrongLastSequence(error)) return; // somebody else did
+      this.#options.logger.error({ err: error, space }, 'a damaged record cannot be put back');
+    }
+  }
+
+  async #putBack(config: SpaceConfig, previousSeq: number): Promise<void> {
+    const text = JSON.stringify(config);
+    const revision = await this.#bucket.use((kv) => kv.put(config.space, text, { previousSeq }));
+    this.#damaged.delete(config.space);
+    this.#put(config, revision);
   }
 
   #accept(entry: KvEntry): void {
     if (!isToken(entry.key)) return;
     const space = entry.key as SpaceId;
     if (entry.operation !== 'PUT') {
+      this.#damaged.delete(space);
       this.#remove(space, entry.revision);
       return;
     }
     try {
-      this.#put(parseConfig(space, entry.json()), entry.revision);
+      const config = parseConfig(space, entry.json());
+      this.#damaged.delete(space);
+      this.#put(config, entry.revision);
     } catch (error) {
+      this.#damaged.add(space);
       this.#options.logger.error({ err: error, space }, 'a space has a damaged configuration');
     }
   }

@@ -42,6 +42,7 @@ export const ERRORS = {
   DEAD_LETTER_NOT_FOUND: { status: 404, retry: 'never', title: 'There is no such dead letter' },
   DEAD_LETTER_CUT: { status: 409, retry: 'never', title: 'The dead letter was not kept whole' },
   SPACE_DIFFERS: { status: 409, retry: 'never', title: 'The space exists with other options' },
+  SPACE_DAMAGED: { status: 500, retry: 'never', title: 'The record of the space is damaged' },
   IDEMPOTENCY_KEY_REUSED: {
     status: 422,
     retry: 'never',

@@ -5,6 +5,7 @@
 
 import { sniffBodyKind } from '@engram/codec';
 import {
+  ClusterError,
   isToken,
   partitionOf,
   type ErrorCode,
@@ -70,12 +71,8 @@ export class Applier {
     }
     const config = await this.#configOf(id);
     if (!isCurrent()) return;
-    if (config === undefined) {
-      await this.#setAside(
-        message,
-        message.bytes,
-        refusal('SPACE_NOT_FOUND', 'there is no such space'),
-      );
+    if (config instanceof ClusterError) {
+      await this.#setAside(message, message.bytes, refusal(config.code, config.message));
       return;
     }
     const kind = sniffBodyKind(message.contentType, message.bytes);
@@ -116,11 +113,21 @@ export class Applier {
     }
   }
 
-  #configOf(space: SpaceId): Promise<SpaceConfig | undefined> {
+  /** @returns an error where there is no space, or a damaged one */
+  async #configOf(space: SpaceId): Promise<SpaceConfig | ClusterError> {
     const { directory } = this.#options;
     const known = directory.peek(space);
-    if (known !== undefined) return Promise.resolve(known);
-    return this.#untilDone(() => directory.find(space), 'a space could not be looked up');
+    if (known !== undefined) return known;
+    const look = async () => {
+      try {
+        const found = await directory.find(space);
+        return found ?? new ClusterError('SPACE_NOT_FOUND', 'there is no such space');
+      } catch (error) {
+        if (error instanceof ClusterError && error.code === 'SPACE_DAMAGED') return error;
+        throw error;
+      }
+    };
+    return this.#untilDone(look, 'a space could not be looked up');
   }
 
   async #setAside(

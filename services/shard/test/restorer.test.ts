@@ -77,7 +77,7 @@ function restorerOf({ record, damaged = {}, notOfLog = [], lost = {} }: Given) {
       },
     },
     directory: {
-      find: (space) => Promise.resolve({ space, afterSequence: 0 } as SpaceConfig),
+      peek: (space) => ({ space, afterSequence: 0 }) as SpaceConfig,
       recover: () => Promise.reject(new Error('all of them are known')),
     },
     pathOf: (name) => name,

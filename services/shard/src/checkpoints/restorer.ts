@@ -16,7 +16,7 @@ interface RestorerOptions {
       'loss' | 'distrust' | 'restore' | 'restored'
     >;
   };
-  readonly directory: Pick<SpaceDirectory, 'find' | 'recover'>;
+  readonly directory: Pick<SpaceDirectory, 'peek' | 'recover'>;
   /** Of a file that was fetched. */
   readonly pathOf: (name: string) => string;
   /** Whether a checkpoint was made of the log as it is. */
@@ -150,7 +150,7 @@ export class Restorer {
     for (const entry of head.spaces) {
       const { space, afterSequence, at, bytes } = entry;
       if (missing !== undefined && !missing.has(space)) continue;
-      let config = await directory.find(space);
+      let config = directory.peek(space);
       if (config === undefined) {
         await using file = await CheckpointFile.open(pathOf(stored.name));
         config = await directory.recover(decodeSection(await file.section(entry)).head.config);
