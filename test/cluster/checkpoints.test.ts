@@ -123,11 +123,17 @@ async function loseRecords({ cluster }: TestCluster): Promise<void> {
   }
 }
 
-/** Neither the spaces nor that any were deleted. */
+/** Neither the spaces nor that any were deleted; nobody is there who knows them. */
 async function loseSpaces({ cluster }: TestCluster): Promise<void> {
+  for (const gateway of cluster.gateways) {
+    gateway.signal('SIGKILL');
+    await gateway.exited;
+  }
   const nc = await connect({ servers: cluster.nats.url });
   try {
     await (await nc.jetstreamManager()).streams.delete('KV_engram-spaces');
+    const kv = await nc.jetstream().views.kv('engram-spaces');
+    await kv.put(SPACES[0]!, 'not json');
   } finally {
     await nc.close();
   }
@@ -157,6 +163,7 @@ describe('checkpoints', () => {
       const ready = await counted(running, 'partitions{state="ready"');
       return ready === 64;
     });
+    await Promise.all(cluster.gateways.map((gateway) => gateway.start()));
     await expectModel(client, set, model);
     const spaces = SPACES.map((space) => client.deleteSpace(space));
     await Promise.all(spaces);

@@ -12,7 +12,7 @@ import type { SpaceConfig } from '@engram/model';
 import { writeWhole } from '@engram/storage';
 import { damaged } from './rows-file.ts';
 import type { Encoding } from '@engram/vector-index';
-import type { Snapshot } from './stamp.ts';
+import type { StoredRetention } from './retention.ts';
 
 const VERSION = 3;
 export const FILE_NAME = 'manifest.json';
@@ -28,15 +28,13 @@ export interface SegmentEntry {
   readonly deaths: readonly (readonly [row: number, stamp: number])[];
 }
 
-export interface Manifest {
+export interface Manifest extends StoredRetention {
   readonly config: SpaceConfig;
   /** Living observations. */
   readonly count: number;
   readonly segments: readonly SegmentEntry[];
   readonly tombstones: readonly (readonly [id: string, stamp: number])[];
   readonly completeTo: number;
-  /** Snapshots older than this in any lane are no longer whole. */
-  readonly horizon: Snapshot;
   readonly nextFile: number;
 }
 

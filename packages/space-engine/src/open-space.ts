@@ -82,7 +82,7 @@ export async function openSpace(config: SpaceConfig, options: EngineOptions): Pr
         await rm(path(options.folder, entry.file), { recursive: true, force: true });
     }
   }
-  const retention = new Retention(options.snapshotKeepMs, manifest.horizon);
+  const retention = new Retention(options.snapshotKeepMs, manifest);
   for (const { deaths } of manifest.segments)
     for (const [, stamp] of deaths) retention.note(sequenceOf(stamp), laneOf(stamp));
   const engine = new SpaceEngine(config, options, {

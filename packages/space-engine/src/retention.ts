@@ -1,18 +1,31 @@
+// Which snapshots are whole: rows that died long ago may be removed, and not every entry left one.
+//
+// Lanes are applied at their own pace, most of all when the log is replayed: another life or another
+// replica may have given a snapshot that has an entry of one lane and not an earlier one of another. A row
+// knows who killed it first, which tells everything about snapshots that have both or only the earlier one.
+// The others are refused:
+//
+//   N1. an entry came when a later one of its id had been applied, and left no row: a snapshot with it
+//       and without the later one lacks it;
+//   N2. an entry took the place of one of another lane: a snapshot with it and without that one may still
+//       see what that one had killed.
+
 import { LANES, perLane, type Lane, type PerLane } from '@engram/model';
+import { EntryPairs } from './entry-pairs.ts';
 import { laneOf, sequenceOf, type Snapshot } from './stamp.ts';
 
 const NOWHERE: Snapshot = perLane(() => 0);
 
-/** Of a pair of lanes; beyond it the oldest are taken for one, which refuses a little more. */
-const OVERTAKINGS_MAX = 256;
-
-/** An entry that came when a later one of the same id had been applied: it left no row. */
-interface Overtaking {
-  readonly entry: number;
-  readonly by: number;
+/** What a space's folder keeps of it. */
+export interface StoredRetention {
+  /** Snapshots older than this in any lane are no longer whole. */
+  readonly horizon: Snapshot;
+  /** Stamps (N1, N2). */
+  readonly pairs?: readonly (readonly [entry: number, other: number])[];
+  /** The last deletes that are not known by their ids any more, as stamps. */
+  readonly deletes?: readonly number[];
 }
 
-/** Which snapshots are whole: rows that died long ago may be removed, and some entries left none. */
 export class Retention {
   readonly #keepMs: number;
   #seen: PerLane<number> & Record<Lane, number> = perLane(() => 0);
@@ -20,12 +33,20 @@ export class Retention {
   #current: { atMs: number; seen: Snapshot } | undefined;
   #removableTo: Snapshot = NOWHERE;
   #horizon: Snapshot;
-  /** Sequences, by the lane of the entry and the lane of what had overtaken it. */
-  readonly #overtakings = perLane(() => perLane((): Overtaking[] => []));
+  readonly #pairs: EntryPairs;
+  /** The last of each lane, 0 for none: any of them may have been of any id. */
+  readonly #deletes = perLane(() => 0);
+  /** Lanes in which no new id came since one of those changed. */
+  readonly #unpaired = new Set<Lane>();
 
-  constructor(keepMs: number, horizon: Snapshot = NOWHERE) {
+  constructor(
+    keepMs: number,
+    { horizon, pairs, deletes = [] }: StoredRetention = { horizon: NOWHERE },
+  ) {
     this.#keepMs = keepMs;
     this.#horizon = horizon;
+    this.#pairs = new EntryPairs(pairs);
+    for (const stamp of deletes) this.forgotten(stamp);
   }
 
   /** Snapshots below this in any lane may miss rows. */
@@ -33,14 +54,14 @@ export class Retention {
     return this.#horizon;
   }
 
-  /** The same for who does not keep which entries were overtaken. */
-  get horizonBehindOvertakings(): Snapshot {
-    return perLane((lane) =>
-      LANES.flatMap((of) => this.#overtakings[of][lane]).reduce(
-        (horizon, { by }) => Math.max(horizon, by),
-        this.#horizon[lane],
-      ),
-    );
+  get stored(): StoredRetention {
+    const pairs = this.#pairs.stored;
+    const deletes = LANES.map((lane) => this.#deletes[lane]).filter((stamp) => stamp > 0);
+    return {
+      horizon: this.#horizon,
+      ...(pairs.length > 0 && { pairs }),
+      ...(deletes.length > 0 && { deletes }),
+    };
   }
 
   note(sequence: number, lane: Lane): void {
@@ -70,26 +91,30 @@ export class Retention {
       this.#horizon = { ...this.#horizon, [lane]: sequenceOf(death) };
   }
 
-  /**
-   * An entry changes nothing because what stands under its id is later (both are stamps). Lanes are
-   * applied at their own pace, most of all when the log is replayed: a snapshot that another life or
-   * another replica gave may see the entry and not what overtook it.
-   */
+  /** An entry changes nothing because what stands under its id is later (N1); both are stamps. */
   overtaken(stale: number, by: number): void {
-    const [entry, overtaker] = [sequenceOf(stale), sequenceOf(by)];
-    // It was here before and comes again.
-    if (entry === overtaker) return;
-    const before = this.#overtakings[laneOf(stale)][laneOf(by)];
-    const last = before.at(-1);
-    if (last?.entry === entry)
-      before[before.length - 1] = { entry, by: Math.max(last.by, overtaker) };
-    else before.push({ entry, by: overtaker });
-    if (before.length <= OVERTAKINGS_MAX) return;
-    const [first, second] = before as [Overtaking, Overtaking];
-    before.splice(0, 2, {
-      entry: Math.min(first.entry, second.entry),
-      by: Math.max(first.by, second.by),
-    });
+    // Otherwise it was here before and comes again.
+    if (sequenceOf(stale) !== sequenceOf(by)) this.#pairs.add(stale, by);
+  }
+
+  /** An entry takes the place of a row or of a delete (N2); both are stamps. */
+  replaced(before: number, by: number): void {
+    if (laneOf(before) !== laneOf(by)) this.#pairs.add(by, before);
+  }
+
+  /** Which id this delete was of is known no longer. */
+  forgotten(stamp: number): void {
+    const lane = laneOf(stamp);
+    if (stamp <= this.#deletes[lane]) return;
+    this.#deletes[lane] = stamp;
+    for (const each of LANES) if (each !== lane) this.#unpaired.add(each);
+  }
+
+  /** An entry is of an id of which nothing is known: it may take the place of a forgotten delete (N2). */
+  appeared(stamp: number): void {
+    if (this.#unpaired.size === 0 || !this.#unpaired.delete(laneOf(stamp))) return;
+    for (const lane of LANES)
+      if (this.#deletes[lane] > 0) this.replaced(this.#deletes[lane], stamp);
   }
 
   /** Whether all rows of the snapshot that there ever were are still there. */
@@ -97,10 +122,8 @@ export class Retention {
     return LANES.every((lane) => asOf[lane] >= this.#horizon[lane]);
   }
 
-  /** Whether it also lacks no entry for which there never was a row. */
+  /** Whether it also shows neither too little nor too much (N1, N2). */
   isWhole(asOf: Snapshot): boolean {
-    const isSeen = (lane: Lane, by: Lane) =>
-      this.#overtakings[lane][by].every((each) => asOf[lane] < each.entry || asOf[by] >= each.by);
-    return this.isKept(asOf) && LANES.every((lane) => LANES.every((by) => isSeen(lane, by)));
+    return this.isKept(asOf) && this.#pairs.areWhole(asOf);
   }
 }

@@ -266,7 +266,10 @@ export class SpaceEngine {
     if (upTo <= this.#completeTo) return;
     this.#completeTo = upTo;
     for (const [id, stamp] of this.tombstones)
-      if (sequenceOf(stamp) <= upTo) this.tombstones.delete(id);
+      if (sequenceOf(stamp) <= upTo) {
+        this.tombstones.delete(id);
+        this.retention.forgotten(stamp);
+      }
   }
 
   #put(
@@ -291,11 +294,15 @@ export class SpaceEngine {
         return { code: 'DUPLICATE_ID', detail: 'the id stands earlier in the batch' };
       if (current >= stamp) return this.#stale(stamp, current);
       this.#kill(before, row, stamp);
-    } else if (this.tombstones.size > 0) {
-      const id = frame.id(index);
-      const deleted = this.tombstones.get(id) ?? 0;
-      if (deleted > stamp) return this.#stale(stamp, deleted);
-      this.tombstones.delete(id);
+    } else {
+      const id = this.tombstones.size > 0 ? frame.id(index) : undefined;
+      const deleted = id === undefined ? undefined : this.tombstones.get(id);
+      if (deleted === undefined) this.retention.appeared(stamp);
+      else if (deleted > stamp) return this.#stale(stamp, deleted);
+      else {
+        this.retention.replaced(deleted, stamp);
+        this.tombstones.delete(id!);
+      }
     }
     const { high: hashHigh, low: hashLow } = this.#hash;
     const row = segment.append({
@@ -329,6 +336,8 @@ export class SpaceEngine {
     const current = Math.max(segment?.stamp(row) ?? 0, this.tombstones.get(id) ?? 0);
     if (current > stamp) this.#stale(stamp, current);
     if (current > stamp || this.tombstones.get(id) === stamp) return false;
+    if (segment === undefined && current > 0) this.retention.replaced(current, stamp);
+    if (current === 0) this.retention.appeared(stamp);
     this.tombstones.set(id, stamp);
     if (segment === undefined) return true;
     this.ids.remove(slot);
@@ -342,6 +351,7 @@ export class SpaceEngine {
   }
 
   #kill(segment: ReturnType<SegmentSet['get']>, row: number, stamp: number): void {
+    this.retention.replaced(segment.stamp(row), stamp);
     if (segment instanceof SealedSegment) segment.deaths.kill(row, stamp);
     else (segment as MemorySegment).kill(row, stamp);
   }

@@ -171,7 +171,7 @@ export class SpaceFiles {
       segments: [...sealed, ...parts],
       tombstones: [...engine.tombstones].filter(([, stamp]) => !unwritten.has(stamp)),
       completeTo,
-      horizon: engine.retention.horizonBehindOvertakings,
+      ...engine.retention.stored,
       nextFile: this.#next,
     };
     await mkdir(this.folder, { recursive: true });

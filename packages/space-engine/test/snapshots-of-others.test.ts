@@ -24,16 +24,21 @@ const entry: fc.Arbitrary<Entry> = fc.record({
   deletes: fc.uniqueArray(fc.constantFrom(...IDS), { maxLength: 2 }),
 });
 
-/** What is seen at each point of the log, id by id with its sequence. */
-function history(log: readonly Entry[]): { readonly asOf: Snapshot; readonly seen: object }[] {
-  let asOf: Snapshot = perLane(() => 0);
+/** What a snapshot sees, id by id with its sequence: of each id the last that it has. */
+function seenBy(log: readonly Entry[], asOf: Snapshot): object {
   const seen = new Map<string, number>();
-  return log.map(({ lane, puts, deletes }, i) => {
+  for (const [i, { lane, puts, deletes }] of log.entries()) {
+    if (i + 1 > asOf[lane]) continue;
     for (const id of puts) seen.set(id, i + 1);
     for (const id of deletes) seen.delete(id);
-    asOf = { ...asOf, [lane]: i + 1 };
-    return { asOf, seen: Object.fromEntries(seen) };
-  });
+  }
+  return Object.fromEntries(seen);
+}
+
+/** Of each point of the log in its order. */
+function prefixes(log: readonly Entry[]): Snapshot[] {
+  let asOf: Snapshot = perLane(() => 0);
+  return log.map(({ lane }, i) => (asOf = { ...asOf, [lane]: i + 1 }));
 }
 
 const frame = ({ puts, deletes }: Entry) =>
@@ -42,14 +47,23 @@ const frame = ({ puts, deletes }: Entry) =>
     deletes,
   );
 
-test('a snapshot is right or refused where the lanes were applied in another order (E4)', async () => {
+const step = fc.oneof(
+  { weight: 6, arbitrary: fc.constantFrom(...LANES) },
+  { weight: 2, arbitrary: fc.constant('complete' as const) },
+  { weight: 1, arbitrary: fc.constant('reopen' as const) },
+);
+
+const counts = fc.record({ high: fc.nat(25), normal: fc.nat(25), low: fc.nat(25) });
+
+test('a snapshot is right or refused, in whatever order the lanes were and are applied (E4)', async () => {
   let [kept, refused] = [0, 0];
   await fc.assert(
     fc.asyncProperty(
       fc.array(entry, { minLength: 1, maxLength: 25 }),
-      fc.array(fc.constantFrom(...LANES), { maxLength: 25 }),
+      fc.array(step, { maxLength: 30 }),
+      fc.array(counts, { maxLength: 25 }),
       fc.boolean(),
-      async (log, order, isReopened) => {
+      async (log, steps, others, isInOrder) => {
         const options = optionsOf(scratchFolder(), { snapshotKeepMs: 60_000 });
         const config = configOf({ dimension: 1, metric: 'l2' });
         let space = await openSpace(config, options);
@@ -59,34 +73,61 @@ test('a snapshot is right or refused where the lanes were applied in another ord
           for (const each of at < 0 ? [] : waiting.splice(at, 1))
             space.engine.apply(frame(each), each.sequence, each.lane);
         };
-        for (const lane of order) takeFirst(lane);
+        for (const each of steps)
+          if (each === 'complete') space.engine.complete((waiting[0]?.sequence ?? 1) - 1);
+          else if (each === 'reopen') {
+            await space.upkeep.unload();
+            space = await openSpace(config, options);
+          } else takeFirst(isInOrder ? undefined : each);
         while (waiting.length > 0) takeFirst();
-        if (isReopened) {
-          await space.upkeep.unload();
-          space = await openSpace(config, options);
-        }
-        const all = history(log);
-        for (const { asOf, seen } of all) {
+        const inOrder = prefixes(log);
+        const last = inOrder.at(-1)!;
+        const given = others.map((count) =>
+          perLane((lane) => {
+            const its = log.flatMap((each, i) => (each.lane === lane ? [i + 1] : []));
+            return [0, ...its][Math.min(count[lane], its.length)]!;
+          }),
+        );
+        for (const asOf of [...inOrder, ...given]) {
           try {
             const hits = await space.engine.recall({ embedding: QUERY, k: 9, asOf });
-            expect(Object.fromEntries(hits.map(({ id, sequence }) => [id, sequence]))).toEqual(
-              seen,
-            );
+            const found = hits.map(({ id, sequence }) => [id, sequence] as const);
+            expect(found).toHaveLength(new Set(found.map(([id]) => id)).size);
+            expect(Object.fromEntries(found)).toEqual(seenBy(log, asOf));
             kept++;
           } catch (error) {
             expect(error).toMatchObject({ code: 'POSITION_EXPIRED' });
-            expect(asOf).not.toEqual(all.at(-1)!.asOf);
+            expect(asOf).not.toEqual(last);
+            // What was applied in the order of the log refuses no point of it.
+            if (isInOrder) expect(inOrder).not.toContainEqual(asOf);
             refused++;
           }
         }
         space.engine.segments.close();
       },
     ),
-    { numRuns: 100 },
+    { numRuns: 300 },
   );
   expect(kept).toBeGreaterThan(refused);
-  expect(refused).toBeGreaterThan(10);
+  expect(refused).toBeGreaterThan(100);
 });
+
+test.each(['put', 'deleted'])(
+  'an observation that was overwritten and then %s by another lane is not seen with the last of them alone',
+  async (last) => {
+    const { engine } = spaceOf({ dimension: 1, metric: 'l2' }, { snapshotKeepMs: 60_000 });
+    const one = [{ id: 'a', embedding: [1] }];
+    const ask = async (asOf: Snapshot) =>
+      ids(await engine.recall({ embedding: QUERY, k: 9, asOf }));
+    engine.apply(frameOf(one), 1, 'normal');
+    engine.apply(frameOf(one), 2, 'normal');
+    engine.apply(last === 'put' ? frameOf(one) : frameOf([], ['a']), 3, 'high');
+    expect(await ask(lanes(1, 0))).toEqual(['a']);
+    expect(await ask(lanes(2, 0))).toEqual(['a']);
+    expect(await ask(lanes(2, 3))).toEqual(last === 'put' ? ['a'] : []);
+    await expect(ask(lanes(1, 3))).rejects.toMatchObject({ code: 'POSITION_EXPIRED' });
+  },
+);
 
 const lanes = (normal: number, high: number): Snapshot => ({ high, normal, low: 0 });
 
@@ -126,4 +167,23 @@ test('of a thousand entries that came late none is forgotten', () => {
   const young = pairs.slice(-200);
   expect(young.filter((i) => !retention.isWhole(lanes(i * 2, i * 2)))).toEqual([]);
   expect(retention.isWhole(lanes(1_999, 2_000))).toBe(true);
+});
+
+test('a delete that is known no longer is remembered when the space was put away', async () => {
+  const options = optionsOf(scratchFolder(), { snapshotKeepMs: 60_000 });
+  const config = configOf({ dimension: 1, metric: 'l2' });
+  const one = [{ id: 'a', embedding: [1] }];
+  const before = await openSpace(config, options);
+  before.engine.apply(frameOf(one), 1, 'normal');
+  before.engine.apply(frameOf([], ['a']), 2, 'normal');
+  before.engine.complete(2);
+  await before.upkeep.unload();
+  const { engine } = await openSpace(config, options);
+  engine.apply(frameOf(one), 3, 'high');
+  const ask = async (asOf: Snapshot) => ids(await engine.recall({ embedding: QUERY, k: 9, asOf }));
+  expect(await ask(lanes(1, 0))).toEqual(['a']);
+  expect(await ask(lanes(2, 0))).toEqual([]);
+  expect(await ask(lanes(2, 3))).toEqual(['a']);
+  await expect(ask(lanes(1, 3))).rejects.toMatchObject({ code: 'POSITION_EXPIRED' });
+  engine.segments.close();
 });
