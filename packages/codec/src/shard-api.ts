@@ -68,13 +68,18 @@ export interface GetRequest {
   readonly id: string;
   readonly minPosition?: string;
   readonly waitMs: number;
+  /** The partition is waited for until all that is stored of it is there. */
+  readonly needsReady?: boolean;
 }
 
 export interface GetReply extends Standing {
   readonly found?: WireHit & { readonly sequence: number };
 }
 
-/** Every id with its sequence, of the state of one moment; what comes after the first page is `next`. */
+/**
+ * Every id with its sequence, of the state of one moment; what comes after the first page is `next`. The
+ * partition is waited for until all that is stored of it is there.
+ */
 export interface IdsRequest {
   readonly config: SpaceConfig;
   /** Position token of the entries up to `asOf`: they are waited for. */

@@ -241,6 +241,7 @@ export class PartitionReader implements AsyncDisposable {
         held.lanes = perLane(() => new LaneProgress(from));
         held.completeTo = from;
         held.phase = { kind: 'replaying' };
+        this.#waiters.wake(partition);
         partitions.set(partition, held);
         startSequence = Math.min(startSequence, from + 1);
       }

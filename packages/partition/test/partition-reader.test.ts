@@ -619,6 +619,17 @@ describe('waiting for a position', () => {
     expect(await waits).toBe(true);
   });
 
+  test('symptom: what is stored was waited for as long as there was time, though it was there', async () => {
+    const w = world();
+    for (let i = 0; i < 3; i++) w.log.publish(p(0), 'normal');
+    w.stored.set(p(0), 3);
+    w.reader.hold(set(0));
+    const waits = w.reader.waitFor(position(3), 1_000_000_000);
+    await w.settle();
+    expect(await waits).toBe(true);
+    expect(w.applies).toEqual([]);
+  });
+
   test('ends false when the time is over, and leaves no timer behind', async () => {
     const w = world();
     w.reader.hold(set(0));

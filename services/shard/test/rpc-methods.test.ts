@@ -3,6 +3,7 @@ import { ClusterError, perLane, type SpaceConfig, type SpaceId } from '@engram/m
 import { systemClock } from '@engram/runtime';
 import { describe, expect, test } from 'vitest';
 import { shardMetrics } from '../src/metrics.ts';
+import { until } from '../../../test/support/until.ts';
 import { rpcMethods, type MethodsOptions } from '../src/serve/rpc-methods.ts';
 
 const CONFIG: SpaceConfig = {
@@ -157,4 +158,36 @@ test('a read at a position is not answered from a partition that was taken again
   shard.answer();
   for (const outcome of await outcomes)
     expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'NOT_OWNER' } });
+});
+
+const COMPARISONS = [
+  ['ids', { config: CONFIG, minPosition: '0-0.0.0', waitMs: 5_000, asOf: 7 }],
+  ['get', { config: CONFIG, id: 'a', waitMs: 5_000, needsReady: true }],
+] as const;
+
+describe.each(COMPARISONS)('%s for a verification', (method, question) => {
+  test('waits until all that is stored of the partition is there', async () => {
+    const shard = new Shard();
+    shard.isReady = false;
+    const answer = shard.methods[method](question);
+    await new Promise(setImmediate);
+    shard.answer();
+    shard.isReady = true;
+    let isAnswered = false;
+    void answer.then(() => (isAnswered = true));
+    await until('it is answered', () => {
+      shard.answer();
+      return isAnswered;
+    });
+    expect(await answer).toMatchObject({ isReady: true });
+  });
+
+  test('symptom: ids were called missing that were still being brought in', async () => {
+    const shard = new Shard();
+    shard.isReady = false;
+    await expect(shard.methods[method]({ ...question, waitMs: 0 })).rejects.toMatchObject({
+      code: 'PARTITION_UNAVAILABLE',
+      details: { partition: 0 },
+    });
+  });
 });

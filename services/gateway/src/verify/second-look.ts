@@ -23,7 +23,7 @@ export interface SecondLook {
   readonly router: Router;
   readonly config: SpaceConfig;
   readonly shard: MemberId;
-  /** What was compared at first sight: a shard that begins anew meanwhile is waited for. */
+  /** What was compared at first sight. */
   readonly compared: Readonly<Record<Lane, number>>;
   /** For one question, the wait for what it asks about included. */
   readonly waitMs: number;
@@ -100,7 +100,7 @@ async function ask(
   const one = async () => {
     while (next < ids.length) {
       const id = ids[next++]!;
-      const body: GetRequest = { config, id, minPosition, waitMs };
+      const body: GetRequest = { config, id, minPosition, waitMs, needsReady: true };
       const reply = await router.askMember<GetReply>(shard, 'get', body, waitMs + timeoutMs);
       found.set(id, reply.found?.sequence);
       signal.throwIfAborted();

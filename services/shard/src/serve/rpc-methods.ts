@@ -36,6 +36,9 @@ import { Deadline, type Clock } from '@engram/runtime';
 import type { PageAnswer, ShardEngine } from '@engram/engine';
 import type { ShardMetrics } from '../metrics.ts';
 
+/** Only verifications wait so. */
+const READY_POLL_MS = 50;
+
 export interface MethodsOptions {
   readonly partitionCount: number;
   readonly reader: Omit<PartitionReader, 'hold' | 'fence' | 'replay' | 'close' | symbol>;
@@ -84,6 +87,17 @@ export function rpcMethods(options: MethodsOptions): Readonly<Record<ShardMethod
       hint: `wait longer by waitMs, or leave ${field} away`,
       details: { watermark: formatPosition(reader.applied(partition)) },
     });
+  };
+
+  /** @throws ClusterError PARTITION_UNAVAILABLE for one that lacks something of what is stored of it */
+  const whole = async (partition: PartitionId, deadline: Deadline): Promise<void> => {
+    while (!reader.isReady(partition)) {
+      if (deadline.isOver)
+        throw new ClusterError('PARTITION_UNAVAILABLE', 'the partition is still being brought in', {
+          details: { partition },
+        });
+      await options.clock.sleep(READY_POLL_MS);
+    }
   };
 
   /**
@@ -145,9 +159,11 @@ export function rpcMethods(options: MethodsOptions): Readonly<Record<ShardMethod
       return Promise.resolve();
     },
     get: async (body): Promise<GetReply> => {
-      const { config, id, minPosition, waitMs } = body as GetRequest;
+      const { config, id, minPosition, waitMs, needsReady } = body as GetRequest;
+      const deadline = new Deadline(options.clock, waitMs);
       const partition = placeOf(config);
       if (minPosition !== undefined) await reached(partition, minPosition, 'minPosition', waitMs);
+      if (needsReady === true) await whole(partition, deadline);
       return standing(partition, minPosition !== undefined, async () => {
         const found = await engine.get(config, id);
         return found === undefined ? {} : { found };
@@ -155,8 +171,10 @@ export function rpcMethods(options: MethodsOptions): Readonly<Record<ShardMethod
     },
     ids: async (body): Promise<IdsReply> => {
       const { config, minPosition, waitMs, asOf } = body as IdsRequest;
+      const deadline = new Deadline(options.clock, waitMs);
       const partition = placeOf(config);
       await reached(partition, minPosition, 'minPosition', waitMs);
+      await whole(partition, deadline);
       return standing(partition, true, async () =>
         cursors.told(await engine.streams.openIds(config, asOf)),
       );
