@@ -3,6 +3,7 @@ import { ClusterError, type MemberId, type PartitionId, type SpaceId } from '@en
 import { createLogger, systemClock } from '@engram/runtime';
 import type { BlobMark, CheckpointRef, NewCheckpoint, WrittenSection } from '@engram/storage';
 import { afterEach, describe, expect, test } from 'vitest';
+import { until } from '../../../test/support/until.ts';
 import { Checkpointer } from '../src/checkpoints/checkpointer.ts';
 import { shardMetrics } from '../src/metrics.ts';
 
@@ -50,6 +51,8 @@ class Shard {
   spaces: readonly string[] = ['a', 'b'];
   /** Blobs that were stored, not those that were known. */
   saved = 0;
+  /** How often it was asked whether the log is sure: before each partition is looked at. */
+  looks = 0;
   #blobs = 0;
   #aheadMs = 0;
 
@@ -120,7 +123,10 @@ class Shard {
           bytes: cluster.bytes,
           bytesMax: 100,
         }),
-      isLogSure: () => this.isLogSure,
+      isLogSure: () => {
+        this.looks++;
+        return this.isLogSure;
+      },
       held: () => [P],
       onOvertaken: (partition) => this.overtaken.push(partition),
       trim: (_, upTo) => {
@@ -146,6 +152,12 @@ class Shard {
   /** As long after the last look at the blobs as the next one is due. */
   sweepNow(): void {
     this.#aheadMs += 3_600_000;
+  }
+
+  /** The partition is looked at once more, and that is over. */
+  async round(): Promise<void> {
+    const before = this.looks;
+    await until('it is looked again', () => this.looks > before + 1);
   }
 
   /** Everything up to a sequence is applied, and written. */
@@ -177,6 +189,27 @@ describe('a checkpointer', () => {
     const named = [current!.name, previous!.name];
     for (const name of [...named]) named.push(...Object.keys(cluster.blobs.get(name)!));
     expect([...cluster.blobs.keys()].sort()).toEqual(named.sort());
+  });
+
+  test('is due when enough has come that it would have, and forgets nothing of what it has not', async () => {
+    const cluster = new Cluster();
+    const one = shard(cluster);
+    const stored = () => cluster.record?.record.current?.watermark ?? 0;
+    const complete = (sequence: number) => one.checkpointer.complete(new Map([[P, sequence]]));
+    for (const sequence of [10, 11]) one.checkpointer.applied(P, sequence, 900_000);
+    complete(10);
+    await one.round();
+    expect(stored()).toBe(0);
+    complete(11);
+    await until('enough has come', () => stored() === 11);
+    for (const sequence of [20, 21]) one.checkpointer.applied(P, sequence, 1_000_000);
+    complete(20);
+    await until('one of them is enough', () => stored() === 20);
+    await one.round();
+    expect(stored()).toBe(20);
+    complete(21);
+    await until('the other one too', () => stored() === 21);
+    expect(one.checkpointer.oldestMs).toBe(0);
   });
 
   test('trims only what the checkpoint before the last has, when it is old (W2)', async () => {

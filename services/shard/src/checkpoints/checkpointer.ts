@@ -18,6 +18,7 @@ import type { CheckpointerOptions } from './options.ts';
 import { brokenOf, namesOf, unnamedOf, type Own, type Progress } from './own.ts';
 import { TrimWatch } from './trim-watch.ts';
 import { trimmableTo, withMark, type Mark } from './trimming.ts';
+import { Unwritten } from './unwritten.ts';
 
 const ROUND_MS = 500;
 /** After a failure, or where a thread was not ready to write. */
@@ -72,9 +73,7 @@ export class Checkpointer implements AsyncDisposable {
 
   /** An entry was applied, or set aside. */
   applied(partition: PartitionId, sequence: number, bytes: number): void {
-    const progress = this.#progressOf(partition);
-    progress.bytes += bytes;
-    progress.newest = Math.max(progress.newest, sequence);
+    this.#progressOf(partition).unwritten.add(sequence, bytes);
   }
 
   /** Everything up to these sequences is applied, of all partitions that are ready. */
@@ -142,8 +141,8 @@ export class Checkpointer implements AsyncDisposable {
   get oldestMs(): number {
     const now = this.#options.clock.now();
     let oldest = 0;
-    for (const { bytes, writtenAtMs } of this.#progress.values())
-      if (bytes > 0) oldest = Math.max(oldest, now - writtenAtMs);
+    for (const { unwritten, writtenAtMs } of this.#progress.values())
+      if (!unwritten.isEmpty) oldest = Math.max(oldest, now - writtenAtMs);
     return oldest;
   }
 
@@ -170,7 +169,7 @@ export class Checkpointer implements AsyncDisposable {
       const writtenAtMs = clock.now();
       // Not all of them at once.
       const dueAtMs = writtenAtMs + intervalMs * (0.5 + Math.random() / 2);
-      progress = { bytes: 0, newest: 0, dueAtMs, writtenAtMs };
+      progress = { unwritten: new Unwritten(), dueAtMs, writtenAtMs };
       this.#progress.set(partition, progress);
     }
     return progress;
@@ -198,7 +197,8 @@ export class Checkpointer implements AsyncDisposable {
       }
       if ((this.#fencedUntilMs.get(partition) ?? -Infinity) > clock.now()) continue;
       const progress = this.#progressOf(partition);
-      if (progress.dueAtMs > clock.now() && progress.bytes < intervalBytes) continue;
+      const isFew = progress.unwritten.bytesTo(watermark) < intervalBytes;
+      if (progress.dueAtMs > clock.now() && isFew) continue;
       try {
         const { bytes, bytesMax } = await logState(partition);
         const isFull = bytes > bytesMax * FULL_SHARE;
@@ -235,8 +235,8 @@ export class Checkpointer implements AsyncDisposable {
       progress.dueAtMs = clock.now() + AGAIN_MS;
       return;
     }
-    const { bytes } = progress;
-    const hasEntries = progress.newest > stored;
+    const { unwritten } = progress;
+    const hasEntries = unwritten.newest > stored;
     const prefix = `${partition}.${epoch}.`;
     const taken = await engine.checkpoints.take(partition, watermark, prefix);
     progress.dueAtMs = clock.now() + (taken === undefined ? AGAIN_MS : intervalMs);
@@ -247,14 +247,14 @@ export class Checkpointer implements AsyncDisposable {
     const before = own.spaces ?? (current === undefined ? '' : undefined);
     const isSame = !taken.isChanged && spaces === before;
     if (isSame && (!hasEntries || taken.sections.length === 0)) {
-      progress.bytes -= bytes;
+      unwritten.written(watermark);
       await this.#trim(partition, own, isLogFull);
       return;
     }
     own.spaces = undefined; // until it is stored, whatever happens
     await this.#store(partition, own, watermark, taken.sections, isLogFull);
     own.spaces = spaces;
-    progress.bytes -= bytes;
+    unwritten.written(watermark);
     progress.writtenAtMs = clock.now();
   }
 

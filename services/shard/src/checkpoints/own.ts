@@ -2,6 +2,7 @@ import type { Registered } from '@engram/log';
 import type { PartitionId } from '@engram/model';
 import type { BlobMark } from '@engram/storage';
 import type { Mark } from './trimming.ts';
+import type { Unwritten } from './unwritten.ts';
 
 /** A partition that this shard has claimed. */
 export interface Own {
@@ -25,10 +26,9 @@ export function namesOf({ blobs }: Own): Set<string> {
   return names;
 }
 
-/** What came to a partition since its last checkpoint. */
+/** How far a partition is beyond its last checkpoint. */
 export interface Progress {
-  bytes: number;
-  newest: number;
+  readonly unwritten: Unwritten;
   dueAtMs: number;
   writtenAtMs: number;
 }
