@@ -14,6 +14,8 @@ import { until } from '../support/until.ts';
 const DIMENSION = 256;
 /** A little more than a mebibyte. */
 const ROWS = 1_100;
+/** More than are looked at again. */
+const MANY = 10_500;
 const SPACE = 'trimmed';
 
 let blobs: Awaited<ReturnType<typeof tempDir>>;
@@ -66,6 +68,7 @@ async function put(observations: Observation[]): Promise<number> {
 test('a space whose log was trimmed is verified id by id', async () => {
   const { client } = running;
   await client.createSpace(SPACE, { dimension: DIMENSION, metric: 'l2' });
+  for (let from = 0; from < MANY; from += 500) await put(rows(`many-${from}-`, 500, 1));
   for (let round = 1; round <= 4; round++) {
     await put(rows('again-', ROWS, round));
     await put(rows(`only-${round}-`, 50, round));
@@ -78,7 +81,7 @@ test('a space whose log was trimmed is verified id by id', async () => {
   });
   await put(rows('tail-', 3, 1));
   await client.delete(SPACE, 'tail-0');
-  const count = ROWS + 4 * 49 + 20 + 2;
+  const count = MANY + ROWS + 4 * 49 + 20 + 2;
   const exact = {
     ok: true,
     isExact: true,
@@ -132,6 +135,8 @@ test('without its checkpoints nothing is made up', async () => {
     basis: 'log',
     totals: { missing: 0, extra: 0, stale: 0 },
   });
-  expect(result.counts.index).toBeGreaterThan(ROWS);
+  expect(result.counts.index).toBeGreaterThan(MANY);
   expect(result.reasons[0]).toContain('what stood between is not known');
+  expect(result.reasons[1]).toMatch(/^1\d{4} ids are older than the log$/);
+  expect(result.reasons).toHaveLength(2);
 });
