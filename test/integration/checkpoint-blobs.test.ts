@@ -62,10 +62,12 @@ describe('blobs in an object store', () => {
       const content = file(name, bytes);
       await blobs.save(name, pathOf(name));
       expect(await blobs.names()).toContain(name);
+      expect(await blobs.has(name)).toBe(true);
       expect(await blobs.fetch(name, pathOf('back'))).toBe(true);
       expect(readFileSync(pathOf('back')).equals(content)).toBe(true);
       await blobs.remove(name);
       expect(await blobs.names()).not.toContain(name);
+      expect(await blobs.has(name)).toBe(false);
       expect(await blobs.fetch(name, pathOf('back'))).toBe(false);
     },
   );
@@ -75,6 +77,7 @@ describe('blobs in an object store', () => {
     await blobs.save('3.1.a', pathOf('3.1.a'));
     await (await jsm()).streams.delete(STREAM);
     expect(await blobs.fetch('3.1.a', pathOf('back'))).toBe(false);
+    expect(await blobs.has('3.1.a')).toBe(false);
     await blobs.remove('3.1.a');
     await blobs.save('3.1.a', pathOf('3.1.a'));
     expect(await blobs.names()).toEqual(['3.1.a']);

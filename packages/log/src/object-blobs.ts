@@ -73,6 +73,10 @@ export class ObjectBlobs implements BlobStore {
     for (let i = count - 1; i >= 0; i--) await this.#removePiece(pieceOf(name, i));
   }
 
+  async has(name: string): Promise<boolean> {
+    return (await this.#infoOf(pieceOf(name, 0))) !== null;
+  }
+
   async names(): Promise<string[]> {
     const pieces = await this.#within(LIST_TIMEOUT_MS, (store) => store.list());
     return [...new Set(pieces.map(({ name }) => name.slice(0, name.lastIndexOf('/'))))];

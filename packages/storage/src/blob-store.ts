@@ -14,6 +14,8 @@ export interface BlobStore extends AsyncDisposable {
   fetch(name: string, path: string): Promise<boolean>;
   /** What is not there is no error. */
   remove(name: string): Promise<void>;
+  /** Whether something is there under the name; whether that is whole tells who fetches it. */
+  has(name: string): Promise<boolean>;
   names(): Promise<string[]>;
 }
 

@@ -149,6 +149,13 @@ export class CheckpointStore {
     }
   }
 
+  /** Those of these names that the blob store has not. */
+  async lost(names: readonly string[]): Promise<string[]> {
+    const lost: string[] = [];
+    for (const name of names) if (!(await this.#blobs.has(name))) lost.push(name);
+    return lost;
+  }
+
   async names(): Promise<string[]> {
     return (await this.#blobs.names()).filter(isBlobName);
   }

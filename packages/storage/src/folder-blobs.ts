@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { copyFile, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { copyFile, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BlobStore } from './blob-store.ts';
 
@@ -39,6 +39,15 @@ export class FolderBlobs implements BlobStore {
 
   async remove(name: string): Promise<void> {
     await rm(join(this.#folder, name), { force: true });
+  }
+
+  async has(name: string): Promise<boolean> {
+    try {
+      return (await stat(join(this.#folder, name))).isFile();
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+      throw error;
+    }
   }
 
   async names(): Promise<string[]> {

@@ -41,6 +41,7 @@ describe('a checkpoint store', () => {
       },
       fetch: (name, path) => blobs.fetch(name, path),
       remove: (name) => blobs.remove(name),
+      has: (name) => blobs.has(name),
       names: () => blobs.names(),
       [Symbol.asyncDispose]: () => blobs[Symbol.asyncDispose](),
     }));
@@ -59,6 +60,7 @@ describe('a checkpoint store', () => {
         return isThere;
       },
       remove: (name) => blobs.remove(name),
+      has: (name) => blobs.has(name),
       names: () => blobs.names(),
       [Symbol.asyncDispose]: () => blobs[Symbol.asyncDispose](),
     });
@@ -149,6 +151,7 @@ test('symptom: a name in the store led out of the folders that files lie in', as
     save: (name, path) => blobs.save(name, path),
     fetch: () => Promise.reject(new Error('never asked for')),
     remove: (name) => blobs.remove(name),
+    has: (name) => blobs.has(name),
     names: async () => [...(await blobs.names()), evil, '..', '.hidden', ''],
     [Symbol.asyncDispose]: () => blobs[Symbol.asyncDispose](),
   });

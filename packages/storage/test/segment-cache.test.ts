@@ -42,6 +42,8 @@ test('a folder of blobs knows only what was saved as a whole', async () => {
   writeFileSync(join(folder, 'of', 'blobs', '1.1.c.tmp'), 'half');
   mkdirSync(join(folder, 'of', 'blobs', '1.1.d'));
   expect(await blobs.names()).toEqual(['1.1.a']);
+  const has = ['1.1.a', '1.1.b', '1.1.d'].map((name) => blobs.has(name));
+  expect(await Promise.all(has)).toEqual([true, false, false]);
   expect(await blobs.fetch('1.1.d', join(folder, 'back'))).toBe(false);
   expect(await blobs.fetch('1.1.a', join(folder, 'back'))).toBe(true);
   expect(readFileSync(join(folder, 'back'), 'utf8')).toBe('first');

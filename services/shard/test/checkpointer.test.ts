@@ -80,9 +80,10 @@ class Shard {
           }
           this.onSave?.();
           const names = given.flatMap(({ blobs }) => blobs);
-          this.saved += names.filter((blob) => known[blob] === undefined).length;
+          const unknown = names.filter((blob) => known[blob] === undefined);
+          this.saved += unknown.length;
           const blobs = Object.fromEntries(names.map((blob) => [blob, { bytes: 1, crc: 1 }]));
-          for (const blob of names) cluster.blobs.set(blob, {});
+          for (const blob of unknown) cluster.blobs.set(blob, {});
           cluster.blobs.set(name, blobs);
           return Promise.resolve({ ref: { name, watermark, bytes: 1, crc: 1 }, blobs });
         },
@@ -100,6 +101,7 @@ class Shard {
           return Promise.resolve();
         },
         names: () => Promise.resolve([...cluster.blobs.keys()]),
+        lost: (names) => Promise.resolve(names.filter((name) => !cluster.blobs.has(name))),
         sweepCache: () => Promise.resolve(0),
       },
       restorer: { isUseless: (name) => this.damaged.has(name) },
@@ -368,6 +370,28 @@ describe('a checkpointer', () => {
       ]);
     },
   );
+
+  test('W7: trims nothing behind checkpoints of which the blob store lost something, though no sweep has told', async () => {
+    const cluster = new Cluster();
+    const one = shard(cluster);
+    for (const sequence of [10, 20]) await one.write(sequence);
+    const [segment] = Object.keys(cluster.blobs.get(cluster.record!.record.current!.name)!);
+    cluster.blobs.delete(segment!);
+    cluster.bytes = 60;
+    one.isChanged = false;
+    const state = () => {
+      const { current, trimmedTo } = cluster.record!.record;
+      return [current?.watermark, trimmedTo, cluster.trimmedTo];
+    };
+    await one.write(30);
+    expect(state()).toEqual([20, 0, 0]);
+    await one.checkpointer.flush(10_000);
+    // The one at 10 has all that it names.
+    expect(state()).toEqual([30, 10, 10]);
+    expect(cluster.blobs.has(segment!)).toBe(true);
+    await one.write(40);
+    expect(state()).toEqual([40, 30, 30]);
+  });
 
   test('does not keep a damaged checkpoint as the one before the last', async () => {
     const cluster = new Cluster();

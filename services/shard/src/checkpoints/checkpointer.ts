@@ -8,6 +8,7 @@
 //       writes a checkpoint without them and soon where it only follows.
 //   W5. Nothing is stored of what the log lost again, nor trimmed behind that.
 //   W6. What was known of a partition is used no more once it was let go or is brought in anew.
+//   W7. The log is trimmed only behind checkpoints of which the blob store still has everything.
 
 import { randomUUID } from 'node:crypto';
 import { nextEpoch, type PartitionRecord, type StoredCheckpoint } from '@engram/log';
@@ -15,7 +16,8 @@ import { ClusterError, type PartitionId } from '@engram/model';
 import { Deadline, Repeater } from '@engram/runtime';
 import type { BlobMark, WrittenSection } from '@engram/storage';
 import type { CheckpointerOptions } from './options.ts';
-import { brokenOf, namesOf, unnamedOf, type Own, type Progress } from './own.ts';
+import type { Own, Progress } from './own.ts';
+import { StoredBlobs } from './stored-blobs.ts';
 import { TrimWatch } from './trim-watch.ts';
 import { trimmableTo, withMark, type Mark } from './trimming.ts';
 import { Unwritten } from './unwritten.ts';
@@ -27,10 +29,6 @@ const AGAIN_MS = 2_000;
 const FULL_SHARE = 0.5;
 /** One that was told that somebody else writes believes it for so long. */
 const FENCED_MS = 10_000;
-const SWEEP_MS = 600_000;
-const CACHE_SWEEP_MS = 5_000;
-/** Files of partitions that moved away may come back. */
-const CACHE_KEEP_MS = 3_600_000;
 
 export class Checkpointer implements AsyncDisposable {
   readonly #options: CheckpointerOptions;
@@ -41,17 +39,16 @@ export class Checkpointer implements AsyncDisposable {
   readonly #holdings = new Map<PartitionId, object>();
   readonly #fencedUntilMs = new Map<PartitionId, number>();
   #completeTo: ReadonlyMap<PartitionId, number> = new Map();
+  readonly #stored: StoredBlobs;
   readonly #rounds: Repeater;
-  #sweepAtMs: number;
-  #cacheSweepAtMs: number;
 
   constructor(options: CheckpointerOptions) {
     this.#options = options;
     const { clock, logger } = options;
     this.#trims = new TrimWatch(options);
-    this.#sweepAtMs = clock.now() + SWEEP_MS;
-    // Not at once: the partitions that are held are not known yet.
-    this.#cacheSweepAtMs = clock.now() + CACHE_SWEEP_MS;
+    const onBroken = (partition: PartitionId) =>
+      void (this.#progressOf(partition).dueAtMs = -Infinity);
+    this.#stored = new StoredBlobs({ ...options, own: this.#own, onBroken });
     this.#rounds = new Repeater({
       clock,
       intervalMs: ROUND_MS,
@@ -101,42 +98,6 @@ export class Checkpointer implements AsyncDisposable {
     }
   }
 
-  /**
-   * Removes what no checkpoint names: what an earlier writer left, or this one when it failed. No
-   * checkpoint is being stored meanwhile.
-   */
-  async #sweep(): Promise<void> {
-    const { transfers, clock } = this.#options;
-    const names = await transfers.names();
-    await transfers.remove(unnamedOf(names, this.#own));
-    await this.#sweepCache(clock.wallNow() - CACHE_KEEP_MS);
-    this.#forgetBroken(new Set(names));
-  }
-
-  /** What the blob store has lost is stored again from here, and none of the log is trimmed behind it. */
-  #forgetBroken(blobs: ReadonlySet<string>): void {
-    for (const [partition, own] of this.#own) {
-      const broken = brokenOf(blobs, own);
-      if (broken.length === 0) continue;
-      this.#options.logger.error(
-        { partition, broken },
-        'the blob store lost what checkpoints name',
-      );
-      for (const name of broken) own.blobs.delete(name);
-      own.spaces = undefined;
-      this.#progressOf(partition).dueAtMs = -Infinity;
-    }
-  }
-
-  /** @param olderThanMs without it only a disk with little room is looked after */
-  async #sweepCache(olderThanMs?: number): Promise<void> {
-    const { transfers, held } = this.#options;
-    const kept = [...this.#own.values()].flatMap((own) => [...namesOf(own)]);
-    // What is held and written by another shard may have to be stored from here one day.
-    const use = { kept, written: [...this.#own.keys()], held: held() };
-    await transfers.sweepCache(use, olderThanMs);
-  }
-
   /** How old the checkpoint of a partition is that has newer entries, in the worst case. */
   get oldestMs(): number {
     const now = this.#options.clock.now();
@@ -177,14 +138,7 @@ export class Checkpointer implements AsyncDisposable {
 
   async #round(isOver: () => boolean): Promise<void> {
     const { clock, isWriter, isLogSure, intervalBytes, logState, logger, metrics } = this.#options;
-    if (clock.now() >= this.#sweepAtMs) {
-      this.#sweepAtMs = clock.now() + SWEEP_MS;
-      await this.#sweep();
-    }
-    if (clock.now() >= this.#cacheSweepAtMs) {
-      this.#cacheSweepAtMs = clock.now() + CACHE_SWEEP_MS;
-      await this.#sweepCache();
-    }
+    await this.#stored.upkeep();
     for (const partition of this.#completeTo.keys()) {
       const holding = this.#holdings.get(partition);
       const watermark = this.#completeTo.get(partition);
@@ -320,6 +274,7 @@ export class Checkpointer implements AsyncDisposable {
     const known = Object.assign({}, ...own.blobs.values()) as Record<string, BlobMark>;
     const head = { partition, epoch, watermark, writtenAtMs };
     const { ref, blobs } = await transfers.save({ name, head, sections, known });
+    await this.#stored.require(partition, own, Object.keys(blobs)); // W7
     const previous = [record.current, record.previous]
       .map((stored) => this.#useful(stored))
       .find((stored) => stored !== undefined && own.blobs.has(stored.name));
@@ -340,7 +295,7 @@ export class Checkpointer implements AsyncDisposable {
     own.marks = marks;
     own.blobs.set(name, blobs);
     metrics.checkpoints.inc({ outcome: 'stored' });
-    await this.#removeUnnamed(own);
+    await this.#stored.removeUnnamed(own); // W3
     await this.#purge(partition, own);
   }
 
@@ -350,6 +305,7 @@ export class Checkpointer implements AsyncDisposable {
     const previous = this.#useful(record.previous);
     const trimmedTo = this.#trimmable(partition, record, previous, own.marks, isLogFull);
     if (trimmedTo > record.trimmedTo) {
+      await this.#stored.require(partition, own); // W7
       const next = { ...record, trimmedTo };
       own.registered = await this.#options.register.write(partition, next, own.registered);
     }
@@ -380,19 +336,5 @@ export class Checkpointer implements AsyncDisposable {
     await this.#options.trim(partition, trimmedTo);
     own.trimmedTo = trimmedTo;
     this.#options.metrics.trims.inc();
-  }
-
-  /** W3; what cannot be removed now is found by the next sweep. */
-  async #removeUnnamed(own: Own): Promise<void> {
-    const { current, previous } = own.registered.record;
-    const kept = new Set([current?.name, previous?.name]);
-    const gone = [...own.blobs.keys()].filter((name) => !kept.has(name));
-    const candidates = gone.flatMap((name) => [name, ...Object.keys(own.blobs.get(name)!)]);
-    for (const name of gone) own.blobs.delete(name);
-    const named = namesOf(own);
-    const names = candidates.filter((name) => !named.has(name));
-    await this.#options.transfers.remove(names).catch((error: unknown) => {
-      this.#options.logger.warn({ err: error, names: names.length }, 'old blobs are left behind');
-    });
   }
 }

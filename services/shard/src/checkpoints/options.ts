@@ -10,7 +10,7 @@ import type { Transfers } from './transfers.ts';
 export interface CheckpointerOptions {
   readonly self: MemberId;
   readonly register: Pick<PartitionRecords, 'read' | 'write'>;
-  readonly transfers: Pick<Transfers, 'save' | 'head' | 'remove' | 'names' | 'sweepCache'>;
+  readonly transfers: Pick<Transfers, 'save' | 'head' | 'remove' | 'names' | 'lost' | 'sweepCache'>;
   readonly restorer: Pick<Restorer, 'isUseless'>;
   readonly engine: { readonly checkpoints: Pick<ShardEngine['checkpoints'], 'take'> };
   /** The view says that this shard is to write the partition. */

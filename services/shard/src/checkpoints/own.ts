@@ -34,9 +34,9 @@ export interface Progress {
 }
 
 /** Its checkpoints that the blob store has lost something of. */
-export function brokenOf(blobs: ReadonlySet<string>, own: Own): string[] {
+export function brokenOf(isThere: (blob: string) => boolean, own: Own): string[] {
   return [...own.blobs].flatMap(([name, named]) =>
-    blobs.has(name) && Object.keys(named).every((blob) => blobs.has(blob)) ? [] : [name],
+    isThere(name) && Object.keys(named).every(isThere) ? [] : [name],
   );
 }
 

@@ -37,6 +37,8 @@ async function answer(request: TransferRequest): Promise<unknown> {
       return store.find(request.name);
     case 'remove':
       return store.remove(request.names);
+    case 'lost':
+      return store.lost(request.names);
     case 'names':
       return store.names();
     case 'sweep-cache':

@@ -27,7 +27,7 @@ export type TransferRequest =
       readonly partition: PartitionId;
       readonly ref: CheckpointRef;
     }
-  | { readonly verb: 'remove'; readonly names: readonly string[] }
+  | { readonly verb: 'remove' | 'lost'; readonly names: readonly string[] }
   | { readonly verb: 'find'; readonly name: string }
   | { readonly verb: 'names' }
   | {
@@ -87,6 +87,11 @@ export class Transfers implements AsyncDisposable {
   /** A checkpoint of which only the name is known; undefined when it is none. */
   find(name: string): Promise<FoundCheckpoint | undefined> {
     return this.#ask<FoundCheckpoint | undefined>({ verb: 'find', name });
+  }
+
+  /** Those of these names that the blob store has not. */
+  lost(names: readonly string[]): Promise<readonly string[]> {
+    return this.#ask<readonly string[]>({ verb: 'lost', names });
   }
 
   names(): Promise<readonly string[]> {
