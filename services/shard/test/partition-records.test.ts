@@ -1,15 +1,21 @@
 import type { PartitionRecord, Registered, Unreadable } from '@engram/log';
 import type { MemberId, PartitionId } from '@engram/model';
 import { createLogger, systemClock } from '@engram/runtime';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { PartitionRecords } from '../src/checkpoints/partition-records.ts';
 import type { FoundCheckpoint } from '@engram/storage';
 
 const P = 1 as PartitionId;
 
-function checkpoint(name: string, epoch: number, watermark: number): FoundCheckpoint {
+function checkpoint(
+  name: string,
+  epoch: number,
+  watermark: number,
+  named: readonly string[] = [],
+): FoundCheckpoint {
   const partition = Number(name.split('.')[0]) as PartitionId;
-  const head = { partition, epoch, watermark, writtenAtMs: watermark, spaces: [], blobs: {} };
+  const blobs = Object.fromEntries(named.map((blob) => [blob, { bytes: 1, crc: 1 }]));
+  const head = { partition, epoch, watermark, writtenAtMs: watermark, spaces: [], blobs };
   return { ref: { name, watermark, bytes: 1, crc: 1 }, head };
 }
 
@@ -109,4 +115,32 @@ test('symptom: a record that was lost with all checkpoints made a trimmed log lo
     details: { removedTo: 22 },
   });
   expect(world.written).toEqual([]);
+});
+
+describe('a record of which no checkpoint is of use', () => {
+  const record = { epoch: 9, writer: 'x' as MemberId, claim: 'y', trimmedTo: 22 };
+  const old = { record, revision: 3 };
+
+  test('is made again from others that are whole and have what was removed', async () => {
+    const incomplete = checkpoint('1.5.d', 5, 40, ['1.5.gone']);
+    const whole = checkpoint('1.5.e', 5, 35, ['1.4.segment']);
+    const world = new World([...CHECKPOINTS, incomplete, whole], ['1.4.segment']);
+    world.found = old;
+    const made = await world.records.remake(P, old, new Set(['1.4.c']));
+    expect(made?.record).toMatchObject({
+      epoch: 10,
+      writer: 'me',
+      trimmedTo: 22,
+      current: { name: '1.5.e', watermark: 35 },
+      previous: { name: '1.3.a', watermark: 25 },
+    });
+    expect(world.written.map(({ before }) => before)).toEqual([3]);
+  });
+
+  test('stays where there are none', async () => {
+    const world = new World(CHECKPOINTS);
+    const tried = new Set(['1.4.c', '1.3.a']);
+    expect(await world.records.remake(P, old, tried)).toBeUndefined();
+    expect(world.written).toEqual([]);
+  });
 });

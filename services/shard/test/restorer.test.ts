@@ -17,17 +17,27 @@ interface Given {
   /** Spaces that are damaged, by checkpoint; a checkpoint of which all is damaged has none to read. */
   readonly damaged?: Readonly<Record<string, readonly string[] | 'all'>>;
   readonly notOfLog?: readonly string[];
+  /** What the record is made again as, when nothing of it is of use. */
+  readonly remade?: Partial<PartitionRecord>[];
   /** Blobs that are not there, by checkpoint. */
   readonly lost?: Readonly<Record<string, readonly string[]>>;
 }
 
 /** A restorer of a partition with the spaces a and b, and what it asked of the engine. */
-function restorerOf({ record, damaged = {}, notOfLog = [], lost = {} }: Given) {
+function restorerOf({ record, damaged = {}, notOfLog = [], remade = [], lost = {} }: Given) {
   const asked: string[] = [];
+  let current = record;
   const epoch = { epoch: 1, writer: 'one', claim: 'c', trimmedTo: 0 } as PartitionRecord;
   const restorer = new Restorer({
     register: {
-      read: () => Promise.resolve({ record: { ...epoch, ...record }, revision: 1 }),
+      read: () => Promise.resolve({ record: { ...epoch, ...current }, revision: 1 }),
+      remake: (_, before, tried) => {
+        asked.push(`remake without ${[...tried].join(' ')}`);
+        const next = remade.shift();
+        if (next === undefined) return Promise.resolve(undefined);
+        current = next;
+        return Promise.resolve({ ...before, record: { ...epoch, ...next } });
+      },
     },
     transfers: {
       fetch: (_, { name, bytes, watermark }) => {
@@ -134,7 +144,7 @@ describe('a restorer', () => {
       code: 'CHECKPOINT_DAMAGED',
       details: { trimmedTo: 61, spaces: [] },
     });
-    expect(asked).toEqual([]);
+    expect(asked).toEqual(['remake without new old']);
     expect([restorer.isUseless('new'), restorer.isUseless('old')]).toEqual([true, true]);
   });
 
@@ -147,5 +157,24 @@ describe('a restorer', () => {
       details: { trimmedTo: 50, spaces: ['b'] },
     });
     expect(asked).not.toContain('restored');
+  });
+
+  test('symptom: an old record that was put back kept a partition away whose checkpoints were there', async () => {
+    const record = { current, previous, trimmedTo: 50 };
+    const damaged = { new: 'all', old: 'all' } as const;
+    const newest = checkpoint('newest', 120);
+    const remade = [{ current: newest, trimmedTo: 50 }];
+    const { restorer, asked } = restorerOf({ record, damaged, remade });
+    expect(await restorer.restore(P, 50)).toBe(120);
+    expect(asked).toEqual(['remake without new old', 'newest@120 ab', 'restored']);
+  });
+
+  test('tries none of them twice', async () => {
+    const record = { current, previous, trimmedTo: 50 };
+    const damaged = { new: 'all', old: 'all', newest: 'all' } as const;
+    const remade = [{ current: checkpoint('newest', 120), trimmedTo: 50 }];
+    const { restorer, asked } = restorerOf({ record, damaged, remade });
+    await expect(restorer.restore(P, 50)).rejects.toMatchObject({ code: 'CHECKPOINT_DAMAGED' });
+    expect(asked).toEqual(['remake without new old', 'remake without new old newest']);
   });
 });

@@ -47,7 +47,8 @@ export class PartitionRecords {
     const [current, previous] = (await this.#checkpointsOf(partition)).filter(
       ({ head }) => head.watermark >= removedTo,
     );
-    if (current !== undefined) return this.#restore(partition, found, current, previous);
+    if (current !== undefined)
+      return this.#restore(partition, { epoch: 0, ...found }, current, previous);
     if (found === undefined) return undefined;
     const message = `the record of partition ${partition} is lost or cannot be read`;
     if (removedTo > 0)
@@ -61,6 +62,30 @@ export class PartitionRecords {
     });
   }
 
+  /**
+   * A record of which no checkpoint is of use may be an old one that somebody put back: it is made again
+   * from others that are whole and have what was removed from the log.
+   * @param tried their names are passed over
+   * @returns undefined where there are none
+   * @throws ClusterError FENCED, LOG_UNAVAILABLE
+   */
+  async remake(
+    partition: PartitionId,
+    { record, revision }: Registered,
+    tried: ReadonlySet<string>,
+  ): Promise<Registered | undefined> {
+    const { epoch, trimmedTo: removedTo } = record;
+    const there = new Set(await this.#allNames());
+    const [current, previous] = (await this.#checkpointsOf(partition)).filter(
+      ({ ref, head: { watermark, blobs } }) =>
+        watermark >= removedTo &&
+        !tried.has(ref.name) &&
+        Object.keys(blobs).every((blob) => there.has(blob)),
+    );
+    if (current === undefined) return undefined;
+    return this.#restore(partition, { epoch, revision, removedTo }, current, previous);
+  }
+
   write(
     partition: PartitionId,
     record: PartitionRecord,
@@ -71,22 +96,22 @@ export class PartitionRecords {
 
   async #restore(
     partition: PartitionId,
-    found: Unreadable | undefined,
+    found: { readonly epoch: number } & Partial<Omit<Unreadable, 'record'>>,
     current: FoundCheckpoint,
     previous: FoundCheckpoint | undefined,
   ): Promise<Registered> {
     const { register, self, logger } = this.#options;
     const record: PartitionRecord = {
-      epoch: nextEpoch(current.head.epoch),
+      epoch: nextEpoch(Math.max(current.head.epoch, found.epoch)),
       writer: self,
       claim: randomUUID(),
       current: storedOf(current),
       ...(previous && { previous: storedOf(previous) }),
       // W2: if that is lost too, it was at most up to the checkpoint before the last.
-      trimmedTo: found?.removedTo || (previous ?? current).head.watermark,
+      trimmedTo: found.removedTo || (previous ?? current).head.watermark,
     };
     logger.error({ partition, ...record }, 'the record of a partition was lost, and is made again');
-    return register.write(partition, record, found);
+    return register.write(partition, record, { revision: found.revision });
   }
 
   /** Newest first. */

@@ -8,7 +8,7 @@ import type { PartitionRecords } from './partition-records.ts';
 import type { Transfers } from './transfers.ts';
 
 interface RestorerOptions {
-  readonly register: Pick<PartitionRecords, 'read'>;
+  readonly register: Pick<PartitionRecords, 'read' | 'remake'>;
   readonly transfers: Pick<Transfers, 'fetch'>;
   readonly engine: {
     readonly checkpoints: Pick<
@@ -48,7 +48,12 @@ export class Restorer {
    * @throws ClusterError CHECKPOINT_DAMAGED when no checkpoint has what was removed from the log;
    * LOG_UNAVAILABLE
    */
-  async restore(partition: PartitionId, wholeTo: number): Promise<number> {
+  restore(partition: PartitionId, wholeTo: number): Promise<number> {
+    return this.#restore(partition, wholeTo, new Set());
+  }
+
+  /** @param tried names of checkpoints that were of no use */
+  async #restore(partition: PartitionId, wholeTo: number, tried: Set<string>): Promise<number> {
     const { register, engine, isOfLog, metrics, logger } = this.#options;
     const { loss } = engine.checkpoints;
     const found = await register.read(partition);
@@ -60,6 +65,7 @@ export class Restorer {
     let missing: ReadonlySet<SpaceId> | undefined;
     for (const [which, stored] of Object.entries({ current, previous })) {
       if (stored === undefined || missing?.size === 0) continue;
+      tried.add(stored.name);
       if (stored.watermark < trimmedTo) {
         // The log no longer goes on from there.
         logger.error({ partition, trimmedTo, ...stored }, 'a checkpoint is older than the log');
@@ -79,6 +85,8 @@ export class Restorer {
       missing = damaged;
     }
     if (from === undefined || (missing !== undefined && missing.size > 0)) {
+      if (trimmedTo > 0 && (await register.remake(partition, found!, tried)) !== undefined)
+        return this.#restore(partition, wholeTo, tried);
       if (trimmedTo > 0)
         throw new ClusterError(
           'CHECKPOINT_DAMAGED',
