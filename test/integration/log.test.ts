@@ -382,6 +382,10 @@ test('all members learn one id of their cluster, and keep their blobs under it',
   const ids = await Promise.all([1, 2, 3].map(() => agreeOnLayout(connection, layout, LIMITS)));
   expect(new Set(ids).size).toBe(1);
   expect(await agreeOnLayout(connection, layout, LIMITS)).toBe(ids[0]);
+  // Another id would be another folder of blobs.
+  await (await plain.jetstreamManager()).streams.delete('KV_engram-cluster');
+  await ensureStreams(connection, layout, { ...LIMITS, bytesMax: LIMITS.bytesMax * 2 });
+  expect(await agreeOnLayout(connection, layout, LIMITS)).toBe(ids[0]);
   await expect(
     agreeOnLayout(connection, { partitionCount: 32, stripeCount: 1 }, LIMITS),
   ).rejects.toMatchObject({ code: 'CLUSTER_DIFFERS' });

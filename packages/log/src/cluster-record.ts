@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { ClusterError } from '@engram/model';
 import type { LogConnection } from './connection.ts';
-import { ensureStreams, type LogLayout, type LogLimits } from './streams.ts';
+import { ensureStreams, idOfLog, noteIdOfLog, type LogLayout, type LogLimits } from './streams.ts';
 
 const BUCKET = 'engram-cluster';
 const LAYOUT = 'layout';
@@ -11,7 +11,7 @@ const ID = 'id';
  * Makes the log and writes down the counts that it is made with, or checks them against what there is: a
  * member with another partition count would read and write other subjects than the rest. One that is
  * refused has written nothing.
- * @returns the cluster's id, which it keeps as long as its log
+ * @returns the cluster's id, which it keeps as long as its log: it stands there too
  * @throws ClusterError CLUSTER_DIFFERS, LOG_FULL
  */
 export async function agreeOnLayout(
@@ -32,9 +32,11 @@ export async function agreeOnLayout(
   // `create` fails when another member wrote first; then the comparison below decides.
   await kv.create(LAYOUT, wanted).catch(() => undefined);
   requireSame((await kv.get(LAYOUT))?.string(), wanted);
-  await kv.create(ID, randomUUID()).catch(() => undefined);
+  const inLog = await idOfLog(connection);
+  await kv.create(ID, inLog ?? randomUUID()).catch(() => undefined);
   const id = (await kv.get(ID))?.string();
-  if (id === undefined) throw new ClusterError('LOG_UNAVAILABLE', 'the cluster has no id yet');
+  if (!id) throw new ClusterError('LOG_UNAVAILABLE', 'the cluster has no id yet');
+  if (id !== inLog) await noteIdOfLog(connection, id);
   return id;
 }
 

@@ -102,6 +102,32 @@ function storageError(error: unknown): unknown {
   return error;
 }
 
+/** In the description of the first stripe: the id of the cluster whose log it is. */
+const ID_KEY = 'engram-cluster';
+
+/** @throws ClusterError LOG_UNAVAILABLE */
+export async function idOfLog(connection: LogConnection): Promise<string | undefined> {
+  try {
+    const jsm = await connection.nc.jetstreamManager({ checkAPI: false });
+    const { config } = await jsm.streams.info(streamName(0));
+    return config.metadata?.[ID_KEY];
+  } catch (error) {
+    throw toLogError(error);
+  }
+}
+
+/** @throws ClusterError LOG_UNAVAILABLE */
+export async function noteIdOfLog(connection: LogConnection, id: string): Promise<void> {
+  try {
+    const jsm = await connection.nc.jetstreamManager({ checkAPI: false });
+    const { config } = await jsm.streams.info(streamName(0));
+    const metadata = { ...config.metadata, [ID_KEY]: id };
+    await jsm.streams.update(config.name, { ...config, metadata });
+  } catch (error) {
+    throw toLogError(error);
+  }
+}
+
 /** What there is of a stripe. */
 export interface StreamState {
   /** Entries after it may be gone too. */
