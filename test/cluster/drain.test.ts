@@ -1,3 +1,5 @@
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { EngramClient } from '@engram/client';
 import { expect, test } from 'vitest';
 import { startTestCluster } from '../support/cluster.ts';
@@ -35,4 +37,21 @@ test('symptom: what was written while a shard drained was called applied, and wa
   // Who took over restored what the other had stored as applied.
   const counts = await Promise.all(SPACES.map(async (space) => (await client.space(space)).count));
   expect(counts.reduce((sum, each) => sum + each, 0)).toBe(written);
+});
+
+test('a shard whose data folder is removed under it ends, and has everything when it begins anew', async () => {
+  const set = await loadWords(500, 1);
+  await using running = await startTestCluster({ shards: 1, env: { ENGRAM_CHECKPOINT_MS: '500' } });
+  const { cluster, client } = running;
+  const [shard] = cluster.shards;
+  const observations = set.words.map((id, i) => ({ id, embedding: set.embeddings[i]! }));
+  await client.createSpace('kept', { dimension: WORD_DIMENSION });
+  await client.put('kept', observations.slice(0, 400), { ack: 'searchable' });
+  rmSync(join(cluster.dataDir, 'segments', shard!.id), { recursive: true });
+  expect(await shard!.exited).toMatchObject({ code: 1 });
+  await client.put('kept', observations.slice(400));
+  await shard!.start();
+  await running.whenSettled();
+  await until('all of it is searchable', async () => (await client.space('kept')).count === 500);
+  expect(await client.verify('kept')).toMatchObject({ ok: true, isExact: true });
 });

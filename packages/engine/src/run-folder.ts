@@ -3,15 +3,19 @@
 // it lives: the kernel knows better than any file whether somebody still does.
 
 import { mkdirSync, readdirSync } from 'node:fs';
-import { mkdir, open, rm } from 'node:fs/promises';
+import { access, mkdir, open, rm } from 'node:fs/promises';
 import { createServer, connect, type Server } from 'node:net';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { platform } from 'node:process';
+import { ClusterError } from '@engram/model';
+import { Repeater, type Clock } from '@engram/runtime';
 import { cacheFolderOf, sectionsFolderOf } from './worker-settings.ts';
 
 const NAME = /^run-([^.]+)(?:\.alive)?$/;
+/** Between two looks whether it is still there. */
+const LOOK_MS = 1_000;
 /** What connecting to a socket fails with when nobody listens on it. */
 const DEAD: ReadonlySet<string | undefined> = new Set(['ECONNREFUSED', 'ENOENT', 'ENOTSOCK']);
 
@@ -20,6 +24,7 @@ export class RunFolder {
   readonly #dataDir: string;
   readonly #id: string;
   readonly #alive: Server | undefined;
+  #looks: Repeater | undefined;
 
   private constructor(dataDir: string, id: string, alive: Server | undefined) {
     this.path = join(dataDir, folderOf(id));
@@ -49,8 +54,32 @@ export class RunFolder {
     }
   }
 
+  /**
+   * Tells once when somebody removes the folder, or the cache beside it, under the process: what is written
+   * there goes nowhere, and one that begins anew has all of it from the checkpoints.
+   */
+  watch(clock: Clock, onGone: (error: ClusterError) => void): void {
+    const paths = [this.path, cacheFolderOf(this.#dataDir)];
+    let isGone = false;
+    this.#looks = new Repeater({
+      clock,
+      intervalMs: LOOK_MS,
+      run: async () => {
+        if (!isGone) await Promise.all(paths.map((path) => access(path)));
+      },
+      onError: (error) => {
+        // A disk that fails for a moment is another matter.
+        if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return;
+        isGone = true;
+        const message = `the data folder ${this.#dataDir} was removed under the process`;
+        onGone(new ClusterError('INTERNAL', message, { cause: error }));
+      },
+    });
+  }
+
   /** Not all at once: thousands of spaces have thousands of files, and heartbeats go on meanwhile. */
   async remove(): Promise<void> {
+    await this.#looks?.close();
     await removeRun(this.#dataDir, this.#id);
     this.#alive?.close();
   }

@@ -41,13 +41,11 @@ import { isDeletesOnly, type Applied, type Entry } from './entry.ts';
 import { Quarantine } from './quarantine.ts';
 import { RunFolder } from './run-folder.ts';
 import { SharedBytes } from './shared-bytes.ts';
-import { workerSettings } from './worker-settings.ts';
+import { RESOURCE_LIMITS, workerSettings } from './worker-settings.ts';
 import { totalsOf, type EngineTotals } from './totals.ts';
 
 /** A busy machine may take as long; nothing is lost by waiting. */
 const READY_TIMEOUT_MS = 30_000;
-/** Of the heap of a worker thread, which allocates little that lives for long; V8 would take 48. */
-const YOUNG_MB = 6;
 /** Between two looks after idle spaces, old rows and memory. */
 const TICK_MS = 500;
 /** Between two looks for work that a thread can take over. */
@@ -247,11 +245,12 @@ export class ShardEngine implements AsyncDisposable {
 
   async #start(): Promise<void> {
     const { workers, lanes, minBatch, maxBatch, clock, events, entry } = this.#options;
+    this.#folder.watch(clock, events.onFailed);
     const starts = Array.from({ length: workers }, () => 0);
     this.#pool = await WorkerPool.start<EntryTask, EntryAnswer>({
       entry: entry ?? new URL('./worker/main.js', import.meta.url),
       workerData: (index) => workerSettings(this.#options, this.#folder.path, starts[index]!++),
-      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
+      resourceLimits: RESOURCE_LIMITS,
       readyTimeoutMs: READY_TIMEOUT_MS,
       count: workers,
       lanes,

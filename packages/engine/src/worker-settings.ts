@@ -6,6 +6,9 @@ import type { WorkerSettings } from './protocol.ts';
 const MERGED_BYTES_MAX = 1024 * 1024 * 1024;
 const MERGED_SHARE = 0.5;
 
+/** The heap of a worker thread allocates little that lives for long; V8 would take 48 MB for the young. */
+export const RESOURCE_LIMITS = { maxYoungGenerationSizeMb: 6 };
+
 /** Of a data folder: files that are stored elsewhere too, by the names of their blobs. */
 export function cacheFolderOf(dataDir: string): string {
   return join(dataDir, 'segments');

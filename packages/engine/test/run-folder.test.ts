@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execPath } from 'node:process';
 import { expect, onTestFinished, test } from 'vitest';
+import { systemClock } from '@engram/runtime';
+import { until } from '../../../test/support/until.ts';
 import { RunFolder } from '../src/run-folder.ts';
 
 function dataFolder(under = ''): string {
@@ -85,3 +87,18 @@ test('a data folder that cannot be used is named', async () => {
     /the data folder .*file cannot be used/,
   );
 });
+
+test.each(['the folder', 'the cache beside it'])(
+  'who watches is told once that somebody removed %s',
+  async (what) => {
+    const dataDir = dataFolder();
+    const folder = await opened(dataDir);
+    const told: string[] = [];
+    folder.watch(systemClock, ({ message }) => told.push(message));
+    const gone = what === 'the folder' ? folder.path : join(dataDir, 'segments');
+    rmSync(gone, { recursive: true });
+    await until('it is told', () => told.length > 0);
+    expect(told).toEqual([`the data folder ${dataDir} was removed under the process`]);
+    await folder.remove();
+  },
+);

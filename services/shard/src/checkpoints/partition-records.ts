@@ -55,7 +55,10 @@ export class PartitionRecords {
       throw new ClusterError(
         'CHECKPOINT_DAMAGED',
         `${message}, and no checkpoint has what was removed from the log`,
-        { hint: 'bring the blobs of its checkpoints back', details: { removedTo } },
+        {
+          hint: `bring the blobs of its checkpoints back, or correct key ${partition} of the bucket engram-removed if it says too much`,
+          details: { removedTo },
+        },
       );
     throw new ClusterError('CHECKPOINT_DAMAGED', `${message}, and there is no checkpoint of it`, {
       hint: `delete its key ${partition} if nothing of its log was ever removed`,
