@@ -1,5 +1,6 @@
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { platform } from 'node:process';
 import { CheckpointStore, FolderBlobs, SegmentCache, type CheckpointRef } from '@engram/storage';
 import type { PartitionId } from '@engram/model';
 import { describe, expect, test } from 'vitest';
@@ -51,6 +52,17 @@ function filesUnder(folder: string): string[] {
   return entries.filter((each) => each.isFile()).map((each) => join(each.parentPath, each.name));
 }
 
+/** Paths of what this process has open. */
+function openFiles(): string[] {
+  return readdirSync('/proc/self/fd').flatMap((fd) => {
+    try {
+      return [readlinkSync(`/proc/self/fd/${fd}`)];
+    } catch {
+      return []; // it was closed meanwhile
+    }
+  });
+}
+
 /** A new file in its place: what a process has open of the old one stays as it was. */
 function damage(path: string): void {
   const bytes = readFileSync(path);
@@ -95,6 +107,34 @@ describe('a checkpoint of a partition', () => {
     expect(added.length).toBeLessThan(before.size);
     expect(added).toContain(next.name);
   });
+
+  test.runIf(platform === 'linux')(
+    'symptom: a space that was asked for while it came was opened twice, and one of both had what was applied',
+    async () => {
+      const [one, other] = [await startEngine(), await startEngine()];
+      const folder = scratchFolder();
+      const log = new Log();
+      const space = new Space(log, namesOn(0, 1)[0]!, { partition: PARTITION, dimension: 64 });
+      await feedAll(one.engine, space.fill(6_000, 50));
+      await one.engine.indexed(space.config);
+      const ref = await save(one, await storeOf(one, folder), log);
+      let isOver = false;
+      const asking = (async () => {
+        while (!isOver) await other.engine.get(space.config, 'row-1');
+      })();
+      expect(await restore(other, await storeOf(other, folder), ref, [space])).toEqual({
+        damaged: [],
+      });
+      await feed(other.engine, space.write(['later']));
+      isOver = true;
+      await asking;
+      await expectSame(other.engine, space);
+      const files = openFiles().filter(
+        (path) => path.startsWith(other.dataDir) && path.endsWith('.rows'),
+      );
+      expect(files).toHaveLength(new Set(files).size);
+    },
+  );
 
   test('is all there without a graph, and without rows it lacks their space only', async () => {
     // Graphs that are large enough to be blobs.

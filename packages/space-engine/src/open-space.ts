@@ -14,7 +14,7 @@ import { SpaceEngine } from './space-engine.ts';
 import { laneOf, sequenceOf } from './stamp.ts';
 import { openSealed, removeFolder, SpaceFiles, type Part } from './space-files.ts';
 import { Upkeep } from './upkeep.ts';
-import { openVerified, verifyGraph } from './verify-files.ts';
+import { openMarked, openVerified, verifyGraph } from './verify-files.ts';
 
 /** Rows whose records or embeddings are read at once. */
 const ROWS_AT_ONCE = 4_096;
@@ -37,7 +37,11 @@ export function emptySpace(config: SpaceConfig, options: EngineOptions): OpenSpa
  * and left out, and the rest is opened: the log brings back what is missing. Graphs that were made for
  * other settings are made again from their rows.
  */
-export async function openSpace(config: SpaceConfig, options: EngineOptions): Promise<OpenSpace> {
+export async function openSpace(
+  config: SpaceConfig,
+  options: EngineOptions,
+  { areFilesVerified = false } = {},
+): Promise<OpenSpace> {
   let manifest: Manifest | undefined;
   let isDamaged = false;
   try {
@@ -63,7 +67,7 @@ export async function openSpace(config: SpaceConfig, options: EngineOptions): Pr
   const ids = new IdTable();
   const sealedFiles = new Map<SealedSegment, number>();
   const parts = new Map<MemorySegment, Part[]>();
-  const context = { config, options };
+  const context = { config, options, areFilesVerified };
   for (const entry of manifest.segments) {
     try {
       if (entry.graph === undefined || isGraphOther) {
@@ -105,11 +109,18 @@ const GRAPH_SETTINGS = [
   'efConstruction',
 ] as const satisfies readonly (keyof SpaceConfig)[];
 
-type Context = Pick<SpaceEngine, 'config' | 'options'>;
+interface Context extends Pick<SpaceEngine, 'config' | 'options'> {
+  /** Every byte was read a moment ago. */
+  readonly areFilesVerified: boolean;
+}
 
-function verified({ config, options }: Context, entry: SegmentEntry): Promise<RowsFile> {
+async function openRows(context: Context, entry: SegmentEntry): Promise<RowsFile> {
+  const { config, options, areFilesVerified } = context;
   const facts = { dimension: config.dimension, checksum: entry.checksum };
-  return openVerified(rowsPath(options.folder, entry.file), facts, () => turn(options));
+  const path = rowsPath(options.folder, entry.file);
+  return areFilesVerified
+    ? openMarked(path, facts)
+    : openVerified(path, facts, () => turn(options));
 }
 
 function turn({ pace }: EngineOptions): Promise<void> {
@@ -124,9 +135,10 @@ async function loadSealed(
   ids: IdTable,
 ): Promise<SealedSegment> {
   const { options } = context;
-  const file = await verified(context, entry);
+  const file = await openRows(context, entry);
   try {
-    await verifyGraph(graphPath(options.folder, entry.file), graph, () => turn(options));
+    if (!context.areFilesVerified)
+      await verifyGraph(graphPath(options.folder, entry.file), graph, () => turn(options));
     const deaths = deathsOf(entry, file.rows);
     const parts: { from: number; count: number; records: RowRecords }[] = [];
     let oldest = Infinity;
@@ -154,7 +166,7 @@ async function loadPart(
   ids: IdTable,
 ): Promise<{ readonly segment: MemorySegment; readonly part: Part }> {
   const { config, options } = context;
-  const file = await verified(context, entry);
+  const file = await openRows(context, entry);
   if (segments.growing.stored.storedBytes >= options.segmentBytesMax) segments.roll();
   const segment = segments.growing;
   const first = segment.rows;

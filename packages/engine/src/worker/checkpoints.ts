@@ -243,7 +243,9 @@ export class Checkpoints {
     const { head, inline } = decodeSection(bytes);
     const isLost = ({ blob }: SectionFile) => blob !== undefined && task.lost.includes(blob);
     const lost = head.files.filter(isLost).map(({ name }) => name);
-    const adopted = await this.#spaces.adopt(config, task, async (folder) => {
+    // The small ones are opened when they are used; their bytes were checked with the checkpoint.
+    const isOpened = head.files.some(({ blob }) => blob !== undefined);
+    return this.#spaces.adopt(config, task, async (folder) => {
       const manifest = withoutLost(decodeManifest(head.manifest, 'of a checkpoint'), lost);
       const blobs = new Map<string, string>();
       for (const { name, blob } of head.files) {
@@ -257,10 +259,7 @@ export class Checkpoints {
       }
       this.#blobs.set(config.space, blobs);
       await writeManifest(folder, manifest);
-      return { count: manifest.count, completeTo: manifest.completeTo };
+      return { count: manifest.count, completeTo: manifest.completeTo, isOpened };
     });
-    // The small ones are opened when they are used; their bytes were checked with the checkpoint.
-    if (adopted === undefined || head.files.every(({ blob }) => blob === undefined)) return true;
-    return this.#spaces.openAdopted(adopted);
   }
 }

@@ -37,6 +37,11 @@ export interface UnloadedSpace {
   readonly completeTo: number;
 }
 
+/** What was brought into the folder of a space. */
+interface Brought extends Pick<UnloadedSpace, 'count' | 'completeTo'> {
+  readonly isOpened: boolean;
+}
+
 type Entry =
   | { readonly kind: 'loaded'; readonly space: LoadedSpace }
   /** Being opened or unloaded; what comes next is seen when it is done. */
@@ -140,13 +145,14 @@ export class SpaceTable {
   /**
    * Takes a space from files that `bring` puts into its folder, unless it is here and whole.
    * @param upTo everything up to this sequence is in the files, and does not come again
-   * @returns what is known of it now, or undefined when it was here
+   * @param bring what was read whole a moment ago; it says whether the space is to be opened at once
+   * @returns false when the files turn out to be damaged; the space is lost then
    */
   async adopt(
     config: SpaceConfig,
     { partition, upTo }: { readonly partition: PartitionId; readonly upTo: number },
-    bring: (folder: string) => Promise<Pick<UnloadedSpace, 'count' | 'completeTo'>>,
-  ): Promise<UnloadedSpace | undefined> {
+    bring: (folder: string) => Promise<Brought>,
+  ): Promise<boolean> {
     const { space } = config;
     const restored = this.#lostPartitions.get(partition);
     const isLost = this.#lost.has(space) || restored?.has(space) === false;
@@ -159,26 +165,22 @@ export class SpaceTable {
       }
       const { completeTo } = 'engine' in known ? known.engine : known;
       const isOlder = known.config.afterSequence < config.afterSequence || completeTo < upTo;
-      if (!isLost && !isOlder) return undefined;
+      if (!isLost && !isOlder) return true;
       await this.drop(space);
     }
     return this.#change(space, partition, async () => {
       const folder = this.folderOf(space);
       await rm(folder, { recursive: true, force: true });
       await mkdir(folder, { recursive: true });
-      const known = await bring(folder);
-      const unloaded: UnloadedSpace = { kind: 'unloaded', config, partition, ...known };
+      const { isOpened, ...known } = await bring(folder);
       restored?.add(space);
-      return { entry: unloaded, result: unloaded };
+      if (!isOpened)
+        return { entry: { kind: 'unloaded', config, partition, ...known }, result: true };
+      // Within this change: whoever waits for the space would open it too (S1).
+      const opened = await openSpace(config, this.#options(space), { areFilesVerified: true });
+      if (opened.isDamaged) this.#lost.set(space, partition);
+      return { entry: loadedEntry(config, partition, opened), result: !opened.isDamaged };
     });
-  }
-
-  /** Opens a space that was adopted. @returns false when its files are damaged; it is lost then */
-  async openAdopted({ config, partition }: UnloadedSpace): Promise<boolean> {
-    const opened = await this.#open(config, partition, () => {
-      this.#lost.set(config.space, partition);
-    });
-    return opened !== undefined && !this.#lost.has(config.space);
   }
 
   /** What could be restored of the partition is: the rest comes from the log. */
@@ -294,14 +296,10 @@ export class SpaceTable {
     return entry.space;
   }
 
-  #open(
-    config: SpaceConfig,
-    partition: PartitionId,
-    onDamaged = () => this.#distrust(config.space, partition),
-  ): Promise<LoadedSpace> {
+  #open(config: SpaceConfig, partition: PartitionId): Promise<LoadedSpace> {
     return this.#change(config.space, partition, async () => {
       const opened = await openSpace(config, this.#options(config.space));
-      if (opened.isDamaged) onDamaged();
+      if (opened.isDamaged) this.#distrust(config.space, partition);
       const entry = loadedEntry(config, partition, opened);
       return { entry, result: entry.space };
     });
