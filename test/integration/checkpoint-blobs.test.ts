@@ -10,7 +10,8 @@ import {
   type StoredCheckpoint,
 } from '@engram/log';
 import type { MemberId, PartitionId } from '@engram/model';
-import { createLogger, systemClock } from '@engram/runtime';
+import { systemClock } from '@engram/runtime';
+import { createLogger } from '@engram/runtime/logger';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { tempDir } from '../support/temp-dir.ts';
 

@@ -27,7 +27,8 @@ import {
   type PartitionId,
   type SpaceId,
 } from '@engram/model';
-import { createLogger, systemClock } from '@engram/runtime';
+import { systemClock } from '@engram/runtime';
+import { createLogger } from '@engram/runtime/logger';
 import { connect, headers, type NatsConnection } from 'nats';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { tempDir } from '../support/temp-dir.ts';

@@ -1,7 +1,8 @@
 import { startRedisServer, type ServerProcess } from '@engram/local-cluster';
 import { Membership, type Role } from '@engram/membership';
 import { parseMemberId, type PartitionId } from '@engram/model';
-import { createLogger, systemClock } from '@engram/runtime';
+import { systemClock } from '@engram/runtime';
+import { createLogger } from '@engram/runtime/logger';
 import { identityOf } from '@engram/runtime/process-identity';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -12,7 +12,8 @@ import {
   type SpaceConfig,
   type SpaceId,
 } from '@engram/model';
-import { loadSettings, systemClock } from '@engram/runtime';
+import { systemClock } from '@engram/runtime';
+import { loadSettings } from '@engram/runtime/service';
 import { K } from '../dataset.ts';
 import { rowRecall, type Vectors } from '../vectors.ts';
 

@@ -16,7 +16,8 @@ import {
   type Filtered,
 } from '@engram/log';
 import { LANES, parseSpaceId, partitionOf, type Lane, type PartitionId } from '@engram/model';
-import { createLogger, systemClock } from '@engram/runtime';
+import { systemClock } from '@engram/runtime';
+import { createLogger } from '@engram/runtime/logger';
 import { connect } from 'nats';
 import type { Group, GroupContext, GroupReport } from '../group.ts';
 import { formatRate, formatRatio, formatSpread } from '../samples.ts';

@@ -1,4 +1,5 @@
-import { createLogger, systemClock } from '@engram/runtime';
+import { systemClock } from '@engram/runtime';
+import { createLogger } from '@engram/runtime/logger';
 import { expect, onTestFinished, test } from 'vitest';
 import type { LogConnection } from '../src/connection.ts';
 import { LogFeed } from '../src/feed.ts';

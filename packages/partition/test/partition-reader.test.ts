@@ -1,4 +1,4 @@
-import { createLogger } from '@engram/runtime';
+import { createLogger } from '@engram/runtime/logger';
 import { LANES, perLane, type Lane, type PartitionId } from '@engram/model';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-import { loadSettings, type Settings } from '@engram/runtime';
+import { loadSettings, type Settings } from '@engram/runtime/service';
 
 export type GatewayConfig = Settings;
 

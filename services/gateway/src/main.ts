@@ -10,16 +10,9 @@ import {
 } from '@engram/log';
 import { Membership } from '@engram/membership';
 import { parseMemberId } from '@engram/model';
-import {
-  aborted,
-  advertisedUrl,
-  createLogger,
-  loadOrExit,
-  runService,
-  Scope,
-  systemClock,
-  type Logger,
-} from '@engram/runtime';
+import { advertisedUrl, Scope, systemClock, type Logger } from '@engram/runtime';
+import { createLogger } from '@engram/runtime/logger';
+import { aborted, loadOrExit, runService } from '@engram/runtime/service';
 import { Router } from './cluster/router.ts';
 import { loadConfig, type GatewayConfig } from './config.ts';
 import { HttpServer } from './http/server.ts';

@@ -26,16 +26,9 @@ import {
 } from '@engram/model';
 import { candidates, PartitionReader, partitionsToHold } from '@engram/partition';
 import { Placement } from '@engram/ring';
-import {
-  aborted,
-  createLogger,
-  Deadline,
-  loadOrExit,
-  runService,
-  Scope,
-  systemClock,
-  type Logger,
-} from '@engram/runtime';
+import { Deadline, Scope, systemClock, type Logger } from '@engram/runtime';
+import { createLogger } from '@engram/runtime/logger';
+import { aborted, loadOrExit, runService } from '@engram/runtime/service';
 import { cacheFolderOf, ShardEngine, SNAPSHOT_KEEP_MS } from '@engram/engine';
 import { Applier } from './apply.ts';
 import { Checkpointer } from './checkpoints/checkpointer.ts';
@@ -49,7 +42,7 @@ import { HealthServer } from './serve/http.ts';
 import { unreadyReason } from './serve/readiness.ts';
 import { rpcMethods } from './serve/rpc-methods.ts';
 
-const RECONCILE_MS = 100;
+const RECONCILE_MS = 50;
 
 async function run(
   config: ShardConfig,

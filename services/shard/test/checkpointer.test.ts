@@ -1,6 +1,7 @@
 import type { PartitionRecord, Registered } from '@engram/log';
 import { ClusterError, type MemberId, type PartitionId, type SpaceId } from '@engram/model';
-import { createLogger, systemClock } from '@engram/runtime';
+import { systemClock } from '@engram/runtime';
+import { createLogger } from '@engram/runtime/logger';
 import type { BlobMark, CheckpointRef, NewCheckpoint, WrittenSection } from '@engram/storage';
 import { afterEach, describe, expect, test } from 'vitest';
 import { until } from '../../../test/support/until.ts';

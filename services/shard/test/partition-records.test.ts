@@ -1,6 +1,7 @@
 import type { PartitionRecord, Registered, Unreadable } from '@engram/log';
 import type { MemberId, PartitionId } from '@engram/model';
-import { createLogger, systemClock } from '@engram/runtime';
+import { systemClock } from '@engram/runtime';
+import { createLogger } from '@engram/runtime/logger';
 import { describe, expect, test } from 'vitest';
 import { PartitionRecords } from '../src/checkpoints/partition-records.ts';
 import type { FoundCheckpoint } from '@engram/storage';

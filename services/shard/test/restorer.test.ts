@@ -1,6 +1,6 @@
 import type { PartitionRecord, StoredCheckpoint } from '@engram/log';
 import { ClusterError, type PartitionId, type SpaceConfig, type SpaceId } from '@engram/model';
-import { createLogger } from '@engram/runtime';
+import { createLogger } from '@engram/runtime/logger';
 import { describe, expect, test } from 'vitest';
 import { Restorer } from '../src/checkpoints/restorer.ts';
 import { shardMetrics } from '../src/metrics.ts';

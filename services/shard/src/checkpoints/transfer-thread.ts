@@ -4,7 +4,8 @@
 import { workerData } from 'node:worker_threads';
 import { LogConnection, openBlobs } from '@engram/log';
 import type { PartitionId } from '@engram/model';
-import { createLogger, systemClock } from '@engram/runtime';
+import { systemClock } from '@engram/runtime';
+import { createLogger } from '@engram/runtime/logger';
 import { CheckpointStore, SegmentCache } from '@engram/storage';
 import { serveThread } from '@engram/worker-pool';
 import type { CacheUse, TransferRequest, TransferSettings } from './transfers.ts';

@@ -1,0 +1,7 @@
+// What the process of a service needs and its threads do not: reading settings takes many modules, which
+// would be most of what a thread loads when it starts.
+
+export { aborted, loadOrExit, runService } from './service-run.ts';
+export type { ReadyMessage } from './service-run.ts';
+export { loadSettings } from './settings.ts';
+export type { Settings } from './settings.ts';
