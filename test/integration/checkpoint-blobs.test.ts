@@ -73,6 +73,19 @@ describe('blobs in an object store', () => {
     },
   );
 
+  test('what somebody deleted by the means of NATS is not there', async () => {
+    file('5.1.a', 1_000);
+    await blobs.save('5.1.a', pathOf('5.1.a'));
+    const { views } = connection.nc.jetstream();
+    await (await views.os('engram-checkpoints')).delete('5.1.a/0');
+    expect(await blobs.has('5.1.a')).toBe(false);
+    expect(await blobs.fetch('5.1.a', pathOf('back'))).toBe(false);
+    await blobs.save('5.1.a', pathOf('5.1.a'));
+    expect(await blobs.has('5.1.a')).toBe(true);
+    expect(await blobs.fetch('5.1.a', pathOf('back'))).toBe(true);
+    await blobs.remove('5.1.a');
+  });
+
   test('a bucket that was deleted has nothing, and is made again for what is stored next', async () => {
     const content = file('3.1.a', 300_000);
     await blobs.save('3.1.a', pathOf('3.1.a'));

@@ -74,7 +74,9 @@ export class ObjectBlobs implements BlobStore {
   }
 
   async has(name: string): Promise<boolean> {
-    return (await this.#infoOf(pieceOf(name, 0))) !== null;
+    const info = await this.#infoOf(pieceOf(name, 0));
+    // Others than `remove` leave a mark where something was (B2).
+    return info !== null && !info.deleted;
   }
 
   async names(): Promise<string[]> {
