@@ -30,7 +30,7 @@ import {
 import { systemClock } from '@engram/runtime';
 import { createLogger } from '@engram/runtime/logger';
 import { connect, headers, type NatsConnection } from 'nats';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { tempDir } from '../support/temp-dir.ts';
 import { until } from '../support/until.ts';
 
@@ -146,6 +146,7 @@ test('a feed delivers every entry once and in order, within the room it is given
     await log.publish([
       {
         space: target,
+        afterSequence: 0,
         partition,
         lane: LANES[i % 3] as Lane,
         bytes,
@@ -273,6 +274,7 @@ test('a feed goes on without a gap when its consumer is deleted under it', async
     log.publish([
       {
         space: target,
+        afterSequence: 0,
         partition: partitionOf(target, PARTITIONS),
         lane: 'normal',
         bytes: new Uint8Array(10),
@@ -308,6 +310,23 @@ test('a space is known to another directory as soon as its creation was answered
   expect([again.isNew, again.config.dimension]).toEqual([false, 8]);
   expect(await second.delete(name, partition)).toBe(true);
   await until('the first forgets it too', () => first.peek(name) === undefined);
+});
+
+test('symptom: what was written to a space that was made again went to the one before', async () => {
+  const options = { stripeCount: 1, replicas: 1, clock, logger };
+  await using first = await SpaceDirectory.start(connection, options);
+  await using second = await SpaceDirectory.start(connection, options);
+  const name = space('again');
+  const wanted = parseSpaceOptions({ dimension: 8 });
+  const { config } = await first.create(name, partitionOf(name, PARTITIONS), wanted);
+  await until('the other one knows it', () => second.peek(name) !== undefined);
+  // As it was made again, a moment ago: the other one has not heard of it.
+  const next = { ...config, afterSequence: config.afterSequence + 10 };
+  const kv = await plain.jetstream().views.kv('engram-spaces');
+  await kv.put(name, JSON.stringify(next));
+  expect(await second.find(name, next.afterSequence)).toEqual(next);
+  // What nobody made is not waited for.
+  expect(await second.find(name, next.afterSequence + 1)).toEqual(next);
 });
 
 test('two creations at once make one space', async () => {
@@ -429,6 +448,7 @@ test('after a killed server everything acknowledged is read, and the feed goes o
         const [{ sequence } = { sequence: 0 }] = await log.publish([
           {
             space: target,
+            afterSequence: 0,
             partition: partitionOf(target, PARTITIONS),
             lane: 'normal',
             bytes: batch.frames[0]!.bytes,
@@ -447,7 +467,15 @@ test('after a killed server everything acknowledged is read, and the feed goes o
   server.signal('SIGKILL');
   await server.exited;
   const before = acknowledged.length;
+  // The wall clock is an hour ahead for a moment, in which it is tried to connect again.
+  const { now } = Date;
+  const ahead = vi.spyOn(Date, 'now').mockImplementation(() => now() + 3_600_000);
+  await until('some tries were made', () => ahead.mock.calls.length > 6);
+  ahead.mockRestore();
   server = await startNatsServer({ dataDir: folder.path, port, partitionCount: PARTITIONS });
+  // As the library does by itself, this one would wait for that hour.
+  await plain.close();
+  plain = await connect({ servers: server.url });
   await until('more were acknowledged afterwards', () => acknowledged.length > before + 200);
   isStopped = true;
   await writing;

@@ -1,6 +1,7 @@
 import { ClusterError } from '@engram/model';
 import { backoffMs, Deadline, type Clock, type Logger } from '@engram/runtime';
 import { LogEnds } from './log-ends.ts';
+import { reconnectDelays } from './reconnect-delays.ts';
 import { connect, DebugEvents, Events, type NatsConnection } from 'nats';
 
 export interface ConnectionOptions {
@@ -113,8 +114,7 @@ async function firstConnection(options: ConnectionOptions): Promise<NatsConnecti
         name: options.name,
         // The library's default gives up for good after 20 s.
         maxReconnectAttempts: -1,
-        reconnectTimeWait: 250,
-        reconnectJitter: 250,
+        reconnectDelayHandler: reconnectDelays(options.clock),
         // Its default notices a half-open connection after 4 minutes.
         pingInterval: 5_000,
         maxPingOut: 2,

@@ -1,7 +1,7 @@
 import type { ItemError } from '@engram/model';
 import { headers } from 'nats';
 import type { LogConnection } from './connection.ts';
-import type { LogMessage } from './feed.ts';
+import type { LogMessage } from './log-message.ts';
 import { isWrongLastSequence } from './errors.ts';
 import { DEAD_LETTER_STREAM } from './streams.ts';
 

@@ -2,7 +2,8 @@ import type { PartitionId, SpaceId } from '@engram/model';
 import { ClusterError } from '@engram/model';
 import { Deadline, type Clock, type Logger } from '@engram/runtime';
 import type { LogConnection } from './connection.ts';
-import { LogFeed, type LogMessage } from './feed.ts';
+import { LogFeed } from './feed.ts';
+import type { LogMessage } from './log-message.ts';
 import { spaceSubject, streamName } from './subjects.ts';
 
 export interface EntryRange {

@@ -18,7 +18,7 @@
 // is slow, too: 7,000 small entries took it 13 s, and 0.1 s without. So a feed that is behind reads all of
 // the stream without a filter, and passes over what is not its own; a replay never does anything else.
 
-import { LANES, type Lane, type PartitionId } from '@engram/model';
+import { LANES } from '@engram/model';
 import { Repeater, type Clock, type Logger } from '@engram/runtime';
 import {
   AckPolicy,
@@ -32,22 +32,8 @@ import {
 } from 'nats';
 import { parseAckSubject } from './ack-subject.ts';
 import type { LogConnection } from './connection.ts';
+import { readHeaders, type LogMessage } from './log-message.ts';
 import { parseSubject } from './subjects.ts';
-
-export interface LogMessage {
-  readonly stripe: number;
-  readonly sequence: number;
-  readonly partition: PartitionId;
-  readonly lane: Lane;
-  /** As the publisher wrote it, unchecked. */
-  readonly space: string;
-  readonly subject: string;
-  readonly contentType: string | undefined;
-  /** Owned by the receiver: a buffer of its own that may be transferred. */
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  /** When the log stored it, milliseconds since 1970. */
-  readonly storedAtMs: number;
-}
 
 export interface Room {
   readonly messages: number;
@@ -274,7 +260,7 @@ export class LogFeed implements AsyncDisposable {
         sequence: place.sequence,
         ...parts,
         subject: msg.subject,
-        contentType: msg.headers?.get('Content-Type'),
+        ...readHeaders(msg.headers),
         bytes: new Uint8Array(msg.data), // a copy: the socket's buffer is shared and not aligned
         storedAtMs: place.storedAtMs,
       });

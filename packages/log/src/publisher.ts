@@ -3,6 +3,7 @@ import { Deadline, type Clock } from '@engram/runtime';
 import { headers, type JetStreamClient } from 'nats';
 import type { LogConnection } from './connection.ts';
 import { isTimeout, toPublishError } from './errors.ts';
+import { AFTER_HEADER } from './log-message.ts';
 import { observationSubject, streamName, stripeOf } from './subjects.ts';
 
 export interface PublisherOptions {
@@ -16,6 +17,8 @@ export interface PublisherOptions {
 
 export interface LogEntry {
   readonly space: SpaceId;
+  /** Of the space as the publisher knows it. */
+  readonly afterSequence: number;
   readonly partition: PartitionId;
   readonly lane: Lane;
   readonly bytes: Uint8Array;
@@ -91,6 +94,7 @@ export class LogPublisher {
     const expect = { streamName: streamName(stripeOf(entry.partition, stripeCount)) };
     const head = headers();
     head.set('Content-Type', entry.contentType);
+    head.set(AFTER_HEADER, String(entry.afterSequence));
     const deadline = new Deadline(clock, timeoutMs);
     for (;;) {
       // The library would buffer without bound while it is disconnected.

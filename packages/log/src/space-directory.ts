@@ -88,12 +88,14 @@ export class SpaceDirectory implements AsyncDisposable {
   }
 
   /**
+   * @param afterSequence somebody has seen a space of this name that began behind it: one that began
+   * before is asked for anew, because it was deleted and made again
    * @throws ClusterError LOG_UNAVAILABLE when the bucket has to be asked and cannot be; SPACE_DAMAGED for
    * a record that is there and cannot be read: that is not the same as no space
    */
-  async find(space: SpaceId): Promise<SpaceConfig | undefined> {
+  async find(space: SpaceId, afterSequence = 0): Promise<SpaceConfig | undefined> {
     const known = this.peek(space);
-    if (known !== undefined) return known;
+    if (known !== undefined && known.afterSequence >= afterSequence) return known;
     this.#requireConnection();
     try {
       const entry = await this.#bucket.use((kv) => kv.get(space));
@@ -285,7 +287,9 @@ export class SpaceDirectory implements AsyncDisposable {
 
   #put(config: SpaceConfig, revision: number): void {
     const before = this.#spaces.get(config.space);
-    if (before !== undefined && before.revision >= revision) return;
+    // One that began later is later, also in a bucket that was made anew and counts from the beginning.
+    const isLater = config.afterSequence > (before?.config.afterSequence ?? -1);
+    if (before !== undefined && before.revision >= revision && !isLater) return;
     this.#spaces.set(config.space, { config, revision });
     this.#announce({ kind: 'put', config });
   }

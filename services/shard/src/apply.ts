@@ -69,7 +69,7 @@ export class Applier {
       await this.#setAside(message, message.bytes, refusal('WRONG_PARTITION', detail));
       return;
     }
-    const config = await this.#configOf(id);
+    const config = await this.#configOf(id, message.afterSequence);
     if (!isCurrent()) return;
     if (config instanceof ClusterError) {
       await this.#setAside(message, message.bytes, refusal(config.code, config.message));
@@ -113,14 +113,18 @@ export class Applier {
     }
   }
 
-  /** @returns an error where there is no space, or a damaged one */
-  async #configOf(space: SpaceId): Promise<SpaceConfig | ClusterError> {
+  /**
+   * The space that an entry was meant for: what is known here may be late, and an entry of a space that was
+   * made again must not go to the one before.
+   * @returns an error where there is no space, or a damaged one
+   */
+  async #configOf(space: SpaceId, afterSequence: number): Promise<SpaceConfig | ClusterError> {
     const { directory } = this.#options;
     const known = directory.peek(space);
-    if (known !== undefined) return known;
+    if (known !== undefined && known.afterSequence >= afterSequence) return known;
     const look = async () => {
       try {
-        const found = await directory.find(space);
+        const found = await directory.find(space, afterSequence);
         return found ?? new ClusterError('SPACE_NOT_FOUND', 'there is no such space');
       } catch (error) {
         if (error instanceof ClusterError && error.code === 'SPACE_DAMAGED') return error;

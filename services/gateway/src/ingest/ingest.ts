@@ -133,11 +133,12 @@ export class Ingest {
     key: string,
   ): Promise<Position> {
     const { publisher, router } = this.#options;
-    const { space } = config;
+    const { space, afterSequence } = config;
     const partition = partitionOf(space, router.partitionCount);
     const stored = await publisher.publish(
       frames.map(({ lane, bytes }, index) => ({
         space,
+        afterSequence,
         partition,
         lane,
         bytes,

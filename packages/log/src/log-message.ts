@@ -1,0 +1,34 @@
+import type { Lane, PartitionId } from '@engram/model';
+import type { MsgHdrs } from 'nats';
+
+/** An entry of the log as it came. */
+export interface LogMessage {
+  readonly stripe: number;
+  readonly sequence: number;
+  readonly partition: PartitionId;
+  readonly lane: Lane;
+  /** As the publisher wrote it, unchecked. */
+  readonly space: string;
+  readonly subject: string;
+  readonly contentType: string | undefined;
+  /** The publisher knew the space as one that began behind this sequence; 0 where it did not tell. */
+  readonly afterSequence: number;
+  /** Owned by the receiver: a buffer of its own that may be transferred. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** When the log stored it, milliseconds since 1970. */
+  readonly storedAtMs: number;
+}
+
+/** In the headers of an entry: where the space begins that it was meant for. */
+export const AFTER_HEADER = 'Engram-After';
+
+/** What the headers of an entry say; anybody may have written them. */
+export function readHeaders(
+  headers: MsgHdrs | undefined,
+): Pick<LogMessage, 'contentType' | 'afterSequence'> {
+  const after = Number(headers?.get(AFTER_HEADER) ?? 0);
+  return {
+    contentType: headers?.get('Content-Type'),
+    afterSequence: Number.isSafeInteger(after) && after > 0 ? after : 0,
+  };
+}
