@@ -219,22 +219,26 @@ export class Upkeep {
   /**
    * Brings the files up to date while everything goes on. What was applied before the call is in them;
    * rows of segments that are still in memory are in files without a graph.
-   * @returns what the space is made of, or undefined when it could not be written (U3)
+   * @param use given what the space is made of, while none of its files is removed; everything else that
+   *   writes waits for it
+   * @returns what `use` does, or undefined when something could not be written (U3)
+   * @throws what `use` does
    */
-  async checkpoint(): Promise<Manifest | undefined> {
+  async checkpoint<T>(use: (manifest: Manifest) => Promise<T>): Promise<T | undefined> {
     while (this.#write !== undefined) await this.#write;
     const { segments } = this.engine;
-    let manifest: Manifest | undefined;
+    let used: Promise<T> | undefined;
     await this.#writing(async () => {
       const pin = segments.pin(); // none of them is released while it is written
       try {
         for (const segment of [...segments.memory]) await this.#files.writePart(segment);
-        manifest = await this.#writeManifest(true);
+        used = use(await this.#writeManifest(true));
+        await used.catch(() => undefined); // it is the caller's, and no failed write
       } finally {
         pin.release();
       }
     });
-    return manifest;
+    return used;
   }
 
   /** Empties the space and removes its files. */

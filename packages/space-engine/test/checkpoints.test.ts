@@ -1,5 +1,5 @@
 import { copyFile, mkdir, readdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import fc from 'fast-check';
 import { LANES } from '@engram/model';
 import { describe, expect, test } from 'vitest';
@@ -7,10 +7,22 @@ import type { Manifest } from '../src/manifest.ts';
 import { emptySpace, openSpace, type OpenSpace } from '../src/open-space.ts';
 import type { StoredObservation } from '../src/segment.ts';
 import { FILE_NAME } from '../src/manifest.ts';
+import { UNHURRIED } from '../src/pace.ts';
+import { buildSegment } from '../src/segment-build.ts';
 import { exportSpace } from '../src/space-export.ts';
 import { clustered, configOf, frameOf, optionsOf } from './frames.ts';
 import { scratchFolder } from './scratch.ts';
-import { apply, expectSame, finish, graph, ids, recallAt, seal, spaceOf } from './spaces.ts';
+import {
+  apply,
+  checkpoint,
+  expectSame,
+  finish,
+  graph,
+  ids,
+  recallAt,
+  seal,
+  spaceOf,
+} from './spaces.ts';
 
 const DIMENSION = 6;
 const vectors = clustered(2_000, DIMENSION, 77);
@@ -118,13 +130,13 @@ describe('a checkpoint', () => {
           if (each.do !== 'checkpoint') continue;
           space.engine.complete(written);
           const completeTo = written;
-          const checkpoint = space.upkeep.checkpoint();
+          const taken = checkpoint(space);
           for (let i = 0; i < each.beside; i++) {
             writeMore(1);
             space.upkeep.tick(at, false);
             await new Promise(setImmediate);
           }
-          const manifest = await checkpoint;
+          const manifest = await taken;
           expect(manifest!.completeTo).toBeGreaterThanOrEqual(completeTo);
           const other = await carried(space, manifest!);
           const then = spaceOf({ dimension: DIMENSION }, { graphThreshold: Infinity });
@@ -150,13 +162,13 @@ describe('a checkpoint', () => {
     put(1, 'sealed');
     await seal(space);
     put(2, 'part');
-    await space.upkeep.checkpoint();
+    await checkpoint(space);
     put(3, 'new');
     space.engine.complete(3);
-    const checkpoint = space.upkeep.checkpoint();
+    const taken = checkpoint(space);
     await new Promise(setImmediate); // it writes rows now
     for (const [at, id] of ['sealed', 'part', 'new'].entries()) put(4 + at, id);
-    const manifest = (await checkpoint)!;
+    const manifest = (await taken)!;
     expect(manifest.completeTo).toBe(3);
     const other = await carried(space, manifest);
     const sequences = ['sealed', 'part', 'new'].map((id) => other.engine.get(id)?.sequence);
@@ -168,25 +180,55 @@ describe('a checkpoint', () => {
     const { folder } = space.engine.options;
     write(space, 0, 2);
     const { changes } = space.upkeep;
-    const first = await space.upkeep.checkpoint();
+    const first = await checkpoint(space);
     expect(space.upkeep.changes).toBe(changes);
     expect(first!.segments).toHaveLength(1);
-    expect(await space.upkeep.checkpoint()).toEqual(first);
+    expect(await checkpoint(space)).toEqual(first);
     write(space, 2, 3);
     expect(space.upkeep.changes).toBeGreaterThan(changes);
-    const second = await space.upkeep.checkpoint();
+    const second = await checkpoint(space);
     expect(second!.segments).toHaveLength(2);
     expect(second!.segments[0]!.checksum).toBe(first!.segments[0]!.checksum);
     expect((await readdir(folder)).toSorted()).toEqual(['1.rows', '2.rows', FILE_NAME]);
+  });
+
+  test('keeps its files until they are used, though merges end meanwhile', async () => {
+    const space = spaceOf({ dimension: DIMENSION }, { graphThreshold: 10 });
+    const { folder } = space.engine.options;
+    for (let i = 0; i < 12; i++) {
+      write(space, i, i + 1);
+      await seal(space);
+    }
+    const job = space.upkeep.giveMerge()!;
+    const built = await buildSegment(job, UNHURRIED);
+    let merged: Promise<void> | undefined;
+    const found = await space.upkeep.checkpoint(async ({ segments }) => {
+      merged = space.upkeep.finish(built);
+      for (let turn = 0; turn < 50; turn++) await readdir(folder);
+      const files = await readdir(folder);
+      return segments.every(({ file }) => files.includes(`${file}.rows`));
+    });
+    expect(found).toBe(true);
+    await merged;
+    const gone = job.inputs.map(({ path }) => basename(path));
+    expect((await readdir(folder)).filter((name) => gone.includes(name))).toEqual([]);
+  });
+
+  test('says what went wrong where it was used, and can be made again at once', async () => {
+    const space = spaceOf({ dimension: DIMENSION });
+    write(space, 0, 2);
+    const failed = space.upkeep.checkpoint(() => Promise.reject(new Error('no room')));
+    await expect(failed).rejects.toThrow('no room');
+    expect(await checkpoint(space)).toBeDefined();
   });
 
   test('after very many has few files', async () => {
     const space = spaceOf({ dimension: DIMENSION });
     for (let i = 0; i < 40; i++) {
       write(space, i, i + 1);
-      await space.upkeep.checkpoint();
+      await checkpoint(space);
     }
-    const manifest = await space.upkeep.checkpoint();
+    const manifest = await checkpoint(space);
     expect(manifest!.segments.length).toBeLessThanOrEqual(8);
     const other = await carried(space, manifest!);
     expectSame(other, space, names);
@@ -202,7 +244,7 @@ describe('a checkpoint', () => {
     await writeFile(join(folder, '..'), 'not a folder');
     const space = emptySpace(configOf({ dimension: DIMENSION }), options);
     apply(space, 1, [{ id: 'a', embedding: vectors[0]! }]);
-    expect(await space.upkeep.checkpoint()).toBeUndefined();
+    expect(await checkpoint(space)).toBeUndefined();
     expect(faults).toHaveLength(1);
   });
 });

@@ -7,6 +7,7 @@ import { UNHURRIED } from '../src/pace.ts';
 import { buildSegment, type BuildJob } from '../src/segment-build.ts';
 import { configOf, filterOf, frameOf, optionsOf } from './frames.ts';
 import { scratchFolder } from './scratch.ts';
+import { checkpoint } from './spaces.ts';
 
 const IDS = Array.from({ length: 12 }, (_, i) => `id-${i}`);
 
@@ -113,7 +114,7 @@ class Subject {
     if (typeof each !== 'string') {
       if ('deliver' in each) return this.deliver(each.deliver % this.#writes.length);
       if ('checkpointBeside' in each) {
-        const written = upkeep.checkpoint();
+        const written = checkpoint(this.#space);
         for (const index of each.checkpointBeside) {
           await new Promise(setImmediate);
           this.deliver(index % this.#writes.length);

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Lane } from '@engram/model';
 import { expect } from 'vitest';
+import type { Manifest } from '../src/manifest.ts';
 import { emptySpace, type OpenSpace } from '../src/open-space.ts';
 import type { Hit } from '../src/hit-pages.ts';
 import type { EngineOptions } from '../src/options.ts';
@@ -45,6 +46,11 @@ export async function seal(space: OpenSpace): Promise<void> {
 export async function finish({ upkeep }: OpenSpace, job: BuildJob | undefined): Promise<void> {
   expect(job).toBeDefined();
   await upkeep.finish(await buildSegment(job!, UNHURRIED));
+}
+
+/** @returns what the checkpoint is made of */
+export function checkpoint({ upkeep }: OpenSpace): Promise<Manifest | undefined> {
+  return upkeep.checkpoint((manifest) => Promise.resolve(manifest));
 }
 
 export function ids(hits: readonly { readonly id: string }[]): string[] {

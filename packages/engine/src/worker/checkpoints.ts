@@ -35,7 +35,7 @@ import type { LoadedSpace, SpaceTable, UnloadedSpace } from './space-table.ts';
 
 /** Smaller files stand in the section itself: a blob costs some round trips, however small. */
 const INLINE_BYTES_MAX = 64 * 1024;
-/** A merge may remove a file before it is in the cache; then another section is made. */
+/** A space that comes into memory may remove a file before it is in the cache; then another section is made. */
 const ATTEMPTS = 5;
 
 interface Taken {
@@ -51,6 +51,13 @@ interface Taking {
   /** Under which it lies in the cache. */
   readonly blob: string;
   readonly at: string;
+  readonly isNew: boolean;
+}
+
+/** What a section is made of: it stays as it is, whatever becomes of the space. */
+interface Held {
+  readonly manifest: string;
+  readonly files: readonly Taking[];
 }
 
 class FileGone extends Error {
@@ -135,13 +142,13 @@ export class Checkpoints {
       const taken = this.#taken.get(id);
       if (taken?.of === of && taken.changes === changes) return taken.section; // C3
       try {
-        const manifest = await this.#manifestOf(space);
-        if (manifest === undefined) return undefined;
-        const section = await this.#write(space.config, manifest, prefix);
+        const held = await this.#hold(space, prefix);
+        if (held === undefined) return undefined;
+        const section = await this.#write(space.config, held);
         this.#taken.set(id, { of, changes, section });
         return section;
       } catch (error) {
-        // A merge may remove a file at any time; of what is named again afterwards it is damage.
+        // It may have been on its way into memory; of what is named again afterwards it is damage.
         if (error instanceof FileGone && error.path !== missing) {
           missing = error.path;
           continue;
@@ -164,41 +171,59 @@ export class Checkpoints {
   }
 
   /** Not waited for before the space is in use: nobody unloads it meanwhile. */
-  async #manifestOf(space: LoadedSpace | UnloadedSpace): Promise<Manifest | undefined> {
-    if (!('upkeep' in space)) return readManifest(this.#spaces.folderOf(space.config.space));
+  async #hold(space: LoadedSpace | UnloadedSpace, prefix: string): Promise<Held | undefined> {
+    const link = (manifest: Manifest) => this.#link(space.config.space, manifest, prefix);
+    if (!('upkeep' in space)) {
+      const manifest = await readManifest(this.#spaces.folderOf(space.config.space));
+      return manifest && link(manifest);
+    }
     space.users++;
     try {
-      return await space.upkeep.checkpoint();
+      // Merges go on beside it, and each removes files: with many writes no look at them later would find all.
+      return await space.upkeep.checkpoint(link);
     } finally {
       space.users--;
     }
   }
 
-  /** @throws FileGone; ClusterError SEGMENT_DAMAGED */
-  async #write(config: SpaceConfig, manifest: Manifest, prefix: string): Promise<WrittenSection> {
+  /** @throws FileGone */
+  async #link(space: SpaceId, manifest: Manifest, prefix: string): Promise<Held> {
+    const exported = exportSpace(this.#spaces.folderOf(space), manifest);
+    const known = this.#blobs.get(space);
+    const cached: string[] = [];
+    // All at once: between two turns of a busy thread there are milliseconds.
+    const files = await Promise.allSettled(
+      exported.files.map(async (file): Promise<Taking> => {
+        const before = known?.get(file.path);
+        const blob = before ?? (await this.#cached(file.path, prefix));
+        if (before === undefined) cached.push(blob);
+        const at = join(this.#settings.cacheFolder, blob);
+        return { file, blob, at, isNew: before === undefined };
+      }),
+    );
+    const failed = files.find(({ status }) => status === 'rejected') as
+      PromiseRejectedResult | undefined;
+    if (failed !== undefined) {
+      await this.#uncache(cached);
+      throw failed.reason;
+    }
+    const taken = files.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
+    return { manifest: exported.manifest, files: taken };
+  }
+
+  /** @throws ClusterError SEGMENT_DAMAGED */
+  async #write(config: SpaceConfig, held: Held): Promise<WrittenSection> {
     const { space, afterSequence } = config;
-    const folder = this.#spaces.folderOf(space);
-    const exported = exportSpace(folder, manifest);
     const files: SectionFile[] = [];
     const inline: Uint8Array[] = [];
     const blobs = new Map<string, string>();
-    const known = this.#blobs.get(space);
-    // All of them at once, before a merge removes any; then they stay as they are.
-    const taken: Taking[] = [];
-    const cached = new Set<string>();
     try {
-      for (const file of exported.files) {
-        const before = known?.get(file.path);
-        const blob = before ?? (await this.#cached(file.path, prefix));
-        if (before === undefined) cached.add(blob);
-        taken.push({ file, blob, at: join(this.#settings.cacheFolder, blob) });
-      }
       const pace = slicedPace();
       const turn = async () => {
         if (pace.isDue()) await pace.turn();
       };
-      for (const { file, blob, at } of taken) {
-        if (cached.has(blob)) await file.verify(at, turn); // C4
+      for (const { file, blob, at, isNew } of held.files) {
+        if (isNew) await file.verify(at, turn); // C4
         const { size } = await stat(at);
         if (size > INLINE_BYTES_MAX) {
           blobs.set(file.path, blob);
@@ -211,13 +236,17 @@ export class Checkpoints {
       }
     } finally {
       const kept = new Set(blobs.values());
-      for (const blob of cached)
-        if (!kept.has(blob)) await rm(join(this.#settings.cacheFolder, blob), { force: true });
+      const isLeft = ({ blob, isNew }: Taking) => isNew && !kept.has(blob);
+      await this.#uncache(held.files.filter(isLeft).map(({ blob }) => blob));
     }
     this.#blobs.set(space, blobs);
     const path = join(this.#settings.sectionsFolder, space);
-    const bytes = await writeSection(path, { config, manifest: exported.manifest, files }, inline);
+    const bytes = await writeSection(path, { config, manifest: held.manifest, files }, inline);
     return { space, afterSequence, path, bytes, blobs: [...blobs.values()] };
+  }
+
+  async #uncache(blobs: readonly string[]): Promise<void> {
+    for (const blob of blobs) await rm(join(this.#settings.cacheFolder, blob), { force: true });
   }
 
   /** Puts a file into the cache under a new name (C2). @throws FileGone */

@@ -189,17 +189,14 @@ export class SpaceTable {
     this.#lostPartitions.delete(partition);
   }
 
+  /** One that is on its way into memory or out of it counts as in memory: its files may still change. */
   get counts(): { loaded: number; unloaded: number; observations: number } {
-    let [loaded, unloaded, observations] = [0, 0, 0];
-    for (const entry of this.#entries.values())
-      if (entry.kind === 'loaded') {
-        loaded++;
-        observations += entry.space.engine.count;
-      } else {
-        unloaded++;
-        observations += entry.count;
-      }
-    return { loaded, unloaded, observations };
+    let [unloaded, observations] = [0, 0];
+    for (const entry of this.#entries.values()) {
+      if (entry.kind === 'unloaded') unloaded++;
+      observations += countIn(entry);
+    }
+    return { loaded: this.#entries.size - unloaded, unloaded, observations };
   }
 
   /**
