@@ -8,6 +8,7 @@ import type { Group } from './group.ts';
 import { checkpoints } from './groups/checkpoints.ts';
 import { engines } from './groups/engines.ts';
 import { engine } from './groups/engine.ts';
+import { failover } from './groups/failover.ts';
 import { feeds } from './groups/feeds.ts';
 import { graph } from './groups/graph.ts';
 import { ingest } from './groups/ingest.ts';
@@ -24,6 +25,7 @@ const GROUPS: readonly Group[] = [
   feeds,
   ingest,
   recovery,
+  failover,
   checkpoints,
 ];
 const RESULTS = fileURLToPath(new URL('../results/', import.meta.url));
