@@ -47,6 +47,7 @@ interface Body {
     readonly timestamp: number;
   }[];
   readonly degraded: boolean;
+  readonly reasons: readonly string[];
   readonly shards: { readonly answered: number };
   readonly openapi: string;
   readonly paths: Readonly<Record<string, unknown>>;
@@ -721,6 +722,22 @@ describe('the HTTP surface', () => {
     expect(body.partitions).toHaveLength(64);
     expect((await get('/readyz')).status).toBe(200);
     expect((await get('/livez')).status).toBe(200);
+  });
+
+  test('the state of the cluster says why it is degraded', async () => {
+    const { redis } = running.cluster;
+    redis.signal('SIGSTOP');
+    try {
+      const { body } = await until('Redis is missed', async () => {
+        const answer = await get('/v1/cluster');
+        return answer.body.degraded ? answer : undefined;
+      });
+      expect(body.reasons).toEqual([expect.stringContaining('Redis does not answer')]);
+    } finally {
+      redis.signal('SIGCONT');
+    }
+    await until('it is back', async () => !(await get('/v1/cluster')).body.degraded);
+    expect((await get('/v1/cluster')).body.reasons).toEqual([]);
   });
 
   test('the ring names who owns which partition, and that nothing moves', async () => {

@@ -111,6 +111,10 @@ test('the exit code of status tells a healthy cluster from a degraded and a sile
     degraded: true,
   });
 
+  const reasons = ['Redis does not answer'];
+  const explained = await fakeGateway({ partitions: [{ ready: true }], degraded: true, reasons });
+  expect((await engram('status', '--url', explained)).err).toContain('Redis does not answer');
+
   const copies = await fakeGateway({
     partitionCount: 1,
     replication: 2,

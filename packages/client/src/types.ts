@@ -188,6 +188,8 @@ export interface ClusterStatus {
   readonly members: readonly ClusterMember[];
   readonly partitions?: readonly ClusterPartition[];
   readonly degraded: boolean;
+  /** Why it is degraded. */
+  readonly reasons?: readonly string[];
 }
 
 export interface VerifyOptions extends CallOptions {

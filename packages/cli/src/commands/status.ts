@@ -39,6 +39,7 @@ interface ClusterView {
     readonly readyOwners?: number;
   }[];
   readonly degraded?: boolean;
+  readonly reasons?: readonly string[];
 }
 
 interface MemberView {
@@ -116,6 +117,7 @@ export async function showStatus({ data, url, json }: Options): Promise<void> {
     console.log(
       colors.dim(`supervisor ${state.supervisor.pid}, up since ${state.since}, data in ${data}`),
     );
+  for (const reason of cluster?.reasons ?? []) printNote(warningLine(reason));
   const differing = differingText(members, cluster);
   if (differing !== undefined) printNote(warningLine(differing));
   if (failure !== undefined) printNote(failureLine(failure));

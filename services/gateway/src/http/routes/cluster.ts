@@ -17,6 +17,15 @@ const ADVICE_FOR: Partial<Record<ErrorCode, string>> = {
   CURSOR_EXPIRED: 'Ask again from the beginning; read a stream without long pauses.',
 };
 
+/** Why the cluster is degraded, as far as this gateway sees it. */
+function reasonsOf(hasNats: boolean, hasRedis: boolean, unserved: number): string[] {
+  return [
+    ...(hasNats ? [] : ['NATS does not answer: nothing can be written']),
+    ...(hasRedis ? [] : ['Redis does not answer: members stay as they were known last']),
+    ...(unserved === 0 ? [] : [`no shard serves ${unserved} of the partitions yet`]),
+  ];
+}
+
 export function clusterRoutes(app: GatewayApp, gateway: Gateway): void {
   const { membership, router, connection, config, metrics } = gateway;
   const tags = ['cluster'];
@@ -38,15 +47,15 @@ export function clusterRoutes(app: GatewayApp, gateway: Gateway): void {
           serving: ready[0] ?? null,
         };
       });
+      const unserved = partitions.filter(({ ready }) => !ready).length;
+      const reasons = reasonsOf(connection.isConnected, membership.isCurrent, unserved);
       return {
         cluster: config.ENGRAM_CLUSTER,
         epoch: view.epoch,
         partitionCount: router.partitionCount,
         replication: view.replication,
-        degraded:
-          !connection.isConnected ||
-          !membership.isCurrent ||
-          partitions.some(({ ready }) => !ready),
+        degraded: reasons.length > 0,
+        reasons,
         membershipAgeMs: Math.round(membership.ageMs),
         members: [...view.members.values()]
           .sort((left, right) => (left.id < right.id ? -1 : 1))
