@@ -352,6 +352,11 @@ test('the command line lists, shows, saves and purges', async () => {
     out: '✔ 1 dead letter purged\n',
   });
   expect((await engram('dlq', 'show', id)).err).toContain('DEAD_LETTER_NOT_FOUND');
+  expect(await engram('dlq', 'purge', id)).toMatchObject({
+    code: 1,
+    out: '',
+    err: 'There are no such dead letters.\n',
+  });
 });
 
 test('all are purged when that is said, and a shard that reads the log again brings none back', async () => {

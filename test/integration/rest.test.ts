@@ -615,6 +615,12 @@ describe('bodies that are refused as a whole', () => {
     expect(answer.headers.get('content-type')).toContain('application/problem+json');
   });
 
+  test('a type that is not known is named', async () => {
+    const type = { 'content-type': `text/${'x'.repeat(4_000)}` };
+    const { body } = await send('POST', path, 'id=a', type);
+    expect(body.detail).toMatch(/^the content type text\/x{95} is not known here$/);
+  });
+
   test('broken JSON says at which byte', async () => {
     const { body } = await post(path, '{"id":"é","embedding":[1,2,3],}');
     expect(body.detail).toBe('not JSON: unexpected character at byte 31');

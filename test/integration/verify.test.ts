@@ -234,10 +234,8 @@ test('the shard that is named is asked, and no other', async () => {
   const ask = (name: string) =>
     fetch(`${running.cluster.url}/v1/spaces/mixed/verify?shard=${encodeURIComponent(name)}`);
   const wrong = await ask(other);
-  expect([wrong.status, ((await wrong.json()) as { code: string }).code]).toEqual([
-    503,
-    'NOT_OWNER',
-  ]);
+  const { code, hint } = (await wrong.json()) as { readonly code: string; readonly hint: string };
+  expect([wrong.status, code, hint]).toEqual([503, 'NOT_OWNER', `it is held by ${shard}`]);
   for (const name of ['nobody', '', '>', 'a.b', 'gateway-1']) {
     const { status } = await ask(name);
     expect(status, name).toBe(400);

@@ -77,11 +77,21 @@ export function sentence(error: unknown): string {
   if (error instanceof ConnectionError)
     return `${error.message}; is the cluster up? Start one with: ${invocation()} up`;
   if (error instanceof ClusterError) {
-    const hint = error.hint === undefined ? '' : `; ${error.hint}`;
+    const told = hintOf(error);
+    const hint = told === undefined ? '' : `; ${told}`;
     const inner = error.cause instanceof PartialFailure ? error.cause : undefined;
     return `${inner?.message ?? error.message} (${error.code})${hint}`;
   }
   return error instanceof Error ? error.message : String(error);
+}
+
+/** Gateways speak to who calls them by HTTP; here it is commands that help. */
+function hintOf({ code, hint }: ClusterError): string | undefined {
+  if (code === 'OBSERVATION_NOT_FOUND') return 'what was written a moment ago may be found soon';
+  return hint?.replace(
+    /PUT \/v1\/spaces\/(\S+) .*$/,
+    `${invocation()} spaces create $1 --dimension N`,
+  );
 }
 
 function exitCodeOf(error: unknown): number {

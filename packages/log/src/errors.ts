@@ -14,9 +14,9 @@ export function toLogError(error: unknown): ClusterError {
         cause: error,
         hint: 'raise ENGRAM_LOG_BYTES_MAX or add disk space; nothing that was accepted is lost',
       });
-    return new ClusterError('LOG_UNAVAILABLE', `nats-server says: ${error.message}`, {
-      cause: error,
-    });
+    const isLate = error.code === String(ErrorCode.Timeout);
+    const detail = isLate ? 'did not answer in time' : `says: ${error.message}`;
+    return new ClusterError('LOG_UNAVAILABLE', `nats-server ${detail}`, { cause: error });
   }
   return new ClusterError('LOG_UNAVAILABLE', 'the log cannot be reached', { cause: error });
 }

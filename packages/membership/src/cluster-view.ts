@@ -71,8 +71,12 @@ function viewOf(epoch: number, members: ReadonlyMap<MemberId, Member>): ClusterV
   };
 }
 
-/** The members that are set to another number of copies than the view has, by id. */
-export function differingMembers({ members, replication }: ClusterView): Member[] {
+/**
+ * The members that are set to another number of copies than the view has, by id. Without a shard the view
+ * has none that would count.
+ */
+export function differingMembers({ members, shards, replication }: ClusterView): Member[] {
+  if (shards.length === 0) return [];
   return [...members.values()]
     .filter((member) => member.replication !== replication)
     .sort((left, right) => (left.id < right.id ? -1 : 1));

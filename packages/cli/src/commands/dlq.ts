@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import type { DeadLetter, DeadLetterSelection } from '@engram/client';
 import Table from 'cli-table3';
 import { Command } from 'commander';
-import { counted, failureLine, integerIn } from '../format.ts';
+import { counted, failureLine, integerIn, warningLine } from '../format.ts';
 import { whole } from '../import/progress.ts';
 import {
   clientFor,
@@ -139,7 +139,11 @@ becomes a new dead letter.`,
         const result = await clientFor(options.url).deadLetters.redrive(selection);
         const { redriven, refused } = result;
         if (options.json === true) printJson(result);
-        else console.log(`✔ ${counted(redriven, 'dead letter')} redriven`);
+        else if (redriven + refused.length === 0) printNote('There are no such dead letters.');
+        else {
+          console.log(`✔ ${counted(redriven, 'dead letter')} redriven`);
+          printNote('What still cannot be applied is a new one soon: engram dlq list');
+        }
         if (refused.length === 0) return;
         process.exitCode = EXIT.partial;
         if (options.json === true) return;
@@ -164,8 +168,14 @@ function purgeCommand(): Command {
       reporting(async (ids: string[], options: SelectOptions) => {
         const selection = selectionOf(ids, options);
         const result = await clientFor(options.url).deadLetters.purge(selection);
+        const missing = new Set(ids).size - result.purged;
         if (options.json === true) printJson(result);
+        else if (result.purged === 0) printNote('There are no such dead letters.');
         else console.log(`✔ ${counted(result.purged, 'dead letter')} purged`);
+        if (missing <= 0) return;
+        process.exitCode = result.purged === 0 ? EXIT.failure : EXIT.partial;
+        if (options.json !== true && result.purged > 0)
+          printNote(warningLine(`${counted(missing, 'other')} of those given were not there`));
       }),
     );
 }

@@ -204,7 +204,8 @@ function exitCodeOf({ accepted, rejected, stoppedAfterLine }: ImportOutcome): nu
 const HELP = `
 Lines of NDJSON are {"id": …, "embedding": […], "metadata"?: {…}, "timestamp"?: ms, "lane"?: …}.
 A CSV file has a header; its other columns become metadata. Lines that are refused never stop the
-rest: they are told with their number and saved to FILE.rejected.ndjson.
+rest: they are told with their number and saved to FILE.rejected.ndjson. Of lines with the same id the
+last one counts.
 Exit code: 0 all accepted, 1 failure, 2 wrong usage, 3 some were refused.
 
 Examples:

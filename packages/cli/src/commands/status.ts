@@ -227,7 +227,7 @@ function differingText(
 
 function tableOf(members: readonly MemberView[]): string {
   const table = new Table({
-    head: ['member', 'role', 'state', 'pid', 'partitions', 'ready', 'lag', 'memory', 'url'],
+    head: ['member', 'role', 'state', 'pid', 'owns', 'ready', 'lag', 'memory', 'url'],
     style: { head: [], border: [] },
     chars: { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' },
     colAligns: ['left', 'left', 'left', 'right', 'right', 'right', 'right', 'left', 'left'],

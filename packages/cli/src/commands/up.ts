@@ -39,6 +39,9 @@ interface Options {
   readonly json?: boolean;
 }
 
+/** Options that count for a start only. */
+const SIZES = ['shards', 'gateways', 'port', 'replication'];
+
 /** After this the cluster is left to read on, and the person is told. */
 const SERVED_DEADLINE_MS = 300_000;
 
@@ -58,13 +61,19 @@ export function upCommand(signal: AbortSignal = new AbortController().signal): C
     .option('--detach', 'run it in the background')
     .addOption(jsonOption())
     .addHelpText('after', HELP)
-    .action(reporting((options: Options) => up(options, signal)));
+    .action(
+      reporting((options: Options, command: Command) => {
+        const isTyped = (name: string) => command.getOptionValueSource(name) === 'cli';
+        return up(options, SIZES.filter(isTyped), signal);
+      }),
+    );
 }
 
-async function up(options: Options, signal: AbortSignal): Promise<void> {
+/** @param sizes those of the options that were typed and a running cluster does not take */
+async function up(options: Options, sizes: readonly string[], signal: AbortSignal): Promise<void> {
   try {
     const settings = upSettings(process.env, options.replication);
-    if (alreadyRuns(options.data)) await showRunning(options);
+    if (alreadyRuns(options.data)) await showRunning(options, sizes);
     else if (options.detach === true) await upInBackground(options, signal);
     else await upHere(options, settings, signal);
   } catch (error) {
@@ -80,8 +89,10 @@ async function up(options: Options, signal: AbortSignal): Promise<void> {
 
 async function upHere(options: Options, settings: UpSettings, signal: AbortSignal): Promise<void> {
   const json = options.json === true;
+  // In the background its output is a log that is read some day.
+  const isLog = process.send !== undefined;
   const print = (line: string): void => {
-    if (!json) console.log(line);
+    if (!json) console.log(isLog ? `${new Date().toISOString()} ${line}` : line);
     tellStarter({ kind: 'line', text: line });
   };
   const begun = performance.now();
@@ -200,9 +211,18 @@ function alreadyRuns(data: string): boolean {
 }
 
 /** Asking for what is there already is no failure, even when it is not healthy. */
-async function showRunning({ data, json = false }: Options): Promise<void> {
+async function showRunning(
+  { data, json = false }: Options,
+  sizes: readonly string[],
+): Promise<void> {
   printNote(warningLine(`a cluster runs on ${data} already:`));
   await showStatus({ data, json });
+  if (sizes.length > 0) {
+    const folder = data === DEFAULT_DATA ? '' : ` --data ${data}`;
+    const names = sizes.map((name) => `--${name}`).join(', ');
+    const stop = `${invocation()} down${folder}`;
+    printNote(warningLine(`${names} changed nothing; end it first: ${stop}`));
+  }
   process.exitCode = EXIT.ok;
 }
 

@@ -1,4 +1,4 @@
-import { relative, resolve } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import type { LocalCluster } from '@engram/local-cluster';
 import colors from 'picocolors';
 import { invocation } from '../format.ts';
@@ -51,6 +51,9 @@ export function summaryText(
     `curl ${url}/v1/spaces`,
   ];
   const stop = options.isDetached ? `${program} down${inDefault}` : 'Ctrl-C';
+  const events = options.isDetached
+    ? `\nWhat ends and starts again is told in ${join(data, 'up.log')}.`
+    : '';
   return `
   API      ${colors.cyan(docs)}
   metrics  ${colors.cyan(metrics)}
@@ -60,5 +63,5 @@ Try next:
 ${tries.map((line) => `  ${line}`).join('\n')}
 
 This cluster is for this machine only: all of it listens on 127.0.0.1, without passwords.
-Its data is in ${data === '' ? '.' : data}. Stop it with: ${stop}`;
+Its data is in ${data === '' ? '.' : data}. Stop it with: ${stop}${events}`;
 }

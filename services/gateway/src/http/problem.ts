@@ -3,6 +3,8 @@
 import { ClusterError, ERRORS, pointerStep, type ErrorCode, type ItemError } from '@engram/model';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 
+/** Of a header that is repeated in an answer. */
+const TYPE_CHARS_MAX = 100;
 const PROBLEM_TYPE = 'application/problem+json';
 /** Seconds after which a retry has a chance: the time in which a partition changes its owner. */
 const RETRY_AFTER_S = 2;
@@ -23,6 +25,18 @@ export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply
   if (status === 429 || status === 503 || status === 507)
     void reply.header('retry-after', String(RETRY_AFTER_S));
   return reply.code(status).type(PROBLEM_TYPE).send(documentOf(problem));
+}
+
+/** A type that is not accepted; hints name those that are. */
+export function unknownType(
+  contentType: string | undefined,
+  options: { readonly cause?: unknown; readonly hint?: string },
+): ClusterError {
+  const type = contentType?.slice(0, TYPE_CHARS_MAX) ?? 'of nothing';
+  return new ClusterError('UNSUPPORTED_MEDIA_TYPE', `the content type ${type} is not known here`, {
+    ...options,
+    pointer: '#content-type',
+  });
 }
 
 /** The body of an answer; the order of its members is the same everywhere. */
@@ -107,10 +121,7 @@ function toClusterError(error: FastifyError | ClusterError, request: FastifyRequ
         },
       );
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
-      return new ClusterError('UNSUPPORTED_MEDIA_TYPE', 'the content type is not known here', {
-        cause: error,
-        pointer: '#content-type',
-      });
+      return unknownType(request.headers['content-type'], { cause: error });
     case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
       return new ClusterError('INVALID_BODY', 'the body is not as long as content-length says', {
         cause: error,

@@ -135,7 +135,7 @@ async function buildApp(gateway: Gateway): Promise<GatewayApp> {
       void reply.header('connection', 'close');
       done(
         new ClusterError('SHUTTING_DOWN', 'the gateway is draining', {
-          hint: 'ask another gateway',
+          hint: 'ask another gateway, or this one once it is back',
         }) as Error,
       );
     } else done();

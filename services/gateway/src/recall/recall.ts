@@ -146,10 +146,14 @@ export class Recall {
       throw new ClusterError('PARTITION_UNAVAILABLE', 'the shard is still reading the log', {
         hint: 'try again in a few seconds',
       });
-    throw new ClusterError('OBSERVATION_NOT_FOUND', 'the space has no observation with this id', {
-      pointer: '#id',
-      hint: 'after a write, read with ?minPosition= and the position that the write answered',
-    });
+    throw new ClusterError(
+      'OBSERVATION_NOT_FOUND',
+      `the space has no observation ${JSON.stringify(id)}`,
+      {
+        pointer: '#id',
+        hint: 'after a write, read with ?minPosition= and the position that the write answered',
+      },
+    );
   }
 
   async stats(

@@ -6,7 +6,7 @@ import type { FastifyReply } from 'fastify';
 import type { IngestResult } from '../../ingest/ingest.ts';
 import { numbersOf } from '../../recall/results.ts';
 import { findSpace } from '../find-space.ts';
-import { LISTED_ERRORS_MAX, sendRefusedBatch } from '../problem.ts';
+import { LISTED_ERRORS_MAX, sendRefusedBatch, unknownType } from '../problem.ts';
 import {
   answers,
   Deleted,
@@ -187,8 +187,7 @@ function countHeaders({ accepted, rejected }: Pick<IngestResult, 'accepted' | 'r
 function kindOf(contentType: string | undefined): BodyKind {
   const kind = bodyKind(contentType ?? CONTENT_TYPES.json);
   if (kind !== undefined) return kind;
-  throw new ClusterError('UNSUPPORTED_MEDIA_TYPE', 'the content type is not known here', {
-    pointer: '#content-type',
+  throw unknownType(contentType, {
     hint: `send one of ${Object.values(CONTENT_TYPES).join(', ')}`,
   });
 }

@@ -1,4 +1,10 @@
-import { ClusterError, parseMemberId, type MemberId } from '@engram/model';
+import {
+  ClusterError,
+  parseMemberId,
+  partitionOf,
+  type MemberId,
+  type SpaceConfig,
+} from '@engram/model';
 import type { FastifyReply } from 'fastify';
 import { findSpace } from '../find-space.ts';
 import { VerifiedAnswer, VerifyQuery } from '../operator-schemas.ts';
@@ -6,7 +12,7 @@ import { answers, SpaceParams } from '../schemas.ts';
 import type { GatewayApp, Gateway } from '../server.ts';
 
 export function verifyRoutes(app: GatewayApp, gateway: Gateway): void {
-  const { directory, membership, verifier, stop } = gateway;
+  const { directory, membership, router, verifier, stop } = gateway;
 
   app.get('/v1/spaces/:space/verify', {
     schema: {
@@ -20,7 +26,7 @@ export function verifyRoutes(app: GatewayApp, gateway: Gateway): void {
     },
     handler: async ({ params, query }, reply) => {
       const config = await findSpace(directory, params.space);
-      const shard = query.shard === undefined ? undefined : shardOf(query.shard);
+      const shard = query.shard === undefined ? undefined : shardOf(query.shard, config);
       const { signal, release } = whileWanted(reply, stop);
       try {
         const verified = await verifier.verify(config, { shard, waitMs: query.waitMs, signal });
@@ -35,13 +41,24 @@ export function verifyRoutes(app: GatewayApp, gateway: Gateway): void {
     },
   });
 
-  /** @throws ClusterError INVALID_PARAMETER */
-  function shardOf(name: string): MemberId {
+  /** @throws ClusterError INVALID_PARAMETER, NOT_OWNER */
+  function shardOf(name: string, { space }: SpaceConfig): MemberId {
     const shard = parseMemberId(name);
-    if (membership.view.members.get(shard)?.role === 'shard') return shard;
-    throw new ClusterError('INVALID_PARAMETER', `there is no shard ${shard}`, {
+    if (membership.view.members.get(shard)?.role !== 'shard')
+      throw new ClusterError('INVALID_PARAMETER', `there is no shard ${shard}`, {
+        pointer: '#shard',
+        hint: 'GET /v1/cluster lists the shards',
+      });
+    const partition = partitionOf(space, router.partitionCount);
+    const holders = new Set([
+      ...router.candidates(partition).ready,
+      ...router.assignment.owners(partition),
+    ]);
+    if (holders.has(shard)) return shard;
+    throw new ClusterError('NOT_OWNER', `${shard} does not hold partition ${partition}`, {
       pointer: '#shard',
-      hint: 'GET /v1/cluster lists the shards',
+      hint: `it is held by ${[...holders].join(', ')}`,
+      details: { partition },
     });
   }
 }
@@ -55,7 +72,9 @@ function whileWanted(
   const onClose = () => end.abort(new ClusterError('REQUEST_TIMEOUT', 'the client went away'));
   const onStop = () =>
     end.abort(
-      new ClusterError('SHUTTING_DOWN', 'the gateway is draining', { hint: 'ask another gateway' }),
+      new ClusterError('SHUTTING_DOWN', 'the gateway is draining', {
+        hint: 'ask another gateway, or this one once it is back',
+      }),
     );
   reply.raw.once('close', onClose);
   stop.addEventListener('abort', onStop, { once: true });
