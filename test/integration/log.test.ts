@@ -410,6 +410,18 @@ test('all members learn one id of their cluster, and keep their blobs under it',
     agreeOnLayout(connection, { partitionCount: 32, stripeCount: 1 }, LIMITS),
   ).rejects.toMatchObject({ code: 'CLUSTER_DIFFERS' });
 
+  const record = await plain.jetstream().views.kv('engram-cluster');
+  for (const other of ['not json', '00000000-0000-4000-8000-000000000000']) {
+    await record.put('id', other);
+    const refused = agreeOnLayout(connection, layout, LIMITS);
+    await expect(refused).rejects.toMatchObject({
+      code: 'CLUSTER_DIFFERS',
+      hint: expect.stringContaining(`write ${ids[0]} under the key id`) as string,
+    });
+  }
+  await record.put('id', ids[0]!);
+  expect(await agreeOnLayout(connection, layout, LIMITS)).toBe(ids[0]);
+
   await using shared = await tempDir();
   const openOf = (cluster: string) =>
     openBlobs({ store: shared.path, cluster, replicas: 1 }, () => connection);

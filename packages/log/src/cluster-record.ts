@@ -36,7 +36,12 @@ export async function agreeOnLayout(
   await kv.create(ID, inLog ?? randomUUID()).catch(() => undefined);
   const id = (await kv.get(ID))?.string();
   if (!id) throw new ClusterError('LOG_UNAVAILABLE', 'the cluster has no id yet');
-  if (id !== inLog) await noteIdOfLog(connection, id);
+  if (inLog === undefined) await noteIdOfLog(connection, id);
+  // The blobs of the one are not those of the other: its checkpoints would be missed, and none found.
+  else if (id !== inLog)
+    throw new ClusterError('CLUSTER_DIFFERS', `the log is of cluster ${inLog}, not of ${id}`, {
+      hint: `write ${inLog} under the key ${ID} of the bucket ${BUCKET}, or bring the log of ${id} back`,
+    });
   return id;
 }
 

@@ -35,16 +35,20 @@ export interface CheckpointBase {
   forEachId(visit: (id: string, sequence: number) => void): Promise<void>;
 }
 
-/** The checkpoints that the log goes on from; the earlier one first: what comes after it the log judges. */
+/**
+ * The checkpoints that the log goes on from; the earlier one first: what comes after it the log judges.
+ * @param isPressed the one first that is there for longer: its blobs go with the next checkpoint but one
+ */
 export async function findBases(
   source: BaseSource,
   config: SpaceConfig,
   { previous, current, trimmedTo }: PartitionRecord,
+  isPressed: boolean,
 ): Promise<CheckpointBase[]> {
   const { connection, partitionCount, stripeCount } = source;
   const stream = streamName(stripeOf(partitionOf(config.space, partitionCount), stripeCount));
   const bases: CheckpointBase[] = [];
-  for (const stored of [previous, current]) {
+  for (const stored of isPressed ? [current, previous] : [previous, current]) {
     if (stored === undefined || stored.watermark < trimmedTo) continue;
     if (!(await isOfLog(connection, stream, stored))) continue;
     const { watermark } = stored;

@@ -174,7 +174,7 @@ export class Verifier {
     for (let attempt = 1; ; attempt++) {
       try {
         const found = new Suspects();
-        const compared = await this.#compare(config, slice, found, asked);
+        const compared = await this.#compare(config, slice, found, asked, attempt > 1);
         suspects.take(found);
         return compared;
       } catch (error) {
@@ -191,9 +191,10 @@ export class Verifier {
     slice: Slice,
     suspects: Suspects,
     asked: Asked,
+    isPressed: boolean,
   ): Promise<Compared> {
     const head = await streamHead(this.#options.connection, this.#stripe(config));
-    const expectation = await this.#expectation(config, head, slice, asked.signal);
+    const expectation = await this.#expectation(config, head, slice, asked.signal, isPressed);
     const { fold, knownTo, from } = expectation;
     const partition = partitionOf(config.space, this.#options.partitionCount);
     const position = formatPosition({ partition, sequences: fold.sequences });
@@ -233,6 +234,7 @@ export class Verifier {
     head: number,
     slice: Slice,
     signal: AbortSignal,
+    isPressed: boolean,
   ): Promise<Expectation> {
     const { logger } = this.#options;
     const record = await this.#record(config);
@@ -240,7 +242,7 @@ export class Verifier {
     const expected = (base: CheckpointBase | undefined) =>
       expectedIds(this.#options, config, { base, trimmedTo }, head, slice, signal);
     if (record === undefined || trimmedTo <= config.afterSequence) return expected(undefined);
-    for (const base of await findBases(this.#options, config, record))
+    for (const base of await findBases(this.#options, config, record, isPressed))
       try {
         return await expected(base);
       } catch (error) {
