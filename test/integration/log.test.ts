@@ -4,6 +4,7 @@ import {
   agreeOnLayout,
   DEAD_LETTER_STREAM,
   ensureStreams,
+  isOfLog,
   LogConnection,
   LogFeed,
   LogPublisher,
@@ -397,6 +398,31 @@ test('an entry has one dead letter, however often it is refused', async () => {
   expect(stored.string()).toBe('{');
 });
 
+test('a checkpoint is of the log whose end it saw, also where another partition trimmed that entry', async () => {
+  const manager = await plain.jetstreamManager();
+  const [mine, other] = [41, 42] as [PartitionId, PartitionId];
+  const publish = async (partition: PartitionId) => {
+    const { seq } = await plain.jetstream().publish(`obs.${partition}.low.marked`, 'x');
+    const { time } = await manager.streams.getMessage('OBS-0', { seq });
+    await until('the clock goes on', () => Date.now() > time.getTime() + 2);
+    return { sequence: seq, storedAtMs: time.getTime() };
+  };
+  const [early, end, late] = [await publish(mine), await publish(other), await publish(mine)];
+  const stored = { name: 'x', bytes: 1, crc: 1, watermark: early.sequence, writtenAtMs: 0 };
+  const isMine = (logEnd: { readonly sequence: number; readonly storedAtMs: number }) =>
+    isOfLog(connection, 'OBS-0', mine, { ...stored, logEnd });
+  const elsewhen = { ...end, storedAtMs: early.storedAtMs - 1 };
+  const future = { sequence: late.sequence + 1, storedAtMs: late.storedAtMs };
+  const answers = () => Promise.all([end, elsewhen, late, future].map(isMine));
+  expect(await answers()).toEqual([true, false, true, false]);
+  await manager.streams.deleteMessage('OBS-0', end.sequence);
+  // Nothing is left of the entry itself; but `early` is younger than what the other log ended with.
+  expect(await answers()).toEqual([true, false, true, false]);
+  await manager.streams.deleteMessage('OBS-0', early.sequence);
+  // What that had of the partition is in no place that the checkpoint would pass over.
+  expect(await isMine(elsewhen)).toBe(true);
+});
+
 test('all members learn one id of their cluster, and keep their blobs under it', async () => {
   const layout = { partitionCount: PARTITIONS, stripeCount: 1 };
   const ids = await Promise.all([1, 2, 3].map(() => agreeOnLayout(connection, layout, LIMITS)));
@@ -418,6 +444,14 @@ test('all members learn one id of their cluster, and keep their blobs under it',
       code: 'CLUSTER_DIFFERS',
       hint: expect.stringContaining(`write ${ids[0]} under the key id`) as string,
     });
+  }
+  // Where the log does not know its id: a folder of blobs would have that name.
+  const { config } = await (await plain.jetstreamManager()).streams.info('OBS-0');
+  await (await plain.jetstreamManager()).streams.update('OBS-0', { ...config, metadata: {} });
+  for (const other of ['../../tmp', '']) {
+    await record.put('id', other);
+    const refused = agreeOnLayout(connection, layout, LIMITS);
+    await expect(refused).rejects.toMatchObject({ code: 'CLUSTER_DIFFERS' });
   }
   await record.put('id', ids[0]!);
   expect(await agreeOnLayout(connection, layout, LIMITS)).toBe(ids[0]);

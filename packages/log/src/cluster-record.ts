@@ -6,6 +6,7 @@ import { ensureStreams, idOfLog, noteIdOfLog, type LogLayout, type LogLimits } f
 const BUCKET = 'engram-cluster';
 const LAYOUT = 'layout';
 const ID = 'id';
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /**
  * Makes the log and writes down the counts that it is made with, or checks them against what there is: a
@@ -35,7 +36,12 @@ export async function agreeOnLayout(
   const inLog = await idOfLog(connection);
   await kv.create(ID, inLog ?? randomUUID()).catch(() => undefined);
   const id = (await kv.get(ID))?.string();
-  if (!id) throw new ClusterError('LOG_UNAVAILABLE', 'the cluster has no id yet');
+  if (id === undefined) throw new ClusterError('LOG_UNAVAILABLE', 'the cluster has no id yet');
+  // A folder of blobs has that name.
+  if (inLog === undefined && !UUID.test(id))
+    throw new ClusterError('CLUSTER_DIFFERS', `${JSON.stringify(id)} is no id of a cluster`, {
+      hint: `write its own under the key ${ID} of the bucket ${BUCKET}; the blobs lie in a folder of that name`,
+    });
   if (inLog === undefined) await noteIdOfLog(connection, id);
   // The blobs of the one are not those of the other: its checkpoints would be missed, and none found.
   else if (id !== inLog)

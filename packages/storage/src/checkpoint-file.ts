@@ -31,6 +31,8 @@ export interface CheckpointHead {
   /** Everything up to this sequence is in it. */
   readonly watermark: number;
   readonly writtenAtMs: number;
+  /** The end of the log at that time: one without it is another log. */
+  readonly logEnd?: { readonly sequence: number; readonly storedAtMs?: number };
   readonly spaces: readonly SectionEntry[];
   /** What its sections name, by name. */
   readonly blobs: Readonly<Record<string, BlobMark>>;

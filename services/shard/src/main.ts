@@ -201,7 +201,8 @@ async function run(
     engine,
     directory,
     pathOf: (name) => join(cacheFolder, name),
-    isOfLog: (partition, stored) => isOfLog(connection, streamName(stripeIn(partition)), stored),
+    isOfLog: (partition, stored) =>
+      isOfLog(connection, streamName(stripeIn(partition)), partition, stored),
     metrics,
     logger,
   });

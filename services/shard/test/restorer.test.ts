@@ -19,12 +19,15 @@ interface Given {
   readonly notOfLog?: readonly string[];
   /** What the record is made again as, when nothing of it is of use. */
   readonly remade?: Partial<PartitionRecord>[];
+  /** The spaces of a checkpoint, where they are not a and b. */
+  readonly has?: Readonly<Record<string, readonly string[]>>;
   /** Blobs that are not there, by checkpoint. */
   readonly lost?: Readonly<Record<string, readonly string[]>>;
 }
 
 /** A restorer of a partition with the spaces a and b, and what it asked of the engine. */
-function restorerOf({ record, damaged = {}, notOfLog = [], remade = [], lost = {} }: Given) {
+function restorerOf(given: Given) {
+  const { record, damaged = {}, notOfLog = [], remade = [], has = {}, lost = {} } = given;
   const asked: string[] = [];
   let current = record;
   const epoch = { epoch: 1, writer: 'one', claim: 'c', trimmedTo: 0 } as PartitionRecord;
@@ -43,7 +46,7 @@ function restorerOf({ record, damaged = {}, notOfLog = [], remade = [], lost = {
       fetch: (_, { name, bytes, watermark }) => {
         if (damaged[name] === 'all')
           return Promise.reject(new ClusterError('CHECKPOINT_DAMAGED', 'not readable'));
-        const spaces = ['a', 'b'].map((space) => ({
+        const spaces = (has[name] ?? ['a', 'b']).map((space) => ({
           space: space as SpaceId,
           afterSequence: 0,
           at: 0,
@@ -120,6 +123,14 @@ describe('a restorer', () => {
     expect(await restorer.restore(P, 0)).toBe(60);
     expect(asked).toEqual(['new@95 ab', 'old@60 b', 'restored']);
     expect([restorer.isUseless('new'), restorer.isUseless('old')]).toEqual([true, false]);
+  });
+
+  test('symptom: a damaged space that is younger than the checkpoint before kept its partition away', async () => {
+    const [damaged, has] = [{ new: ['b'] }, { old: ['a'] }];
+    const record = { current, previous, trimmedTo: 60 };
+    const { restorer, asked } = restorerOf({ record, damaged, has });
+    expect(await restorer.restore(P, 60)).toBe(60);
+    expect(asked).toEqual(['new@95 ab', 'old@60 ', 'restored']);
   });
 
   test('tells what a checkpoint lacks, and keeps none such as the last', async () => {

@@ -46,11 +46,12 @@ export async function findBases(
   isPressed: boolean,
 ): Promise<CheckpointBase[]> {
   const { connection, partitionCount, stripeCount } = source;
-  const stream = streamName(stripeOf(partitionOf(config.space, partitionCount), stripeCount));
+  const partition = partitionOf(config.space, partitionCount);
+  const stream = streamName(stripeOf(partition, stripeCount));
   const bases: CheckpointBase[] = [];
   for (const stored of isPressed ? [current, previous] : [previous, current]) {
     if (stored === undefined || stored.watermark < trimmedTo) continue;
-    if (!(await isOfLog(connection, stream, stored))) continue;
+    if (!(await isOfLog(connection, stream, partition, stored))) continue;
     const { watermark } = stored;
     bases.push({ watermark, forEachId: (visit) => forEachId(source, config, stored, visit) });
   }

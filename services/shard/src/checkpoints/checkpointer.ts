@@ -272,7 +272,7 @@ export class Checkpointer implements AsyncDisposable {
     const { lastSequence, lastStoredAtMs } = await this.#options.logState(partition);
     const logEnd = { sequence: lastSequence, storedAtMs: lastStoredAtMs };
     const known = Object.assign({}, ...own.blobs.values()) as Record<string, BlobMark>;
-    const head = { partition, epoch, watermark, writtenAtMs };
+    const head = { partition, epoch, watermark, writtenAtMs, logEnd };
     const { ref, blobs } = await transfers.save({ name, head, sections, known });
     await this.#stored.require(partition, own, Object.keys(blobs)); // W7
     const previous = [record.current, record.previous]

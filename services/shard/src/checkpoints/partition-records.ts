@@ -141,6 +141,7 @@ export class PartitionRecords {
   }
 }
 
-function storedOf({ ref, head: { watermark, writtenAtMs } }: FoundCheckpoint): StoredCheckpoint {
-  return { ...ref, watermark, writtenAtMs };
+function storedOf({ ref, head }: FoundCheckpoint): StoredCheckpoint {
+  const { watermark, writtenAtMs, logEnd } = head;
+  return { ...ref, watermark, writtenAtMs, ...(logEnd && { logEnd }) };
 }

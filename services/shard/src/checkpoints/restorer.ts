@@ -123,7 +123,14 @@ export class Restorer {
         lost: lost.map(({ name }) => name),
       };
       const { damaged } = await engine.checkpoints.restore(partition, file, spaces);
-      const left = new Set(missing === undefined ? [] : missing);
+      // One that this checkpoint does not have had no entries up to there: it comes from the log.
+      const hasLife = (space: SpaceId) =>
+        head.spaces.some(
+          (its) =>
+            its.space === space &&
+            its.afterSequence >= (this.#options.directory.peek(space)?.afterSequence ?? 0),
+        );
+      const left = new Set([...(missing ?? [])].filter(hasLife));
       for (const { config } of spaces) left.delete(config.space);
       for (const { space, reason } of damaged) {
         logger.error({ partition, space, reason, checkpoint: stored.name }, 'a damaged space');
