@@ -4,7 +4,7 @@ import { open, readdir, rm, truncate, writeFile, type FileHandle } from 'node:fs
 import { join } from 'node:path';
 import { between, pickOne, type Random } from '../random.ts';
 import { killMember, revive } from './chaos-cluster.ts';
-import type { FaultKind } from './fault.ts';
+import type { ActiveFault, FaultKind } from './fault.ts';
 import { pickMember } from './process-faults.ts';
 
 const flushRedis: FaultKind = {
@@ -20,20 +20,20 @@ const flushRedis: FaultKind = {
   },
 };
 
+/** Not waited for at once: where NATS is stopped each write takes its time, and only healing ends that. */
+function intoLog(written: Promise<void>): ActiveFault {
+  written.catch(() => undefined); // told when it is healed
+  return { target: 'log', heal: () => written };
+}
+
 const poison: FaultKind = {
   lastsMs: [0, 500],
-  inject: async ({ load }) => {
-    await load.poison(20);
-    return { target: 'log', heal: () => Promise.resolve() };
-  },
+  inject: ({ load }) => Promise.resolve(intoLog(load.poison(20))),
 };
 
 const duplicates: FaultKind = {
   lastsMs: [0, 500],
-  inject: async ({ load }) => {
-    await load.repeat(30);
-    return { target: 'log', heal: () => Promise.resolve() };
-  },
+  inject: ({ load }) => Promise.resolve(intoLog(load.repeat(30))),
 };
 
 /** Until it is healed no byte more fits beside the shard's files. */
