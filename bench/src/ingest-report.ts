@@ -3,7 +3,7 @@ import { K, QUERY_COUNT } from './dataset.ts';
 import { GATEWAYS, SHARDS } from './fresh-cluster.ts';
 import type { GroupReport } from './group.ts';
 import { BATCH, IN_FLIGHT, INDEXED_POLL_MS, type ImportTimes } from './import.ts';
-import { latencyOf } from './latency.ts';
+import { latencyOf, listed } from './latency.ts';
 import type { RecallSample } from './recall-load.ts';
 import { formatMs, formatRate, formatRatio, formatRecall, formatSpread } from './samples.ts';
 
@@ -202,15 +202,5 @@ function compact({ bare, rest, nats, mixed }: Repetition): object {
       afterSearchable: listed(afterSearchable),
       freshRecall: latencyOf(fresh)?.recall,
     },
-  };
-}
-
-function listed(samples: readonly RecallSample[]): object {
-  const summary = latencyOf(samples);
-  const { recall, failed } = summary ?? {};
-  return {
-    recall,
-    failed,
-    latenciesMs: samples.map(({ latencyMs }) => Number(latencyMs.toFixed(1))),
   };
 }

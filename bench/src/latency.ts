@@ -29,3 +29,14 @@ export function latencyOf(samples: readonly RecallSample[]): Latency | undefined
     recall: mean(found),
   };
 }
+
+/** As it stands in a file of results: whole samples would be many times as long. */
+export function listed(samples: readonly RecallSample[]): object {
+  const summary = latencyOf(samples);
+  const { recall, failed } = summary ?? {};
+  return {
+    recall,
+    failed,
+    latenciesMs: samples.map(({ latencyMs }) => Number(latencyMs.toFixed(1))),
+  };
+}

@@ -6,9 +6,9 @@ import { K, loadDataset, type Dataset } from '../dataset.ts';
 import { onFreshCluster, settled, type FreshCluster } from '../fresh-cluster.ts';
 import type { Group, GroupContext, GroupReport } from '../group.ts';
 import { runImport, SPACE, writeByRest } from '../import.ts';
-import { latencyOf } from '../latency.ts';
+import { latencyOf, listed } from '../latency.ts';
 import { RecallLoad, type RecallSample } from '../recall-load.ts';
-import { formatMs, formatRate } from '../samples.ts';
+import { formatMs, formatRate, formatRecall } from '../samples.ts';
 
 const COPIES = [1, 2] as const;
 const SHARDS = 3;
@@ -74,7 +74,7 @@ function report(count: number, samples: Samples): GroupReport {
             String(copies),
             formatRate(latency.count),
             formatRate(latency.failed),
-            latency.recall.toFixed(3),
+            formatRecall(latency.recall),
             ...[latency.p50Ms, latency.p99Ms, latency.maxMs].map(formatMs),
           ];
         }),
@@ -84,6 +84,9 @@ function report(count: number, samples: Samples): GroupReport {
       'failing: an error, or an answer that calls itself degraded; the client tries none again',
       `an open loop of ${RECALLS_PER_SECOND} recalls a second: what waits is counted from when it was due`,
     ],
-    data: { count, samples: Object.fromEntries(samples) },
+    data: {
+      count,
+      byCopies: Object.fromEntries([...samples].map(([copies, its]) => [copies, listed(its)])),
+    },
   };
 }

@@ -37,12 +37,14 @@ export async function agreeOnLayout(
   await kv.create(ID, inLog ?? randomUUID()).catch(() => undefined);
   const id = (await kv.get(ID))?.string();
   if (id === undefined) throw new ClusterError('LOG_UNAVAILABLE', 'the cluster has no id yet');
-  // A folder of blobs has that name.
-  if (inLog === undefined && !UUID.test(id))
-    throw new ClusterError('CLUSTER_DIFFERS', `${JSON.stringify(id)} is no id of a cluster`, {
-      hint: `write its own under the key ${ID} of the bucket ${BUCKET}; the blobs lie in a folder of that name`,
-    });
-  if (inLog === undefined) await noteIdOfLog(connection, id);
+  if (inLog === undefined) {
+    // A folder of blobs has that name.
+    if (!UUID.test(id))
+      throw new ClusterError('CLUSTER_DIFFERS', `${JSON.stringify(id)} is no id of a cluster`, {
+        hint: `write its own under the key ${ID} of the bucket ${BUCKET}; the blobs lie in a folder of that name`,
+      });
+    await noteIdOfLog(connection, id);
+  }
   // The blobs of the one are not those of the other: its checkpoints would be missed, and none found.
   else if (id !== inLog)
     throw new ClusterError('CLUSTER_DIFFERS', `the log is of cluster ${inLog}, not of ${id}`, {

@@ -27,7 +27,7 @@ export async function isOfLog(
     const found = await find(jsm, stream, logEnd);
     if (found !== 'trimmed' || logEnd.storedAtMs === undefined) return found !== 'other';
     const after = { partition, storedAtMs: logEnd.storedAtMs };
-    return !(await hasYounger(connection, stream, after, logEnd.sequence));
+    return !(await hasYounger(connection, jsm, stream, after, logEnd.sequence));
   } catch (error) {
     throw toLogError(error);
   }
@@ -74,11 +74,11 @@ async function find(
 /** Whether an entry of a partition was stored later than a time, though its place is before a sequence. */
 async function hasYounger(
   { nc }: LogConnection,
+  jsm: JetStreamManager,
   stream: string,
   { partition, storedAtMs }: { readonly partition: PartitionId; readonly storedAtMs: number },
   sequence: number,
 ): Promise<boolean> {
-  const jsm = await nc.jetstreamManager({ checkAPI: false });
   const { name, num_pending: pending } = await jsm.consumers.add(stream, {
     deliver_policy: DeliverPolicy.StartTime,
     opt_start_time: new Date(storedAtMs + 1).toISOString(),
@@ -89,11 +89,13 @@ async function hasYounger(
     mem_storage: true,
     num_replicas: 1,
   });
-  if (pending === 0) return false;
-  const consumer = await nc.jetstream().consumers.get(stream, name);
-  const first = await consumer.next({ expires: FIRST_MS_MAX });
-  await jsm.consumers.delete(stream, name);
-  if (first === null)
+  try {
+    if (pending === 0) return false;
+    const consumer = await nc.jetstream().consumers.get(stream, name);
+    const first = await consumer.next({ expires: FIRST_MS_MAX });
+    if (first !== null) return first.seq <= sequence;
     throw new ClusterError('LOG_UNAVAILABLE', 'the log does not say what it has after a time');
-  return first.seq <= sequence;
+  } finally {
+    await jsm.consumers.delete(stream, name);
+  }
 }

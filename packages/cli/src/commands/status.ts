@@ -9,7 +9,7 @@ import Table from 'cli-table3';
 import { Command, Option } from 'commander';
 import colors from 'picocolors';
 import { counted, failureLine, invocation, warningLine } from '../format.ts';
-import { DEFAULT_DATA } from '../local-url.ts';
+import { dataOption, DEFAULT_DATA } from '../local-url.ts';
 import {
   checkUrl,
   EXIT,
@@ -103,7 +103,7 @@ export async function showStatus({ data, url, json }: Options): Promise<void> {
     return;
   }
   if (verdict === 'not running') {
-    const folder = data === DEFAULT_DATA ? '' : ` --data ${data}`;
+    const folder = dataOption(data);
     const left = state?.members.filter(isRunning).length ?? 0;
     if (left > 0) {
       const told = `${counted(left, 'process')} of a killed cluster still run`;

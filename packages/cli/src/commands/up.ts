@@ -19,7 +19,7 @@ import {
   invocation,
   warningLine,
 } from '../format.ts';
-import { DEFAULT_DATA } from '../local-url.ts';
+import { dataOption, DEFAULT_DATA } from '../local-url.ts';
 import { EXIT, jsonOption, printJson, printNote, reporting, sentence } from '../output.ts';
 import { Checklist } from '../up/checklist.ts';
 import { startDetached, tellStarter } from '../up/detached.ts';
@@ -218,9 +218,8 @@ async function showRunning(
   printNote(warningLine(`a cluster runs on ${data} already:`));
   await showStatus({ data, json });
   if (sizes.length > 0) {
-    const folder = data === DEFAULT_DATA ? '' : ` --data ${data}`;
     const names = sizes.map((name) => `--${name}`).join(', ');
-    const stop = `${invocation()} down${folder}`;
+    const stop = `${invocation()} down${dataOption(data)}`;
     printNote(warningLine(`${names} changed nothing; end it first: ${stop}`));
   }
   process.exitCode = EXIT.ok;

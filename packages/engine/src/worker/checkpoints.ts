@@ -190,25 +190,21 @@ export class Checkpoints {
   async #link(space: SpaceId, manifest: Manifest, prefix: string): Promise<Held> {
     const exported = exportSpace(this.#spaces.folderOf(space), manifest);
     const known = this.#blobs.get(space);
-    const cached: string[] = [];
     // All at once: between two turns of a busy thread there are milliseconds.
-    const files = await Promise.allSettled(
+    const settled = await Promise.allSettled(
       exported.files.map(async (file): Promise<Taking> => {
         const before = known?.get(file.path);
         const blob = before ?? (await this.#cached(file.path, prefix));
-        if (before === undefined) cached.push(blob);
         const at = join(this.#settings.cacheFolder, blob);
         return { file, blob, at, isNew: before === undefined };
       }),
     );
-    const failed = files.find(({ status }) => status === 'rejected') as
+    const files = settled.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
+    const failed = settled.find(({ status }) => status === 'rejected') as
       PromiseRejectedResult | undefined;
-    if (failed !== undefined) {
-      await this.#uncache(cached);
-      throw failed.reason;
-    }
-    const taken = files.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
-    return { manifest: exported.manifest, files: taken };
+    if (failed === undefined) return { manifest: exported.manifest, files };
+    await uncache(files.filter(({ isNew }) => isNew));
+    throw failed.reason;
   }
 
   /** @throws ClusterError SEGMENT_DAMAGED */
@@ -237,16 +233,12 @@ export class Checkpoints {
     } finally {
       const kept = new Set(blobs.values());
       const isLeft = ({ blob, isNew }: Taking) => isNew && !kept.has(blob);
-      await this.#uncache(held.files.filter(isLeft).map(({ blob }) => blob));
+      await uncache(held.files.filter(isLeft));
     }
     this.#blobs.set(space, blobs);
     const path = join(this.#settings.sectionsFolder, space);
     const bytes = await writeSection(path, { config, manifest: held.manifest, files }, inline);
     return { space, afterSequence, path, bytes, blobs: [...blobs.values()] };
-  }
-
-  async #uncache(blobs: readonly string[]): Promise<void> {
-    for (const blob of blobs) await rm(join(this.#settings.cacheFolder, blob), { force: true });
   }
 
   /** Puts a file into the cache under a new name (C2). @throws FileGone */
@@ -291,4 +283,8 @@ export class Checkpoints {
       return { count: manifest.count, completeTo: manifest.completeTo, isOpened };
     });
   }
+}
+
+async function uncache(files: readonly Taking[]): Promise<void> {
+  for (const { at } of files) await rm(at, { force: true });
 }

@@ -27,6 +27,13 @@ export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply
   return reply.code(status).type(PROBLEM_TYPE).send(documentOf(problem));
 }
 
+/** What a gateway that goes away says. */
+export function draining(): ClusterError {
+  return new ClusterError('SHUTTING_DOWN', 'the gateway is draining', {
+    hint: 'ask another gateway, or this one once it is back',
+  });
+}
+
 /** A type that is not accepted; hints name those that are. */
 export function unknownType(
   contentType: string | undefined,

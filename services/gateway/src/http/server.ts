@@ -2,7 +2,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { STATUS_CODES } from 'node:http';
 import type { DeadLetters, IdempotencyStore, LogConnection, SpaceDirectory } from '@engram/log';
 import type { Membership } from '@engram/membership';
-import { ClusterError, type ErrorCode } from '@engram/model';
+import type { ErrorCode } from '@engram/model';
 import { advertisedUrl, type Logger } from '@engram/runtime';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
@@ -24,7 +24,7 @@ import type { GatewayMetrics } from '../metrics.ts';
 import type { Recall } from '../recall/recall.ts';
 import type { Verifier } from '../verify/verifier.ts';
 import { takeBytes, takeJson } from './bodies.ts';
-import { documentOf, handleError, sendProblem } from './problem.ts';
+import { documentOf, draining, handleError, sendProblem } from './problem.ts';
 import { clusterRoutes } from './routes/cluster.ts';
 import { deadLetterRoutes } from './routes/dead-letters.ts';
 import { observationRoutes } from './routes/observations.ts';
@@ -133,11 +133,7 @@ async function buildApp(gateway: Gateway): Promise<GatewayApp> {
   app.addHook('onRequest', (_request, reply, done) => {
     if (gateway.stop.aborted) {
       void reply.header('connection', 'close');
-      done(
-        new ClusterError('SHUTTING_DOWN', 'the gateway is draining', {
-          hint: 'ask another gateway, or this one once it is back',
-        }) as Error,
-      );
+      done(draining() as Error);
     } else done();
   });
   app.addHook('onResponse', (request, reply, done) => {

@@ -8,6 +8,7 @@ import {
 import type { FastifyReply } from 'fastify';
 import { findSpace } from '../find-space.ts';
 import { VerifiedAnswer, VerifyQuery } from '../operator-schemas.ts';
+import { draining } from '../problem.ts';
 import { answers, SpaceParams } from '../schemas.ts';
 import type { GatewayApp, Gateway } from '../server.ts';
 
@@ -70,12 +71,7 @@ function whileWanted(
 ): { readonly signal: AbortSignal; readonly release: () => void } {
   const end = new AbortController();
   const onClose = () => end.abort(new ClusterError('REQUEST_TIMEOUT', 'the client went away'));
-  const onStop = () =>
-    end.abort(
-      new ClusterError('SHUTTING_DOWN', 'the gateway is draining', {
-        hint: 'ask another gateway, or this one once it is back',
-      }),
-    );
+  const onStop = () => end.abort(draining());
   reply.raw.once('close', onClose);
   stop.addEventListener('abort', onStop, { once: true });
   return {
