@@ -12,6 +12,7 @@ import { failover } from './groups/failover.ts';
 import { feeds } from './groups/feeds.ts';
 import { graph } from './groups/graph.ts';
 import { ingest } from './groups/ingest.ts';
+import { overload } from './groups/overload.ts';
 import { recovery } from './groups/recovery.ts';
 import { storage } from './groups/storage.ts';
 import { parseOptions, UsageError, WORDS_DEFAULT, type BenchOptions } from './options.ts';
@@ -26,6 +27,7 @@ const GROUPS: readonly Group[] = [
   ingest,
   recovery,
   failover,
+  overload,
   checkpoints,
 ];
 const RESULTS = fileURLToPath(new URL('../results/', import.meta.url));

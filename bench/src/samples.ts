@@ -19,6 +19,12 @@ export function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
+/** The value that so many percent are not above; NaN where there are none. */
+export function percentile(values: readonly number[], percent: number): number {
+  const sorted = values.toSorted((left, right) => left - right);
+  return sorted[Math.max(0, Math.ceil((percent / 100) * sorted.length) - 1)] ?? NaN;
+}
+
 /** `median (min–max)`, or the one value when there was one repetition. */
 export function formatSpread(values: readonly number[], format: (value: number) => string): string {
   if (values.length === 0) return '–';

@@ -10,6 +10,7 @@ const LAYER: Readonly<Record<string, number>> = {
   '@engram/model': 0,
   '@engram/codec': 1,
   '@engram/ring': 1,
+  '@engram/admission': 1,
   '@engram/vector-index': 1,
   '@engram/storage': 1,
   '@engram/runtime': 1,

@@ -114,7 +114,6 @@ export class EngramClient {
     const { ack, atomic, lane, ackTimeoutMs, encoding = 'base64', onPartial = 'throw' } = options;
     const body = JSON.stringify({
       observations: observations.map((observation) => ({
-        ...(lane === undefined ? {} : { lane }),
         ...observation,
         embedding: encodeEmbedding(observation.embedding, encoding),
       })),
@@ -122,7 +121,7 @@ export class EngramClient {
     const request: TransportRequest = {
       method: 'POST',
       path: `${pathOf(space)}/observations`,
-      query: { ack, atomic, timeoutMs: ackTimeoutMs },
+      query: { ack, atomic, lane, timeoutMs: ackTimeoutMs },
       body,
       idempotencyKey: options.idempotencyKey ?? randomUUID(),
     };

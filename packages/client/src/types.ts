@@ -166,6 +166,23 @@ export interface ClusterMember {
   readonly lag?: number;
   /** Copies of each partition that its settings ask for. */
   readonly replication?: number;
+  /** Of a shard, without the pages of mapped files. */
+  readonly privateBytes?: number;
+  /** Of a shard: how hard pressed each lane is. Absent while nothing is heard of it. */
+  readonly pressure?: Readonly<Record<'high' | 'normal' | 'low', LanePressure>>;
+}
+
+export interface LanePressure {
+  /** normal, warning, critical or overloaded. */
+  readonly level: string;
+  /** What it comes from: lag, memory, or stalled where entries wait and nobody works at them. */
+  readonly cause: string;
+  /** Observations that wait. */
+  readonly waiting: number;
+  /** How long it takes to apply them. */
+  readonly lagMs: number;
+  /** Observations applied a second while some wait. */
+  readonly drainRate: number;
 }
 
 export interface ClusterPartition {

@@ -73,10 +73,10 @@ describe('put', () => {
     expect(result).toMatchObject({ accepted: 1, position: '5-0.9.0', errors: [] });
     const embedding = Buffer.from('0000003f000080bf0000803e', 'hex').toString('base64');
     expect(gateway.asked[0]).toMatchObject({
-      url: '/v1/spaces/words/observations?ack=searchable&atomic=true&timeoutMs=700',
+      url: '/v1/spaces/words/observations?ack=searchable&atomic=true&lane=high&timeoutMs=700',
       body: {
         observations: [
-          { id: 'a', lane: 'high', embedding },
+          { id: 'a', embedding },
           { id: 'b', lane: 'low', embedding },
         ],
       },

@@ -13,6 +13,7 @@ export function toLogError(error: unknown): ClusterError {
       return new ClusterError('LOG_FULL', 'the log has no room', {
         cause: error,
         hint: 'raise ENGRAM_LOG_BYTES_MAX or add disk space; nothing that was accepted is lost',
+        details: { scope: 'cluster', cause: 'log-full', waitHelps: false },
       });
     const isLate = error.code === String(ErrorCode.Timeout);
     const detail = isLate ? 'did not answer in time' : `says: ${error.message}`;

@@ -34,6 +34,7 @@ import { parseAckSubject } from './ack-subject.ts';
 import type { LogConnection } from './connection.ts';
 import { readHeaders, type LogMessage } from './log-message.ts';
 import { parseSubject } from './subjects.ts';
+import { Waiting } from './waiting.ts';
 
 export interface Room {
   readonly messages: number;
@@ -99,6 +100,7 @@ export class LogFeed implements AsyncDisposable {
   readonly #unlisten: () => void;
   /** `partition.lane` of what the feed is for (D4). */
   readonly #wanted: ReadonlySet<string>;
+  readonly #waiting = new Waiting();
   #jsm: JetStreamManager | undefined;
   #consumer: Consumer | undefined;
   #lastSequence: number;
@@ -137,6 +139,11 @@ export class LogFeed implements AsyncDisposable {
     return this.#lastSequence;
   }
 
+  /** Its own entries that wait in the log. */
+  get waiting(): number {
+    return this.#waiting.value;
+  }
+
   get resetCount(): number {
     return this.#resetCount;
   }
@@ -160,6 +167,7 @@ export class LogFeed implements AsyncDisposable {
       return undefined;
     });
     if (info === undefined || consumer !== this.#consumer) return undefined;
+    this.#waiting.noteTold(info.num_pending, !consumer.isWide);
     // Up to `stream_seq` the server has looked at every entry; it passes those that do not match.
     const { consumer_seq: deliveries, stream_seq: readTo } = info.delivered;
     const isDelivered = deliveries === consumer.nextDelivery - 1;
@@ -254,7 +262,9 @@ export class LogFeed implements AsyncDisposable {
     this.#lastSequence = place.sequence;
     this.#connection.ends.note(this.#options.stream, place.sequence, place.storedAtMs);
     const parts = parseSubject(msg.subject);
-    if (parts !== undefined && this.#wanted.has(`${parts.partition}.${parts.lane}`))
+    const isOwn = parts !== undefined && this.#wanted.has(`${parts.partition}.${parts.lane}`);
+    if (consumer.isWide) this.#waiting.noteRead(isOwn);
+    if (isOwn)
       this.#options.onMessage({
         stripe: this.#options.stripe,
         sequence: place.sequence,
@@ -265,6 +275,7 @@ export class LogFeed implements AsyncDisposable {
         storedAtMs: place.storedAtMs,
       });
     consumer.pending = place.pending;
+    this.#waiting.noteTold(place.pending, !consumer.isWide);
     this.#suit(consumer);
     this.pump();
   }
@@ -337,6 +348,7 @@ export class LogFeed implements AsyncDisposable {
       return;
     }
     this.#consumer = consumer;
+    this.#waiting.noteTold(pending, !isWide);
     this.pump();
   }
 

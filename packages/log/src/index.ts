@@ -31,6 +31,7 @@ export type { LogEntry, PublisherOptions, Stored } from './publisher.ts';
 export { RewindWatch } from './rewind-watch.ts';
 export { request, RpcServer, tell } from './rpc.ts';
 export type { RpcMethod } from './rpc.ts';
+export { onSignals, publishSignal } from './signals.ts';
 export { SpaceDirectory } from './space-directory.ts';
 export type { SpaceChange } from './space-directory.ts';
 export {

@@ -19,6 +19,7 @@ import {
 import { decodeMember, encodeMember, type Member } from './member.ts';
 import { isDead, ownProcess } from './predecessor.ts';
 import { Registry, type RegistryState } from './registry.ts';
+import type { SignalStore } from './signal-store.ts';
 
 export interface MembershipOptions {
   readonly redisUrl: string;
@@ -100,6 +101,11 @@ export class Membership implements AsyncDisposable {
 
   get self(): Member {
     return this.#self;
+  }
+
+  /** What shards say of their load. */
+  get signals(): SignalStore {
+    return this.#registry.signals;
   }
 
   /** False while the registry does not answer: the view stands still. */

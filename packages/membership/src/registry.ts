@@ -3,6 +3,7 @@
 
 import type { MemberId } from '@engram/model';
 import { Redis } from 'ioredis';
+import { SignalStore } from './signal-store.ts';
 
 export interface RegistryOptions {
   readonly url: string;
@@ -115,6 +116,7 @@ export class Registry implements AsyncDisposable {
   readonly #keys: readonly [string, string, string];
   readonly #channel: string;
   readonly #leaseTtlMs: number;
+  readonly signals: SignalStore;
 
   private constructor(options: RegistryOptions, onError: (error: unknown) => void) {
     const coordination = {
@@ -134,6 +136,7 @@ export class Registry implements AsyncDisposable {
     this.#keys = [`${prefix}:records`, `${prefix}:leases`, `${prefix}:meta`];
     this.#channel = `${prefix}:changes`;
     this.#leaseTtlMs = options.leaseTtlMs;
+    this.signals = new SignalStore(this.#redis, this.#subscriber, prefix, options.leaseTtlMs);
   }
 
   static async start(
@@ -152,7 +155,9 @@ export class Registry implements AsyncDisposable {
 
   /** Calls back when the registry changed; messages may be lost, so it is a hint only. */
   async onChange(listener: () => void): Promise<void> {
-    this.#subscriber.on('message', listener);
+    this.#subscriber.on('message', (channel: string) => {
+      if (channel === this.#channel) listener();
+    });
     await this.#subscriber.subscribe(this.#channel);
   }
 

@@ -23,7 +23,6 @@ export interface LiveFeed {
   readonly stripe: number;
   readonly lane: Lane;
   readonly feed: Feed;
-  pending: number;
 }
 
 /** Entries and bytes handed over and not finished, for one lane or for all replays. */
@@ -60,8 +59,13 @@ export function pendingOf(
   live: readonly LiveFeed[],
   replays: readonly Replay[],
 ): number {
-  const feeds = isLive(held)
-    ? live.filter((feed) => feed.stripe === stripe)
-    : replays.filter(({ partitions }) => partitions.get(partition) === held);
-  return feeds.reduce((sum, { pending }) => sum + pending, 0);
+  if (isLive(held)) return waitingOf(live.filter((feed) => feed.stripe === stripe));
+  return replays
+    .filter(({ partitions }) => partitions.get(partition) === held)
+    .reduce((sum, { pending }) => sum + pending, 0);
+}
+
+/** Entries that wait in the log for these feeds. */
+export function waitingOf(live: readonly LiveFeed[]): number {
+  return live.reduce((sum, { feed }) => sum + feed.waiting, 0);
 }

@@ -5,6 +5,8 @@ import type { Clock, Logger } from '@engram/runtime';
 /** What the reader needs of a log feed; `LogFeed` is one. */
 export interface Feed {
   readonly lastSequence: number;
+  /** Entries that wait in the log for it, as far as is known. */
+  readonly waiting: number;
   progress(): Promise<{ completeTo: number; pending: number } | undefined>;
   pump(): void;
   close(): Promise<void>;

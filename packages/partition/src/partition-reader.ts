@@ -13,7 +13,7 @@
 import { LANES, perLane, type Lane, type PartitionId, type Position } from '@engram/model';
 import { Repeater } from '@engram/runtime';
 import { partitionSubjects, streamName, stripeOf, type LogMessage, type Room } from '@engram/log';
-import { Load, noteProgress, pendingOf, type LiveFeed, type Replay } from './feeds.ts';
+import { Load, noteProgress, pendingOf, waitingOf, type LiveFeed, type Replay } from './feeds.ts';
 import {
   completedTo,
   settle,
@@ -116,7 +116,7 @@ export class PartitionReader implements AsyncDisposable {
 
   /** Entries that wait in the log for a lane's live feeds, as far as the server told. */
   pending(lane: Lane): number {
-    return this.#live.reduce((sum, live) => sum + (live.lane === lane ? live.pending : 0), 0);
+    return waitingOf(this.#live.filter((live) => live.lane === lane));
   }
 
   inFlight(lane: Lane): number {
@@ -198,7 +198,6 @@ export class PartitionReader implements AsyncDisposable {
     const completeTo = new Map<number, number>();
     for (const live of this.#live) {
       const progress = await live.feed.progress();
-      live.pending = progress?.pending ?? live.pending;
       const lowest = Math.min(completeTo.get(live.stripe) ?? Infinity, progress?.completeTo ?? 0);
       completeTo.set(live.stripe, lowest);
     }
@@ -335,7 +334,7 @@ export class PartitionReader implements AsyncDisposable {
                 if (held !== undefined && isLive(held)) this.#receive(message, held, load);
               },
             });
-            return { stripe, lane, feed, pending: 0 };
+            return { stripe, lane, feed };
           });
     this.#live = [...this.#live.filter((live) => live.stripe !== stripe), ...opened];
     logger.info({ stripe, partitions: members.length }, 'live');

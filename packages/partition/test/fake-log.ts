@@ -30,6 +30,10 @@ export class FakeFeed implements Feed {
     this.#lastSequence = request.startSequence - 1;
   }
 
+  get waiting(): number {
+    return this.#waiting().length;
+  }
+
   get lastSequence(): number {
     return this.#lastSequence;
   }

@@ -28,6 +28,10 @@ interface ProfileValues {
    * comes; it is how long one waits before it looks for background work, such as compaction, again.
    */
   readonly ENGRAM_IDLE_SLEEP_MS: number;
+  /** How long what waits in a lane may take to apply, before the lane is closed to more. */
+  readonly ENGRAM_LAG_HIGH_MAX_MS: number;
+  readonly ENGRAM_LAG_NORMAL_MAX_MS: number;
+  readonly ENGRAM_LAG_LOW_MAX_MS: number;
   readonly ENGRAM_MEMORY_SOFT_BYTES: number;
   readonly ENGRAM_MEMORY_HARD_BYTES: number;
 }
@@ -66,11 +70,17 @@ export function profileValues(profile: Profile, { cores, memoryBytes }: Machine)
     ENGRAM_LANE_NORMAL_MAX: normal,
     ENGRAM_LANE_LOW_MAX: low,
   });
+  const lags = (high: number, normal: number, low: number) => ({
+    ENGRAM_LAG_HIGH_MAX_MS: high,
+    ENGRAM_LAG_NORMAL_MAX_MS: normal,
+    ENGRAM_LAG_LOW_MAX_MS: low,
+  });
   switch (profile) {
     case 'production':
       return {
         ENGRAM_WORKERS: Math.min(cores, WORKERS_MAX),
         ...lanes(5_000, 50_000, 25_000),
+        ...lags(1_000, 4_000, 30_000),
         ENGRAM_MIN_BATCH: 10,
         ENGRAM_MAX_BATCH: 500,
         ENGRAM_STEAL_THRESHOLD: 1_000,
@@ -81,6 +91,7 @@ export function profileValues(profile: Profile, { cores, memoryBytes }: Machine)
       return {
         ENGRAM_WORKERS: Math.max(1, Math.ceil(cores / 2)),
         ...lanes(1_000, 10_000, 5_000),
+        ...lags(500, 1_000, 10_000),
         ENGRAM_MIN_BATCH: 5,
         ENGRAM_MAX_BATCH: 50,
         ENGRAM_STEAL_THRESHOLD: 500,
@@ -91,6 +102,7 @@ export function profileValues(profile: Profile, { cores, memoryBytes }: Machine)
       return {
         ENGRAM_WORKERS: Math.min(2 * cores, WORKERS_MAX),
         ...lanes(10_000, 100_000, 50_000),
+        ...lags(2_000, 10_000, 60_000),
         ENGRAM_MIN_BATCH: 100,
         ENGRAM_MAX_BATCH: 1_000,
         ENGRAM_STEAL_THRESHOLD: 5_000,
@@ -101,6 +113,7 @@ export function profileValues(profile: Profile, { cores, memoryBytes }: Machine)
       return {
         ENGRAM_WORKERS: Math.min(2, cores),
         ...lanes(500, 5_000, 2_000),
+        ...lags(1_000, 4_000, 30_000),
         ENGRAM_MIN_BATCH: 10,
         ENGRAM_MAX_BATCH: 200,
         ENGRAM_STEAL_THRESHOLD: 1_000,

@@ -4,6 +4,7 @@ import {
   IdempotencyStore,
   LogConnection,
   LogPublisher,
+  onSignals,
   openBlobs,
   PartitionRegister,
   SpaceDirectory,
@@ -17,6 +18,9 @@ import { Router } from './cluster/router.ts';
 import { loadConfig, type GatewayConfig } from './config.ts';
 import { HttpServer } from './http/server.ts';
 import { Ingest } from './ingest/ingest.ts';
+import { Admission } from './admission/admission.ts';
+import { OwnLoad } from './admission/own-load.ts';
+import { SignalBoard } from './admission/signal-board.ts';
 import { gatewayMetrics, observeGateway } from './metrics.ts';
 import { Recall } from './recall/recall.ts';
 import { Verifier } from './verify/verifier.ts';
@@ -106,7 +110,40 @@ async function run(
     clock,
     logger,
   });
-  const ingest = new Ingest({ publisher, router, metrics, clock });
+  const board = await scope.own(
+    'signals',
+    SignalBoard.start({
+      ttlMs: config.ENGRAM_LEASE_TTL_MS,
+      shards: () => membership.view.shards,
+      store: membership.signals,
+      clock,
+      logger,
+    }),
+  );
+  scope.onClose('listening', onSignals(connection, board.take));
+  // NATS brings the same, should Redis have gone just now.
+  await membership.signals
+    .listen(board.take)
+    .catch((error: unknown) => logger.warn({ err: error }, 'no signals over Redis'));
+  const load = new OwnLoad({
+    bytesMax: config.ENGRAM_INGEST_BYTES_MAX,
+    publishes: () => publisher.inFlight,
+    publishesMax: config.ENGRAM_PUBLISHES_MAX,
+  });
+  const admission = new Admission({
+    partitionCount,
+    candidates: (partition) => router.candidates(partition),
+    signalOf: (shard) => board.of(shard),
+    isLogConnected: () => connection.isConnected,
+    ownFill: () => load.fill(),
+    unservedGraceMs: config.ENGRAM_UNSERVED_GRACE_MS,
+    onRefused: ({ scope: of, cause, lane }) => metrics.refusals.inc({ scope: of, cause, lane }),
+    clock,
+    random: Math.random,
+  });
+  const unfollow = membership.onView(({ shards }) => admission.noteShards(shards.length));
+  scope.onClose('view', () => void unfollow());
+  const ingest = new Ingest({ publisher, router, admission, load, metrics, clock });
   observeGateway(metrics, publisher, membership);
   const http = await scope.own(
     'http',
@@ -117,6 +154,7 @@ async function run(
       idempotency,
       membership,
       router,
+      board,
       ingest,
       recall,
       deadLetters,

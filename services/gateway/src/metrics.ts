@@ -10,6 +10,7 @@ export interface GatewayMetrics {
   readonly acks: Histogram;
   readonly recalls: Counter;
   readonly hedges: Counter;
+  readonly refusals: Counter;
 }
 
 export function gatewayMetrics(member: string): GatewayMetrics {
@@ -37,6 +38,11 @@ export function gatewayMetrics(member: string): GatewayMetrics {
       'Reads that were sent to a second shard, and those that it answered first',
       ['result'],
     ),
+    refusals: registry.counter('admission_refusals_total', 'Writes that were asked to come later', [
+      'scope',
+      'cause',
+      'lane',
+    ]),
   };
 }
 

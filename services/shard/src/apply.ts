@@ -11,6 +11,7 @@ import {
   type ErrorCode,
   type ItemError,
   type PartitionId,
+  type PerLane,
   type SpaceConfig,
   type SpaceId,
 } from '@engram/model';
@@ -24,6 +25,7 @@ import { backoffMs, type Clock, type Logger } from '@engram/runtime';
 import type { Applied, Entry, ShardEngine } from '@engram/engine';
 import type { EntryCounts } from './entry-counts.ts';
 import type { ShardMetrics } from './metrics.ts';
+import type { LaneFlow } from './pressure/lane-flow.ts';
 
 /** The reader leaves what does not fit in the log; more than that comes rarely. */
 const FULL_WAIT_MS = 20;
@@ -35,6 +37,7 @@ export interface ApplierOptions {
   readonly directory: SpaceDirectory;
   readonly engine: ShardEngine;
   readonly counts: EntryCounts;
+  readonly flow: PerLane<LaneFlow>;
   readonly partitionCount: number;
   readonly isReady: (partition: PartitionId) => boolean;
   readonly metrics: ShardMetrics;
@@ -101,16 +104,23 @@ export class Applier {
     found: Pick<Entry, 'config' | 'kind'>,
     isCurrent: () => boolean,
   ): Promise<Applied | undefined> {
-    const { engine, counts, clock, stop, isReady } = this.#options;
+    const { engine, counts, flow, clock, stop, isReady } = this.#options;
     const { partition, lane, sequence, bytes } = message;
     const observations = counts.of(found.kind, bytes);
     const entry: Entry = { ...found, partition, lane, sequence, bytes, observations };
-    for (;;) {
-      if (!isCurrent() || stop.aborted) return undefined;
-      const applied = engine.apply(entry, { isReplay: !isReady(partition) });
-      if (applied !== undefined) return applied;
-      await clock.sleep(engine.memory === 'hard' ? SHORT_WAIT_MS : FULL_WAIT_MS, stop);
+    // A replay is no load that clients could lessen.
+    const end = isReady(partition) ? flow[lane].begin(observations) : undefined;
+    let applied: Applied | undefined;
+    try {
+      while (isCurrent() && !stop.aborted) {
+        applied = await engine.apply(entry, { isReplay: !isReady(partition) });
+        if (applied !== undefined) break;
+        await clock.sleep(engine.memory === 'hard' ? SHORT_WAIT_MS : FULL_WAIT_MS, stop);
+      }
+    } finally {
+      end?.(applied !== undefined);
     }
+    return applied;
   }
 
   /**

@@ -5,6 +5,7 @@ import {
   LogConnection,
   LogFeed,
   PartitionRegister,
+  publishSignal,
   RewindWatch,
   RpcServer,
   SpaceDirectory,
@@ -17,10 +18,8 @@ import {
 import { Membership, type ClusterView } from '@engram/membership';
 import {
   ClusterError,
-  LANES,
   parseMemberId,
   perLane,
-  type Lane,
   type PartitionId,
   type MemberId,
 } from '@engram/model';
@@ -37,7 +36,10 @@ import { Restorer } from './checkpoints/restorer.ts';
 import { Transfers } from './checkpoints/transfers.ts';
 import { loadConfig, type ShardConfig } from './config.ts';
 import { EntryCounts } from './entry-counts.ts';
+import { roomOf } from './lane-room.ts';
 import { observeShard, shardMetrics } from './metrics.ts';
+import { LaneFlow } from './pressure/lane-flow.ts';
+import { PressureMonitor } from './pressure/pressure-monitor.ts';
 import { HealthServer } from './serve/http.ts';
 import { unreadyReason } from './serve/readiness.ts';
 import { rpcMethods } from './serve/rpc-methods.ts';
@@ -178,6 +180,7 @@ async function run(
     ),
   );
   const counts = new EntryCounts();
+  const flow = perLane(() => new LaneFlow());
   // Not `stop`: while the shard drains it still answers for what it applies, and stores it.
   const unserved = new AbortController();
   scope.onClose('applying', () => unserved.abort());
@@ -186,6 +189,7 @@ async function run(
     directory,
     engine,
     counts,
+    flow,
     partitionCount: layout.partitionCount,
     isReady: (partition): boolean => reader.isReady(partition),
     metrics,
@@ -307,7 +311,26 @@ async function run(
       logger,
     ),
   );
-  observeShard(metrics, reader, membership, engine, checkpointer);
+  const pressure = await scope.own(
+    'pressure',
+    new PressureMonitor({
+      member: self,
+      lagMaxMs: {
+        high: config.ENGRAM_LAG_HIGH_MAX_MS,
+        normal: config.ENGRAM_LAG_NORMAL_MAX_MS,
+        low: config.ENGRAM_LAG_LOW_MAX_MS,
+      },
+      graceMs: config.ENGRAM_PRESSURE_GRACE_MS,
+      flow,
+      pending: (lane) => reader.pending(lane),
+      memory: () => ({ state: engine.memory, bytes: engine.totals.privateBytes, ...limits }),
+      say: (text) => publishSignal(connection, self, text),
+      store: (text, levels) => membership.signals.publish(self, text, levels),
+      clock,
+      logger,
+    }),
+  );
+  observeShard(metrics, { reader, membership, engine, checkpointer, pressure });
   const placement = new Placement(layout.partitionCount);
   const writerOf = (partition: PartitionId, view: ClusterView) =>
     candidates(partition, placement.of(view), view).ready[0];
@@ -363,23 +386,6 @@ const MEMORY_TOLD = {
   soft: 'memory is above ENGRAM_MEMORY_SOFT_BYTES: the lane low waits in the log',
   hard: 'memory is at ENGRAM_MEMORY_HARD_BYTES: all but deletes waits in the log, replays too',
 } as const;
-
-/** Messages that a lane takes, or, for replays, that any lane takes. */
-function roomOf(
-  engine: ShardEngine,
-  counts: EntryCounts,
-  lane: Lane | undefined,
-): { messages: number; bytes: number } {
-  // A replay must go on where new entries of the lane low have to wait.
-  const rooms = (lane === undefined ? LANES : [lane]).map((each) =>
-    engine.room(each, { isReplay: lane === undefined }),
-  );
-  const observations = Math.min(...rooms.map((room) => room.observations));
-  return {
-    messages: Math.ceil(observations / counts.mean),
-    bytes: Math.min(...rooms.map(({ bytes }) => bytes)),
-  };
-}
 
 const config = loadOrExit('shard', loadConfig);
 const logger = createLogger('shard', config.ENGRAM_MEMBER_ID, config.ENGRAM_LOG_LEVEL);

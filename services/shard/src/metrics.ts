@@ -3,7 +3,9 @@ import { LATENCY_SECONDS, MetricsRegistry, type Counter, type Histogram } from '
 import type { PartitionReader } from '@engram/partition';
 import type { Membership } from '@engram/membership';
 import type { ShardEngine } from '@engram/engine';
+import { PRESSURES, type LaneSignal } from '@engram/admission';
 import type { Checkpointer } from './checkpoints/checkpointer.ts';
+import type { PressureMonitor } from './pressure/pressure-monitor.ts';
 
 /** What a shard counts as it works; children are resolved once. */
 export interface ShardMetrics {
@@ -69,13 +71,19 @@ export function shardMetrics(member: string): ShardMetrics {
   };
 }
 
+/** What is looked at from outside. */
+interface ShardParts {
+  readonly reader: PartitionReader;
+  readonly membership: Membership;
+  readonly engine: ShardEngine;
+  readonly checkpointer: Checkpointer;
+  readonly pressure: PressureMonitor;
+}
+
 /** What is read from the running parts when somebody scrapes. */
 export function observeShard(
   { registry }: ShardMetrics,
-  reader: PartitionReader,
-  membership: Membership,
-  engine: ShardEngine,
-  checkpointer: Checkpointer,
+  { reader, membership, engine, checkpointer, pressure }: ShardParts,
 ): void {
   registry.gauge('log_lag_messages', 'Entries that wait in the log', ['lane'], (set) => {
     for (const lane of LANES) set(reader.pending(lane), { lane });
@@ -168,4 +176,19 @@ export function observeShard(
     set(engine.assists.stolen, { reason: 'stolen' });
     set(engine.assists.merged, { reason: 'merged' });
   });
+  const ofLanes = (name: string, help: string, of: (lane: LaneSignal) => number) =>
+    registry.gauge(name, help, ['lane'], (set) => {
+      const lanes = pressure.signal?.lanes;
+      if (lanes !== undefined) for (const lane of LANES) set(of(lanes[lane]), { lane });
+    });
+  ofLanes('pressure_level', '0 normal, 1 warning, 2 critical, 3 overloaded', ({ level }) =>
+    PRESSURES.indexOf(level),
+  );
+  ofLanes('pressure_fill_ratio', 'Of what a lane may hold, beyond 1 too', ({ fill }) => fill);
+  ofLanes('lag_seconds', 'How long what waits takes to apply', ({ lagMs }) => lagMs / 1_000);
+  ofLanes(
+    'drain_rate_observations',
+    'Observations applied a second while some wait',
+    ({ drainRate }) => drainRate,
+  );
 }

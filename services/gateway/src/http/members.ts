@@ -1,7 +1,8 @@
+import type { ShardSignal } from '@engram/admission';
 import type { StatusReply } from '@engram/codec';
 import { request, type LogConnection } from '@engram/log';
 import type { ClusterView, Member } from '@engram/membership';
-import type { MemberId } from '@engram/model';
+import { perLane, type MemberId } from '@engram/model';
 
 const STATUS_TIMEOUT_MS = 1_000;
 
@@ -27,6 +28,7 @@ export function describeMember(
   member: Member,
   partitions: number,
   status: StatusReply | undefined,
+  signal: ShardSignal | undefined,
 ) {
   const { id, role, state, url, startedAt, replication } = member;
   const common = { id, role, state, url, startedAt, replication };
@@ -37,6 +39,7 @@ export function describeMember(
     partitions,
     ready: member.ready.size,
     answers: status !== undefined,
+    ...(signal === undefined ? {} : { pressure: pressureOf(signal) }),
     ...(status === undefined
       ? {}
       : {
@@ -50,4 +53,11 @@ export function describeMember(
           memory: status.memory,
         }),
   };
+}
+
+function pressureOf({ lanes }: ShardSignal) {
+  return perLane((lane) => {
+    const { level, cause, waiting, lagMs, drainRate } = lanes[lane];
+    return { level, cause, waiting, lagMs, drainRate };
+  });
 }

@@ -1,13 +1,20 @@
 // Every failure over HTTP is RFC 9457 problem+json with the members of the error table.
 
-import { ClusterError, ERRORS, pointerStep, type ErrorCode, type ItemError } from '@engram/model';
+import {
+  ClusterError,
+  ERRORS,
+  pointerStep,
+  type ErrorCode,
+  type ErrorDetails,
+  type ItemError,
+} from '@engram/model';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 
 /** Of a header that is repeated in an answer. */
 const TYPE_CHARS_MAX = 100;
 const PROBLEM_TYPE = 'application/problem+json';
-/** Seconds after which a retry has a chance: the time in which a partition changes its owner. */
-const RETRY_AFTER_S = 2;
+/** After which a retry has a chance, where nothing better is known: a partition changes its owner. */
+const RETRY_AFTER_MS = 2_000;
 /** More failures of one batch than this are counted, not listed. */
 export const LISTED_ERRORS_MAX = 100;
 
@@ -17,13 +24,17 @@ interface Problem {
   readonly detail: string;
   readonly pointer?: string | undefined;
   readonly hint?: string | undefined;
-  readonly members?: Readonly<Record<string, unknown>>;
+  readonly members?: Readonly<Record<string, unknown>> & { readonly details?: ErrorDetails };
 }
 
 export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {
   const { status } = problem;
-  if (status === 429 || status === 503 || status === 507)
-    void reply.header('retry-after', String(RETRY_AFTER_S));
+  if (status === 429 || status === 503 || status === 507) {
+    const { retryAfterMs = RETRY_AFTER_MS } = (problem.members?.details ?? {}) as {
+      readonly retryAfterMs?: number;
+    };
+    void reply.header('retry-after', String(Math.max(1, Math.ceil(retryAfterMs / 1_000))));
+  }
   return reply.code(status).type(PROBLEM_TYPE).send(documentOf(problem));
 }
 

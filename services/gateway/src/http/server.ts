@@ -17,6 +17,7 @@ import Fastify, {
   type RawRequestDefaultExpression,
   type RawServerDefault,
 } from 'fastify';
+import type { SignalBoard } from '../admission/signal-board.ts';
 import type { Router } from '../cluster/router.ts';
 import type { GatewayConfig } from '../config.ts';
 import type { Ingest } from '../ingest/ingest.ts';
@@ -41,6 +42,7 @@ export interface Gateway {
   readonly idempotency: IdempotencyStore;
   readonly membership: Membership;
   readonly router: Router;
+  readonly board: SignalBoard;
   readonly ingest: Ingest;
   readonly recall: Recall;
   readonly deadLetters: DeadLetters;

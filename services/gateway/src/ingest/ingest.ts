@@ -2,6 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 import {
+  CONTENT_TYPES,
   encodeBatch,
   encodeDeletes,
   readItems,
@@ -10,9 +11,9 @@ import {
   type BodyKind,
   type EncodedFrame,
 } from '@engram/codec';
-import { CONTENT_TYPES } from '@engram/codec';
 import type { LogPublisher } from '@engram/log';
 import {
+  DEFAULT_LANE,
   formatPosition,
   partitionOf,
   positionOf,
@@ -24,6 +25,8 @@ import {
   type SpaceConfig,
 } from '@engram/model';
 import { Deadline, type Clock } from '@engram/runtime';
+import type { Admission } from '../admission/admission.ts';
+import type { OwnLoad } from '../admission/own-load.ts';
 import type { Router } from '../cluster/router.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 
@@ -33,6 +36,8 @@ const ROUND_MS = 1_000;
 export interface IngestOptions {
   readonly publisher: LogPublisher;
   readonly router: Router;
+  readonly admission: Admission;
+  readonly load: OwnLoad;
   readonly metrics: GatewayMetrics;
   readonly clock: Clock;
 }
@@ -75,10 +80,29 @@ export class Ingest {
   }
 
   /**
+   * Refuses what would be refused anyway, before any work is done for it.
+   * @throws ClusterError whose details are a `Refusal`
+   */
+  admit({ config, bytes, lane }: Pick<IngestRequest, 'config' | 'bytes' | 'lane'>): void {
+    // Items may name a lane of their own, and then only they say which: `high` is the last that closes.
+    const namesLanes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes('lane');
+    this.#options.admission.admit(config.space, [namesLanes ? 'high' : (lane ?? DEFAULT_LANE)]);
+  }
+
+  /**
    * Stores the good observations of a body.
    * @throws ClusterError when the body as a whole is refused, or the log does not take it
    */
   async put(request: IngestRequest): Promise<IngestResult> {
+    const leave = this.#options.load.enter(request.bytes.length);
+    try {
+      return await this.#put(request);
+    } finally {
+      leave();
+    }
+  }
+
+  async #put(request: IngestRequest): Promise<IngestResult> {
     const { metrics, clock } = this.#options;
     const startedAt = clock.now();
     const { config } = request;
@@ -100,6 +124,8 @@ export class Ingest {
         position: undefined,
         ack: 'logged',
       };
+    const lanes = new Set(batch.frames.map(({ lane }) => lane));
+    this.#options.admission.admit(config.space, lanes);
     const position = await this.#publish(config, batch.frames, request.key ?? randomUUID());
     metrics.items.inc({ result: 'accepted', reason: 'none' }, batch.accepted);
     metrics.acks.observe({ level: 'logged' }, (clock.now() - startedAt) / 1000);

@@ -27,7 +27,7 @@ function reasonsOf(hasNats: boolean, hasRedis: boolean, unserved: number): strin
 }
 
 export function clusterRoutes(app: GatewayApp, gateway: Gateway): void {
-  const { membership, router, connection, config, metrics } = gateway;
+  const { membership, router, connection, board, config, metrics } = gateway;
   const tags = ['cluster'];
 
   app.get('/v1/cluster', {
@@ -64,6 +64,7 @@ export function clusterRoutes(app: GatewayApp, gateway: Gateway): void {
               member,
               router.assignment.partitionsOf(member.id).length,
               statuses.get(member.id),
+              board.of(member.id),
             ),
           ),
         partitions,

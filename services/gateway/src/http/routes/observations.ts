@@ -46,6 +46,7 @@ export function observationRoutes(app: GatewayApp, gateway: Gateway): void {
       if (body === null || body === undefined || body.length === 0)
         throw new ClusterError('EMPTY_BATCH', 'the request has no body');
       const { lane, atomic, ack, timeoutMs } = request.query;
+      ingest.admit({ config, bytes: body, lane });
       const key = keyOf(request.headers['idempotency-key']);
       // What is not part of the body but of the request's meaning tells requests apart too.
       const claim =

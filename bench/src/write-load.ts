@@ -1,0 +1,48 @@
+import { Worker } from 'node:worker_threads';
+
+/** Batches to some spaces in turn, from a thread of its own. */
+export interface WriteLoadOptions {
+  readonly url: string;
+  readonly spaces: readonly string[];
+  /** Batch frames; each goes to each space again and again, so that ids are overwritten. */
+  readonly bodies: readonly Uint8Array[];
+  readonly observationsPerBody: number;
+  readonly lane: 'high' | 'normal' | 'low';
+  readonly ack: 'logged' | 'searchable';
+  readonly pace: Pace;
+  readonly durationMs: number;
+}
+
+export type Pace =
+  /** So many a second, whatever is answered; what would be more than `outstandingMax` is not sent. */
+  | { readonly kind: 'open'; readonly perSecond: number; readonly outstandingMax: number }
+  /** So many senders, each with its next batch as soon as it was answered. */
+  | { readonly kind: 'closed'; readonly senders: number; readonly obeysRetryAfter: boolean };
+
+export interface WriteTally {
+  readonly sent: number;
+  readonly accepted: number;
+  readonly acceptedObservations: number;
+  /** By status: 429, 503, 507, and 0 for no answer. */
+  readonly refused: Readonly<Record<string, number>>;
+  /** By code and cause. */
+  readonly causes: Readonly<Record<string, number>>;
+  readonly refusedWithoutRetryAfter: number;
+  /** Batches of an open loop that were due while too many were without an answer. */
+  readonly notSent: number;
+  readonly elapsedMs: number;
+  /** Of those that were accepted, from when they were due. */
+  readonly latenciesMs: readonly number[];
+}
+
+/** Runs the load to its end. */
+export function writeLoad(options: WriteLoadOptions, signal: AbortSignal): Promise<WriteTally> {
+  const worker = new Worker(new URL('./write-thread.js', import.meta.url), { workerData: options });
+  return new Promise<WriteTally>((resolve, reject) => {
+    const abort = (): void => reject(signal.reason as Error);
+    signal.addEventListener('abort', abort, { once: true });
+    worker.once('message', resolve);
+    worker.once('error', reject);
+    worker.once('exit', (code) => reject(new Error(`the write load ended with code ${code}`)));
+  }).finally(() => worker.terminate());
+}

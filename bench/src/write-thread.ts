@@ -1,0 +1,128 @@
+// Entry of the thread behind `writeLoad`. Plain `node:http`: the load must cost less than the cluster.
+
+import { Agent, request, type IncomingMessage } from 'node:http';
+import { setTimeout as pause } from 'node:timers/promises';
+import { parentPort, workerData } from 'node:worker_threads';
+import { CONTENT_TYPES } from '@engram/codec';
+import type { WriteLoadOptions, WriteTally } from './write-load.ts';
+
+const TIMEOUT_MS = 30_000;
+
+if (parentPort === null) throw new Error('this file is the entry of a thread');
+const port = parentPort;
+const options = workerData as WriteLoadOptions;
+const { url, spaces, bodies, lane, ack, pace, durationMs, observationsPerBody } = options;
+const agent = new Agent({ keepAlive: true, maxSockets: Infinity });
+
+interface Answer {
+  readonly status: number;
+  readonly retryAfterMs: number | undefined;
+  readonly cause: string;
+}
+
+let sent = 0;
+let accepted = 0;
+let withoutRetryAfter = 0;
+let notSent = 0;
+const refused: Record<string, number> = {};
+const causes: Record<string, number> = {};
+const latenciesMs: number[] = [];
+
+const startedAt = performance.now();
+const endAt = startedAt + durationMs;
+if (pace.kind === 'open') await openLoop(pace.perSecond, pace.outstandingMax);
+else await Promise.all(Array.from({ length: pace.senders }, () => sender(pace.obeysRetryAfter)));
+agent.destroy();
+port.postMessage({
+  sent,
+  accepted,
+  acceptedObservations: accepted * observationsPerBody,
+  refused,
+  causes,
+  refusedWithoutRetryAfter: withoutRetryAfter,
+  notSent,
+  elapsedMs: performance.now() - startedAt,
+  latenciesMs,
+} satisfies WriteTally);
+port.close();
+
+async function openLoop(perSecond: number, outstandingMax: number): Promise<void> {
+  const outstanding = new Set<Promise<unknown>>();
+  for (let due = 0; ; due++) {
+    const dueAt = startedAt + (due * 1_000) / perSecond;
+    if (dueAt >= endAt) break;
+    const waitMs = dueAt - performance.now();
+    if (waitMs > 0) await pause(waitMs);
+    if (outstanding.size >= outstandingMax) {
+      notSent++;
+      continue;
+    }
+    const one = measured(due, dueAt).finally(() => outstanding.delete(one));
+    outstanding.add(one);
+  }
+  await Promise.all(outstanding);
+}
+
+async function sender(obeysRetryAfter: boolean): Promise<void> {
+  while (performance.now() < endAt) {
+    const { retryAfterMs = 0 } = await measured(sent, performance.now());
+    if (obeysRetryAfter && retryAfterMs > 0) await pause(retryAfterMs);
+  }
+}
+
+async function measured(index: number, dueAt: number): Promise<Answer> {
+  sent++;
+  const answer = await send(index);
+  if (answer.status >= 200 && answer.status < 300) {
+    accepted++;
+    latenciesMs.push(performance.now() - dueAt);
+    return answer;
+  }
+  refused[answer.status] = (refused[answer.status] ?? 0) + 1;
+  causes[answer.cause] = (causes[answer.cause] ?? 0) + 1;
+  if (answer.status !== 0 && answer.retryAfterMs === undefined) withoutRetryAfter++;
+  return answer;
+}
+
+function send(index: number): Promise<Answer> {
+  const space = spaces[index % spaces.length]!;
+  const body = bodies[Math.floor(index / spaces.length) % bodies.length]!;
+  const path = `/v1/spaces/${space}/observations?lane=${lane}&ack=${ack}`;
+  return new Promise((resolve) => {
+    const failed = (error: Error): void =>
+      resolve({ status: 0, retryAfterMs: undefined, cause: error.message });
+    const asked = request(
+      new URL(path, url),
+      {
+        method: 'POST',
+        agent,
+        timeout: TIMEOUT_MS,
+        headers: { 'content-type': CONTENT_TYPES.frame, 'content-length': body.length },
+      },
+      (response) => {
+        const parts: Buffer[] = [];
+        response.on('data', (part: Buffer) => parts.push(part));
+        response.on('error', failed);
+        response.on('end', () => resolve(answerOf(response, Buffer.concat(parts))));
+      },
+    );
+    asked.on('timeout', () => asked.destroy(new Error('no answer in time')));
+    asked.on('error', failed);
+    asked.end(body);
+  });
+}
+
+function answerOf(
+  { statusCode = 0, headers }: IncomingMessage,
+  body: Buffer,
+): Answer {
+  const retryAfter = headers['retry-after'];
+  const retryAfterMs = typeof retryAfter === 'string' ? Number(retryAfter) * 1_000 : undefined;
+  if (statusCode < 400) return { status: statusCode, retryAfterMs, cause: '' };
+  const problem = JSON.parse(body.toString()) as { code?: string; details?: { cause?: string } };
+  return {
+    status: statusCode,
+    retryAfterMs,
+    cause: `${problem.code ?? 'none'} ${problem.details?.cause ?? ''}`.trim(),
+  };
+}

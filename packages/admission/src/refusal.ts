@@ -1,0 +1,129 @@
+// Which lanes are open at which level, and what a refusal tells the one who is refused.
+
+import {
+  ClusterError,
+  LANES,
+  LIMITS,
+  type ErrorCode,
+  type Lane,
+  type PerLane,
+} from '@engram/model';
+import { isAtLeast, type Pressure } from './pressure.ts';
+import type { Cause, LaneSignal } from './signal.ts';
+
+/** `low` goes first; the levels of `high` are the lowest themselves (see `shard-pressure.ts`). */
+const CLOSED_FROM: PerLane<Pressure> = {
+  high: 'overloaded',
+  normal: 'overloaded',
+  low: 'critical',
+};
+
+export function isOpen(lane: Lane, level: Pressure): boolean {
+  return !isAtLeast(level, CLOSED_FROM[lane]);
+}
+
+/** Whose fault it is: where another caller, space, partition or gateway may be taken all the same. */
+export type Scope = 'caller' | 'space' | 'partition' | 'gateway' | 'cluster';
+
+export interface Refusal {
+  readonly code: Extract<
+    ErrorCode,
+    'BACKPRESSURE' | 'MEMORY_LIMIT' | 'PARTITION_UNAVAILABLE' | 'LOG_UNAVAILABLE' | 'LOG_FULL'
+  >;
+  readonly scope: Scope;
+  readonly cause: Exclude<Cause, 'none'> | 'unserved' | 'signals' | 'log' | 'publishes' | 'bytes';
+  readonly lane: Lane;
+  readonly detail: string;
+  readonly hint?: string;
+  readonly retryAfterMs: number;
+  /** False where somebody has to do something first. */
+  readonly waitHelps: boolean;
+  /** Observations a second that are applied meanwhile. */
+  readonly drainRate?: number;
+  /** A batch of so many observations fits, once it is taken again. */
+  readonly batchMax?: number;
+  /** Lanes that are taken at this moment. */
+  readonly lanesOpen?: readonly Lane[];
+}
+
+/** Nobody is to come back sooner: a shorter pause would not let anything change. */
+const RETRY_MS_MIN = 200;
+/** What only people can change is asked for less often. */
+const RETRY_UNHELPED_MS = 5_000;
+/** Of the pause, at most: who was refused at one time is not to come back at one time. */
+const JITTER = 0.5;
+/** A lane that has drained to here takes all who were refused. */
+const DRAINED_SHARE = 0.5;
+/** One batch is not to fill more of a lane than this. */
+const BATCH_SHARE = 0.1;
+
+/** Up to half longer. @param random from 0 to 1 */
+export function jittered(ms: number, random: () => number): number {
+  return Math.ceil(Math.max(RETRY_MS_MIN, ms) * (1 + JITTER * random()));
+}
+
+/** What a shard's signal means to one whose lane it closes. */
+export function refusalOf(
+  lane: Lane,
+  lanes: PerLane<LaneSignal>,
+  shard: string,
+  random: () => number,
+): Refusal {
+  const signal = lanes[lane];
+  const { cause, waiting, lagMs, lagMaxMs, drainRate } = signal;
+  const lanesOpen = LANES.filter((each) => isOpen(each, lanes[each].level));
+  const common = { lane, lanesOpen, drainRate, scope: 'partition' } as const;
+  switch (cause) {
+    case 'memory':
+      return {
+        ...common,
+        code: 'MEMORY_LIMIT',
+        cause,
+        detail: `${shard} is short of memory`,
+        hint: 'add a shard, or delete what is not needed: deletes are always taken',
+        retryAfterMs: jittered(RETRY_UNHELPED_MS, random),
+        waitHelps: false,
+      };
+    case 'stalled':
+      return {
+        ...common,
+        code: 'PARTITION_UNAVAILABLE',
+        cause,
+        detail: `${shard} applies nothing, though ${waiting} observations wait for it`,
+        hint: "look at the shard's log: it is not too slow, it stands still",
+        retryAfterMs: jittered(RETRY_UNHELPED_MS, random),
+        waitHelps: false,
+      };
+    case 'lag':
+    case 'none': {
+      const fits = (drainRate * lagMaxMs * BATCH_SHARE) / 1_000;
+      return {
+        ...common,
+        code: 'BACKPRESSURE',
+        cause: 'lag',
+        detail: `what waits for ${shard} takes ${(lagMs / 1_000).toFixed(1)} s: ${waiting} observations, ${drainRate} are applied in a second`,
+        hint:
+          lanesOpen.length === 0
+            ? 'send more slowly; deletes are always taken'
+            : `send more slowly; urgent observations may still come in the lane ${lanesOpen.join(' or ')}`,
+        retryAfterMs: jittered(lagMs - lagMaxMs * DRAINED_SHARE, random),
+        waitHelps: true,
+        batchMax: Math.max(1, Math.min(LIMITS.batchCountMax, Math.floor(fits))),
+      };
+    }
+  }
+}
+
+/** The error of a refusal; its details are members of the answer over HTTP. */
+export function refusalError(refusal: Refusal): ClusterError {
+  const { code, detail, hint, drainRate, batchMax, lanesOpen, ...rest } = refusal;
+  return new ClusterError(code, detail, {
+    ...(hint === undefined ? {} : { hint }),
+    details: {
+      ...rest,
+      ...(drainRate === undefined ? {} : { drainRate }),
+      ...(batchMax === undefined ? {} : { batchMax }),
+      ...(lanesOpen === undefined ? {} : { lanesOpen }),
+    },
+  });
+}

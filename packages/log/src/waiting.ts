@@ -1,0 +1,23 @@
+/** Of one entry in the share of those that are the feed's own. */
+const WEIGHT = 1 / 128;
+
+/** How many entries of its own a feed has still to read. */
+export class Waiting {
+  #value = 0;
+  #ownShare = 1;
+
+  /** As far as the server told: an estimate while the feed reads without a filter. */
+  get value(): number {
+    return this.#value;
+  }
+
+  /** What was read without a filter, and whether it was for the feed. */
+  noteRead(isOwn: boolean): void {
+    this.#ownShare += ((isOwn ? 1 : 0) - this.#ownShare) * WEIGHT;
+  }
+
+  /** @param pending entries that wait, of others too where there is no filter */
+  noteTold(pending: number, hasFilter: boolean): void {
+    this.#value = hasFilter ? pending : Math.round(pending * this.#ownShare);
+  }
+}

@@ -1,0 +1,155 @@
+// Whether a write is taken now, before any work is done for it.
+//
+//   N1. Each partition and lane is judged by what the shards that serve it say: a write that would wait
+//       longer than the lane allows is refused, and told when to come again.
+//   N2. Who is not heard of is neither trusted nor given up: `low` is refused, the others are taken, into
+//       the log, which has a limit of its own.
+//   N3. Deletes are never asked about: they free what is short.
+
+import {
+  isOpen,
+  jittered,
+  pressureOf,
+  refusalError,
+  refusalOf,
+  type Refusal,
+  type ShardSignal,
+} from '@engram/admission';
+import {
+  LANES,
+  partitionOf,
+  type Lane,
+  type MemberId,
+  type PartitionId,
+  type SpaceId,
+} from '@engram/model';
+import type { Clock } from '@engram/runtime';
+
+export interface AdmissionOptions {
+  readonly partitionCount: number;
+  readonly candidates: (partition: PartitionId) => {
+    readonly ready: readonly MemberId[];
+    readonly catchingUp: readonly MemberId[];
+  };
+  readonly signalOf: (shard: MemberId) => ShardSignal | undefined;
+  readonly isLogConnected: () => boolean;
+  /** What this gateway has under way, as a share of what it may have. */
+  readonly ownFill: () => { readonly fill: number; readonly cause: 'publishes' | 'bytes' };
+  /** So long writes are taken though no shard is in the cluster. */
+  readonly unservedGraceMs: number;
+  readonly onRefused: (refusal: Refusal) => void;
+  readonly clock: Clock;
+  readonly random: () => number;
+}
+
+/** Until somebody else has a partition, or is heard of again. */
+const RETRY_MS = 2_000;
+/** What is under way in a gateway is soon done. */
+const RETRY_OWN_MS = 250;
+const ABOVE_LOW = LANES.filter((lane) => lane !== 'low');
+
+export class Admission {
+  readonly #options: AdmissionOptions;
+  #shardlessSinceMs: number | undefined;
+
+  constructor(options: AdmissionOptions) {
+    this.#options = options;
+  }
+
+  /** To be told whether any shard is in the cluster. */
+  noteShards(count: number): void {
+    this.#shardlessSinceMs = count > 0 ? undefined : (this.#shardlessSinceMs ?? this.#now);
+  }
+
+  /**
+   * Asked for puts.
+   * @throws ClusterError BACKPRESSURE, MEMORY_LIMIT, PARTITION_UNAVAILABLE, LOG_UNAVAILABLE, whose
+   *   details are a `Refusal`
+   */
+  admit(space: SpaceId, lanes: Iterable<Lane>): void {
+    const partition = partitionOf(space, this.#options.partitionCount);
+    for (const lane of lanes) {
+      const refusal = this.#ofGateway(lane) ?? this.#ofPartition(partition, lane);
+      if (refusal === undefined) continue;
+      this.#options.onRefused(refusal);
+      throw refusalError(refusal);
+    }
+  }
+
+  get #now(): number {
+    return this.#options.clock.now();
+  }
+
+  #ofGateway(lane: Lane): Refusal | undefined {
+    const { isLogConnected, ownFill, random } = this.#options;
+    if (!isLogConnected())
+      return {
+        code: 'LOG_UNAVAILABLE',
+        scope: 'cluster',
+        cause: 'log',
+        lane,
+        detail: 'the log cannot be reached',
+        retryAfterMs: jittered(RETRY_MS, random),
+        waitHelps: true,
+      };
+    const { fill, cause } = ownFill();
+    if (fill < 1 && (lane === 'high' || isOpen(lane, pressureOf(fill)))) return undefined;
+    return {
+      code: 'BACKPRESSURE',
+      scope: 'gateway',
+      cause,
+      lane,
+      detail: `this gateway has ${Math.round(fill * 100)} % of the ${cause} under way that it may have`,
+      hint: 'send more slowly, or to another gateway',
+      retryAfterMs: jittered(RETRY_OWN_MS, random),
+      waitHelps: true,
+    };
+  }
+
+  #ofPartition(partition: PartitionId, lane: Lane): Refusal | undefined {
+    const { candidates, signalOf, random } = this.#options;
+    const { ready, catchingUp } = candidates(partition);
+    const heard = ready.flatMap((shard) => signalOf(shard) ?? []);
+    const fillOf = ({ lanes }: ShardSignal) => lanes[lane].fill;
+    const [worst] = heard
+      .filter(({ lanes }) => !isOpen(lane, lanes[lane].level))
+      .sort((left, right) => fillOf(right) - fillOf(left));
+    if (worst !== undefined) return refusalOf(lane, worst.lanes, worst.member, random); // N1
+    if (heard.length > 0) return undefined;
+    if (ready.length + catchingUp.length === 0) return this.#ofNobody(lane);
+    if (lane !== 'low') return undefined; // N2
+    const [cause, detail] =
+      ready.length === 0
+        ? (['unserved', 'the shard of the space still reads its log'] as const)
+        : (['signals', 'no shard that serves the space is heard of'] as const);
+    return this.#unavailable(lane, 'partition', cause, detail, ABOVE_LOW);
+  }
+
+  /** The log takes it; but for how long nobody will apply it, nobody knows. */
+  #ofNobody(lane: Lane): Refusal | undefined {
+    const sinceMs = this.#now - (this.#shardlessSinceMs ?? this.#now);
+    const isOver = sinceMs >= this.#options.unservedGraceMs;
+    if (lane !== 'low' && !isOver) return undefined;
+    const detail = `no shard has been in the cluster for ${Math.round(sinceMs / 1_000)} s: nobody would apply it`;
+    return this.#unavailable(lane, 'cluster', 'unserved', detail, isOver ? [] : ABOVE_LOW);
+  }
+
+  #unavailable(
+    lane: Lane,
+    scope: Refusal['scope'],
+    cause: Refusal['cause'],
+    detail: string,
+    lanesOpen: readonly Lane[],
+  ): Refusal {
+    return {
+      code: 'PARTITION_UNAVAILABLE',
+      scope,
+      cause,
+      lane,
+      detail,
+      lanesOpen,
+      retryAfterMs: jittered(RETRY_MS, this.#options.random),
+      waitHelps: true,
+    };
+  }
+}

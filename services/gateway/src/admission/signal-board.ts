@@ -1,0 +1,77 @@
+// What the shards said last of their load, by whichever way it came first: NATS, or Redis.
+
+import { decodeSignal, isNewer, type ShardSignal } from '@engram/admission';
+import type { SignalStore } from '@engram/membership';
+import type { MemberId } from '@engram/model';
+import { Repeater, type Clock, type Logger } from '@engram/runtime';
+
+export interface SignalBoardOptions {
+  /** A signal counts for so long. */
+  readonly ttlMs: number;
+  readonly shards: () => readonly MemberId[];
+  readonly store: Pick<SignalStore, 'read'>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+interface Heard {
+  readonly signal: ShardSignal;
+  readonly atMs: number;
+}
+
+export class SignalBoard implements AsyncDisposable {
+  readonly #options: SignalBoardOptions;
+  readonly #heard = new Map<MemberId, Heard>();
+  readonly #refreshes: Repeater;
+
+  private constructor(options: SignalBoardOptions) {
+    const { clock, logger, ttlMs } = options;
+    this.#options = options;
+    this.#refreshes = new Repeater({
+      clock,
+      // Messages may get lost; what Redis has is then taken before it counts as silence.
+      intervalMs: ttlMs / 3,
+      run: () => this.#refresh(),
+      onError: (error) => logger.debug({ err: error }, 'signals were not read'),
+    });
+  }
+
+  /** Reads what there is, so that the first write is not judged blindly. */
+  static async start(options: SignalBoardOptions): Promise<SignalBoard> {
+    const board = new SignalBoard(options);
+    await board.#refresh().catch((error: unknown) => {
+      options.logger.warn({ err: error }, 'no signals yet');
+    });
+    return board;
+  }
+
+  /** Takes what somebody said; whatever else it may be is passed over. */
+  readonly take = (text: string): void => {
+    const signal = decodeSignal(text);
+    if (signal === undefined || !isNewer(signal, this.#heard.get(signal.member)?.signal)) return;
+    this.#heard.set(signal.member, { signal, atMs: this.#options.clock.now() });
+  };
+
+  /** What the shard said, unless that is too long ago. */
+  of(shard: MemberId): ShardSignal | undefined {
+    const heard = this.#heard.get(shard);
+    if (heard === undefined) return undefined;
+    return this.#options.clock.now() - heard.atMs <= this.#options.ttlMs ? heard.signal : undefined;
+  }
+
+  close(): Promise<void> {
+    return this.#refreshes.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #refresh(): Promise<void> {
+    const shards = this.#options.shards();
+    const silent = shards.filter((shard) => this.of(shard) === undefined);
+    for (const shard of this.#heard.keys())
+      if (!shards.includes(shard) && this.of(shard) === undefined) this.#heard.delete(shard);
+    for (const text of await this.#options.store.read(silent)) this.take(text);
+  }
+}
