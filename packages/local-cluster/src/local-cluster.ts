@@ -1,4 +1,5 @@
 import { accessSync, constants, mkdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { ownIdentity } from '@engram/runtime/process-identity';
 import { findNatsServer, findRedisServer } from './binaries/find.ts';
@@ -222,6 +223,7 @@ export class LocalCluster implements AsyncDisposable {
         ...(entry === undefined ? {} : { entry }),
         env: {
           ENGRAM_LOG_LEVEL: 'info',
+          ...this.#shareOfCores(),
           ...this.#options.env,
           ENGRAM_MEMBER_ID: id,
           ENGRAM_NATS_URL: this.nats.url,
@@ -234,6 +236,14 @@ export class LocalCluster implements AsyncDisposable {
         },
       }),
     );
+  }
+
+  /** A shard takes a machine for its own, unless it is told how many threads it has. */
+  #shareOfCores(): Readonly<Record<string, string>> {
+    const { env = {}, shards } = this.#options;
+    if (env['ENGRAM_PROFILE'] !== undefined) return {};
+    const threads = Math.floor(availableParallelism() / Math.max(1, shards));
+    return { ENGRAM_WORKERS: String(Math.max(1, threads)) };
   }
 
   #member(id: string, role: MemberRole, launch: Launch): ClusterMember {

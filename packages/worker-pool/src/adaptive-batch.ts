@@ -16,3 +16,25 @@ export function batchSize(depth: number, { minBatch, maxBatch }: BatchLimits): n
   const share = Math.min(1, Math.max(0, depth) / DEEP);
   return Math.round(minBatch + (maxBatch - minBatch) * share);
 }
+
+/** A high entry that comes now waits for the batches under way, at most two of them. */
+const BATCH_MS = 4;
+/** Share of a new batch in the running mean. */
+const WEIGHT = 1 / 8;
+
+/** How long observations take at one worker, so that a batch of large ones is not a long one. */
+export class BatchTime {
+  #msEach = 0;
+
+  /** @param ms that the worker was at it, and at nothing else */
+  note(observations: number, ms: number): void {
+    if (observations === 0) return;
+    const each = ms / observations;
+    this.#msEach = this.#msEach === 0 ? each : this.#msEach + (each - this.#msEach) * WEIGHT;
+  }
+
+  /** As many as the worker does in the time that a batch may take; any number before one was done. */
+  get observationsMax(): number {
+    return this.#msEach === 0 ? Infinity : BATCH_MS / this.#msEach;
+  }
+}

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import type { TransferListItem } from 'node:worker_threads';
 import { ClusterError } from '@engram/model';
 import { backoffMs, type Clock } from '@engram/runtime';
-import { batchSize, type BatchLimits } from './adaptive-batch.ts';
+import { batchSize, BatchTime, type BatchLimits } from './adaptive-batch.ts';
 import { LaneQueues } from './lane-queues.ts';
 import { Recovery } from './recovery.ts';
 import type { WorkerThread } from './worker-thread.ts';
@@ -45,7 +45,9 @@ export class WorkerSlot<B, A> {
   readonly #options: SlotOptions;
   readonly #recovery = new Recovery<Task<B, A>>();
   readonly #stop = new AbortController();
+  readonly #batchTime = new BatchTime();
   #underWay: (readonly Task<B, A>[])[] = [];
+  #answeredAtMs = -Infinity;
   #thread: WorkerThread | undefined;
   #waitingForThread: (() => void)[] = [];
   #restarts = 0;
@@ -84,13 +86,13 @@ export class WorkerSlot<B, A> {
     if (this.#recovery.isIsolating) {
       if (this.#underWay.length > 0) return;
       const suspect = this.#recovery.next();
-      if (suspect !== undefined) this.#send(thread, [suspect]);
+      if (suspect !== undefined) this.#send(thread, [suspect], 0);
       return;
     }
     while (this.#underWay.length < BATCHES_UNDER_WAY) {
-      const batch = this.#takeBatch();
+      const { batch, observations } = this.#takeBatch();
       if (batch.length === 0) return;
-      this.#send(thread, batch);
+      this.#send(thread, batch, observations);
     }
   }
 
@@ -150,19 +152,23 @@ export class WorkerSlot<B, A> {
     return this.#thread !== undefined && !this.#recovery.isIsolating;
   }
 
-  #takeBatch(): Task<B, A>[] {
-    const size = batchSize(this.queues.observations, this.#options);
+  #takeBatch(): { readonly batch: Task<B, A>[]; readonly observations: number } {
+    const deep = batchSize(this.queues.observations, this.#options);
+    const size = Math.max(this.#options.minBatch, Math.min(deep, this.#batchTime.observationsMax));
     const batch: Task<B, A>[] = [];
-    for (let observations = 0; observations < size;) {
+    let observations = 0;
+    while (observations < size) {
       const taken = this.queues.take();
       if (taken === undefined) break;
       batch.push(taken.item);
       observations += Math.max(1, taken.cost.observations);
     }
-    return batch;
+    return { batch, observations };
   }
 
-  #send(thread: WorkerThread, batch: readonly Task<B, A>[]): void {
+  #send(thread: WorkerThread, batch: readonly Task<B, A>[], observations: number): void {
+    const { clock } = this.#options;
+    const sentAtMs = clock.now();
     this.#underWay.push(batch);
     thread.request({ verb: 'batch', tasks: batch.map(({ body }) => body) }).then(
       (answers) => {
@@ -171,6 +177,9 @@ export class WorkerSlot<B, A> {
           Array.isArray(answers) && answers.length === batch.length,
           'a worker answers each task of a batch',
         );
+        const nowMs = clock.now();
+        this.#batchTime.note(observations, nowMs - Math.max(sentAtMs, this.#answeredAtMs));
+        this.#answeredAtMs = nowMs;
         batch.forEach(({ settle }, i) => settle({ kind: 'answered', answer: answers[i] as A }));
         this.pump();
       },

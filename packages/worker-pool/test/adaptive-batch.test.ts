@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { batchSize } from '../src/adaptive-batch.ts';
+import { batchSize, BatchTime } from '../src/adaptive-batch.ts';
 
 const limits = fc
   .tuple(fc.integer({ min: 1, max: 1_000 }), fc.integer({ min: 0, max: 2_000 }))
@@ -31,4 +31,15 @@ describe('a batch', () => {
   ])('at a depth of %i has %i observations with the defaults', (depth, size) => {
     expect(batchSize(depth, { minBatch: 10, maxBatch: 500 })).toBe(size);
   });
+});
+
+test('observations that take longer come in smaller batches', () => {
+  const time = new BatchTime();
+  expect(time.observationsMax).toBe(Infinity);
+  time.note(0, 50);
+  expect(time.observationsMax).toBe(Infinity);
+  time.note(500, 5);
+  expect(time.observationsMax).toBeCloseTo(400);
+  for (let i = 0; i < 100; i++) time.note(100, 10);
+  expect(time.observationsMax).toBeCloseTo(40, 0);
 });
