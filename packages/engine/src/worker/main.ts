@@ -23,6 +23,7 @@ import type {
 } from '../protocol.ts';
 import { applyEntry } from './apply-entry.ts';
 import { Checkpoints } from './checkpoints.ts';
+import { Crowding } from './crowding.ts';
 import { Cursors } from './cursors.ts';
 import { buildPace, noteApply, slice, slicedPace } from './slice.ts';
 import { Unloading } from './unloading.ts';
@@ -51,6 +52,7 @@ const unloading = new Unloading(spaces);
 const checkpoints = new Checkpoints(settings, spaces);
 /** Spaces with rows that wait for a graph, or with segments to be written, in turn. */
 const busy = new Set<LoadedSpace>();
+const crowding = new Crowding();
 const waitingForIndex = new Set<{ space: LoadedSpace; resolve: () => void }>();
 const drops = new Map<PartitionId, number>();
 let memory: MemoryState = 'normal';
@@ -66,6 +68,7 @@ function run(): void {
 }
 
 function round(): void {
+  const startedAt = performance.now();
   const isOver = slice();
   for (const space of busy) {
     const { upkeep } = space;
@@ -84,8 +87,11 @@ function round(): void {
     waitingForIndex.delete(waiting);
     waiting.resolve();
   }
-  if (busy.size > 0) setImmediate(round);
-  else isRunning = false;
+  isRunning = busy.size > 0;
+  if (!isRunning) return;
+  const pauseMs = crowding.pauseMs(performance.now() - startedAt);
+  if (pauseMs > 0) setTimeout(round, pauseMs);
+  else setImmediate(round);
 }
 
 function wake(space: LoadedSpace): void {

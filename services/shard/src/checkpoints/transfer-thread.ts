@@ -1,6 +1,7 @@
 // Moves checkpoints to and from the blob store, on a thread of its own with a connection of its own:
 // checksums of hundreds of megabytes must not hold up heartbeats, nor large answers the log.
 
+import { setPriority } from 'node:os';
 import { workerData } from 'node:worker_threads';
 import { LogConnection, openBlobs } from '@engram/log';
 import type { PartitionId } from '@engram/model';
@@ -66,7 +67,13 @@ async function sweep(
   return cache.sweep(isOfUse, untilMs);
 }
 
+/** Below the worker threads: the library's checksums in JavaScript took half a core of an import. */
+const NICENESS = 10;
+
 /** Partition, epoch and a random part. */
 const BLOB_NAME_PARTS = 3;
+
+// Linux takes 0 for this thread alone.
+if (process.platform === 'linux') setPriority(0, NICENESS);
 
 serveThread(async (request) => ({ value: await answer(request as TransferRequest) }));
