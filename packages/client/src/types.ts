@@ -172,7 +172,7 @@ export interface ClusterMember {
   readonly pressure?: Readonly<Record<'high' | 'normal' | 'low', LanePressure>>;
 }
 
-export interface LanePressure {
+interface LanePressure {
   /** normal, warning, critical or overloaded. */
   readonly level: string;
   /** What it comes from: lag, memory, or stalled where entries wait and nobody works at them. */
