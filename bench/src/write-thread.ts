@@ -112,10 +112,7 @@ function send(index: number): Promise<Answer> {
   });
 }
 
-function answerOf(
-  { statusCode = 0, headers }: IncomingMessage,
-  body: Buffer,
-): Answer {
+function answerOf({ statusCode = 0, headers }: IncomingMessage, body: Buffer): Answer {
   const retryAfter = headers['retry-after'];
   const retryAfterMs = typeof retryAfter === 'string' ? Number(retryAfter) * 1_000 : undefined;
   if (statusCode < 400) return { status: statusCode, retryAfterMs, cause: '' };

@@ -180,12 +180,10 @@ async function applied(client: EngramClient, signal: AbortSignal): Promise<void>
 function bodiesOf(words: readonly Word[], size = BATCH): Uint8Array[] {
   const bodies: Uint8Array[] = [];
   for (let start = 0; start + size <= words.length; start += size) {
-    const items = words
-      .slice(start, start + size)
-      .map(({ word, embedding }, index) => ({
-        value: { id: word, embedding },
-        pointer: `/${index}`,
-      }));
+    const items = words.slice(start, start + size).map(({ word, embedding }, index) => ({
+      value: { id: word, embedding },
+      pointer: `/${index}`,
+    }));
     const { frames, errors } = encodeBatch(items, { dimension: WORD_DIMENSION, metric: 'cosine' });
     if (errors.length > 0 || frames.length !== 1) throw new Error('a batch is one frame');
     bodies.push(frames[0]!.bytes);
