@@ -129,10 +129,13 @@ describe('a checkpoint of a partition', () => {
       isOver = true;
       await asking;
       await expectSame(other.engine, space);
-      const files = openFiles().filter(
-        (path) => path.startsWith(other.dataDir) && path.endsWith('.rows'),
-      );
-      expect(files).toHaveLength(new Set(files).size);
+      // A merge has its inputs open a second time, until it is done; a second space would keep them so.
+      await until('every file is open once', () => {
+        const files = openFiles().filter(
+          (path) => path.startsWith(other.dataDir) && path.endsWith('.rows'),
+        );
+        return files.length === new Set(files).size;
+      });
     },
   );
 
