@@ -23,12 +23,12 @@ export function isOpen(lane: Lane, level: Pressure): boolean {
 }
 
 /** Whose fault it is: where another caller, space, partition or gateway may be taken all the same. */
-export type Scope = 'caller' | 'space' | 'partition' | 'gateway' | 'cluster';
+type Scope = 'caller' | 'space' | 'partition' | 'gateway' | 'cluster';
 
 export interface Refusal {
   readonly code: Extract<
     ErrorCode,
-    'BACKPRESSURE' | 'MEMORY_LIMIT' | 'PARTITION_UNAVAILABLE' | 'LOG_UNAVAILABLE' | 'LOG_FULL'
+    'BACKPRESSURE' | 'MEMORY_LIMIT' | 'PARTITION_UNAVAILABLE' | 'LOG_UNAVAILABLE'
   >;
   readonly scope: Scope;
   readonly cause: Exclude<Cause, 'none'> | 'unserved' | 'signals' | 'log' | 'publishes' | 'bytes';

@@ -4,4 +4,5 @@ export type { Clock } from './clock.ts';
 export { backoffMs, Deadline } from './deadline.ts';
 export type { Logger, LogLevel } from './logger.ts';
 export { Repeater } from './repeater.ts';
+export { RunningMean } from './running-mean.ts';
 export { Scope } from './scope.ts';

@@ -1,3 +1,5 @@
+import { RunningMean } from '@engram/runtime';
+
 export interface BatchLimits {
   readonly minBatch: number;
   readonly maxBatch: number;
@@ -24,17 +26,18 @@ const WEIGHT = 1 / 8;
 
 /** How long observations take at one worker, so that a batch of large ones is not a long one. */
 export class BatchTime {
-  #msEach = 0;
+  #msEach: RunningMean | undefined;
 
   /** @param ms that the worker was at it, and at nothing else */
   note(observations: number, ms: number): void {
     if (observations === 0) return;
     const each = ms / observations;
-    this.#msEach = this.#msEach === 0 ? each : this.#msEach + (each - this.#msEach) * WEIGHT;
+    this.#msEach ??= new RunningMean(each, WEIGHT);
+    this.#msEach.note(each);
   }
 
   /** As many as the worker does in the time that a batch may take; any number before one was done. */
   get observationsMax(): number {
-    return this.#msEach === 0 ? Infinity : BATCH_MS / this.#msEach;
+    return this.#msEach === undefined ? Infinity : BATCH_MS / this.#msEach.value;
   }
 }

@@ -2,6 +2,7 @@ export { batchSize } from './adaptive-batch.ts';
 export type { BatchLimits } from './adaptive-batch.ts';
 export { LaneQueues, OBSERVATIONS_A_SHARE } from './lane-queues.ts';
 export type { Cost, Queued } from './lane-queues.ts';
+export { giveWay } from './niceness.ts';
 export { serveThread } from './serve-thread.ts';
 export type { ThreadAnswer } from './serve-thread.ts';
 export { WorkerPool } from './worker-pool.ts';

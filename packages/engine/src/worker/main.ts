@@ -1,11 +1,10 @@
 // A worker thread: it has the indices of its spaces and knows nothing of NATS, Redis or HTTP. Recalls
 // are answered as they come; graph building and files go on between them in slices.
 
-import { setPriority } from 'node:os';
 import { workerData } from 'node:worker_threads';
 import { ClusterError, type PartitionId, type SpaceId } from '@engram/model';
 import { buildBytes, buildSegment, spareBlocks, warmUp } from '@engram/space-engine';
-import { serveThread, type ThreadAnswer } from '@engram/worker-pool';
+import { giveWay, serveThread, type ThreadAnswer } from '@engram/worker-pool';
 import type { WorkerState } from '../assist.ts';
 import { collectWhenShort } from '../garbage.ts';
 import type { MemoryState } from '../memory-guard.ts';
@@ -371,8 +370,8 @@ async function* pagesOf(
   return undefined;
 }
 
-// Linux takes 0 for this thread alone. Sockets and heartbeats, on the main thread, come first.
-if (process.platform === 'linux') setPriority(0, WORKER_NICENESS);
+// Sockets and heartbeats, on the main thread, come first.
+giveWay(WORKER_NICENESS);
 
 warmUp();
 const tell = serveThread(answer);

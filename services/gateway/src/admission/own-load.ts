@@ -15,10 +15,6 @@ export class OwnLoad {
     this.#options = options;
   }
 
-  get bytes(): number {
-    return this.#bytes;
-  }
-
   /** Notes a body; returns what to call once it is answered. */
   enter(bytes: number): () => void {
     this.#bytes += bytes;

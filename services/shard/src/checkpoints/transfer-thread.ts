@@ -1,14 +1,13 @@
 // Moves checkpoints to and from the blob store, on a thread of its own with a connection of its own:
 // checksums of hundreds of megabytes must not hold up heartbeats, nor large answers the log.
 
-import { setPriority } from 'node:os';
 import { workerData } from 'node:worker_threads';
 import { LogConnection, openBlobs } from '@engram/log';
 import type { PartitionId } from '@engram/model';
 import { systemClock } from '@engram/runtime';
 import { createLogger } from '@engram/runtime/logger';
 import { CheckpointStore, SegmentCache } from '@engram/storage';
-import { serveThread } from '@engram/worker-pool';
+import { giveWay, serveThread } from '@engram/worker-pool';
 import type { CacheUse, TransferRequest, TransferSettings } from './transfers.ts';
 
 const settings = workerData as TransferSettings;
@@ -73,7 +72,5 @@ const NICENESS = 10;
 /** Partition, epoch and a random part. */
 const BLOB_NAME_PARTS = 3;
 
-// Linux takes 0 for this thread alone.
-if (process.platform === 'linux') setPriority(0, NICENESS);
-
+giveWay(NICENESS);
 serveThread(async (request) => ({ value: await answer(request as TransferRequest) }));
