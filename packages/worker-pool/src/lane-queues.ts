@@ -1,10 +1,11 @@
-// First-in-first-out queues by priority.
+// Queues by priority, each fair between the keys of its items.
 //
 //   L1. The highest lane that waits goes first, but of what is taken while a lower lane waits, that lane
 //       gets its share: no flood of high ones starves the others for ever.
 //   L2. Taking and adding cost the same however long the queues are.
 
 import { LANES, perLane, type Lane } from '@engram/model';
+import { FairQueue } from './fair-queue.ts';
 
 export interface Cost {
   readonly observations: number;
@@ -21,44 +22,13 @@ export interface Queued<T> {
 /** A lower lane that waits gets one observation for so many of the lanes above it. */
 export const OBSERVATIONS_A_SHARE = 16;
 
-class Queue<T> {
-  #items: (Queued<T> | undefined)[] = [];
-  #head = 0;
-  observations = 0;
-  bytes = 0;
+class LaneQueue<T> extends FairQueue<T> {
   /** Observations that lanes above took while this one waited. */
   overtaken = 0;
-
-  get length(): number {
-    return this.#items.length - this.#head;
-  }
-
-  get first(): Queued<T> | undefined {
-    return this.#items[this.#head];
-  }
-
-  push(queued: Queued<T>): void {
-    this.#items.push(queued);
-    this.observations += queued.cost.observations;
-    this.bytes += queued.cost.bytes;
-  }
-
-  shift(): Queued<T> {
-    const queued = this.#items[this.#head]!;
-    this.#items[this.#head++] = undefined;
-    // The taken part is cut off when it is the larger half: amortised, a constant cost (L2).
-    if (this.#head * 2 >= this.#items.length) {
-      this.#items = this.#items.slice(this.#head);
-      this.#head = 0;
-    }
-    this.observations -= queued.cost.observations;
-    this.bytes -= queued.cost.bytes;
-    return queued;
-  }
 }
 
 export class LaneQueues<T> {
-  readonly #queues = perLane(() => new Queue<T>());
+  readonly #queues = perLane(() => new LaneQueue<T>());
 
   get size(): number {
     return LANES.reduce((sum, lane) => sum + this.#queues[lane].length, 0);
@@ -68,8 +38,9 @@ export class LaneQueues<T> {
     return LANES.reduce((sum, lane) => sum + this.#queues[lane].observations, 0);
   }
 
-  push(lane: Lane, item: T, cost: Cost, nowMs: number): void {
-    this.#queues[lane].push({ lane, item, cost, queuedAtMs: nowMs });
+  /** @param key of whoever shares the lane with the others */
+  push(lane: Lane, key: string, item: T, cost: Cost, nowMs: number): void {
+    this.#queues[lane].push(key, { lane, item, cost, queuedAtMs: nowMs });
   }
 
   /** The next item (L1). */
@@ -78,7 +49,7 @@ export class LaneQueues<T> {
     const highest = waiting[0];
     if (highest === undefined) return undefined;
     const lane = waiting.slice(1).find((lower) => this.#isDue(lower)) ?? highest;
-    const taken = this.#queues[lane].shift();
+    const taken = this.#queues[lane].shift()!;
     const { observations } = taken.cost;
     for (const other of waiting)
       if (LANES.indexOf(other) > LANES.indexOf(lane)) this.#queues[other].overtaken += observations;
@@ -101,7 +72,7 @@ export class LaneQueues<T> {
 
   /** When the item that waits longest came, undefined where none waits. */
   oldestAtMs(lane: Lane): number | undefined {
-    return this.#queues[lane].first?.queuedAtMs;
+    return this.#queues[lane].oldestAtMs;
   }
 }
 

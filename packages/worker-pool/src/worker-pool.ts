@@ -33,7 +33,7 @@ export interface PoolOptions extends BatchLimits {
 }
 
 export interface NewTask<B> {
-  /** All work of one key meets the same worker. */
+  /** All work of one key meets the same worker, in order; in a lane the keys get the same share. */
   readonly key: string;
   readonly lane: Lane;
   readonly cost: Cost;
@@ -113,7 +113,7 @@ export class WorkerPool<B, A> implements AsyncDisposable {
         this.#budget.giveBack(lane, cost);
         reject(error);
       };
-      slot.queues.push(lane, { body, settle, fail }, cost, this.#clock.now());
+      slot.queues.push(lane, key, { body, settle, fail }, cost, this.#clock.now());
       slot.pump();
     });
   }

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { LaneBudget } from '../src/lane-budget.ts';
 import { LaneQueues, OBSERVATIONS_A_SHARE, type Cost } from '../src/lane-queues.ts';
 
+const KEY = 'notes';
 const cost = (observations: number, bytes = observations): Cost => ({ observations, bytes });
 
 const lane = fc.constantFrom<Lane>(...LANES);
@@ -53,7 +54,7 @@ describe('lane queues', () => {
           if (given === null) take();
           else {
             const [into, of] = given;
-            queues.push(into, n, of, n * 10);
+            queues.push(into, KEY, n, of, n * 10);
             model[into].push({ n, cost: of, atMs: n * 10 });
           }
           check();
@@ -68,7 +69,7 @@ describe('lane queues', () => {
   test('take the highest lane that waits, while no lower one is owed a share', () => {
     const queues = new LaneQueues<Lane>();
     for (const each of ['low', 'normal', 'high'] as const)
-      for (let i = 0; i < 5; i++) queues.push(each, each, cost(1), 0);
+      for (let i = 0; i < 5; i++) queues.push(each, KEY, each, cost(1), 0);
     const taken = Array.from({ length: 15 }, () => queues.take()!.item);
     expect(taken).toEqual([
       ...Array<Lane>(5).fill('high'),
@@ -86,7 +87,7 @@ describe('lane queues', () => {
         const outOfTurn = perLane(() => 0);
         for (const given of steps) {
           if (given !== null) {
-            queues.push(given[0], given[0], cost(given[1]), 0);
+            queues.push(given[0], KEY, given[0], cost(given[1]), 0);
             continue;
           }
           const waiting = LANES.filter((each) => queues.depth(each).items > 0);
@@ -126,7 +127,7 @@ describe('lane queues', () => {
         const pushed = perLane(() => 0);
         const push = (each: Lane) => {
           const next = given[each][pushed[each]++ % given[each].length]!;
-          queues.push(each, each, cost(next), 0);
+          queues.push(each, KEY, each, cost(next), 0);
         };
         // Two of each, so that no lane is ever empty: an empty one does not wait.
         for (const each of [...lanes, ...lanes]) push(each);
@@ -153,7 +154,7 @@ describe('lane queues', () => {
     for (const lower of ['normal', 'low'] as const) {
       const queues = new LaneQueues<Lane>();
       for (const each of ['high', lower] as const)
-        for (let i = 0; i < 340; i++) queues.push(each, each, cost(1), 0);
+        for (let i = 0; i < 340; i++) queues.push(each, KEY, each, cost(1), 0);
       const taken = Array.from({ length: 340 }, () => queues.take()!.item);
       expect(taken.filter((each) => each === lower)).toHaveLength(20);
     }
@@ -162,7 +163,7 @@ describe('lane queues', () => {
   test('symptom: the middle lane starved while the highest and the lowest were flooded', () => {
     const queues = new LaneQueues<Lane>();
     const counts = perLane(() => 0);
-    for (const each of LANES) for (let i = 0; i < 1_700; i++) queues.push(each, each, cost(1), 0);
+    for (const each of LANES) for (let i = 0; i < 1_700; i++) queues.push(each, KEY, each, cost(1), 0);
     for (let i = 0; i < 1_700; i++) counts[queues.take()!.item]++;
     expect(counts.normal).toBeGreaterThanOrEqual(90);
     expect(counts.low).toBeGreaterThanOrEqual(90);
