@@ -1,5 +1,5 @@
 export { pressureOf, PRESSURES } from './pressure.ts';
-export { isOpen, jittered, refusalError, refusalOf } from './refusal.ts';
+export { isOpen, jittered, refusalError, refusalOf, refusalOfSpace } from './refusal.ts';
 export type { Refusal } from './refusal.ts';
 export { ShardPressure } from './shard-pressure.ts';
 export type { MemoryLoad } from './shard-pressure.ts';

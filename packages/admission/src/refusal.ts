@@ -10,6 +10,7 @@ import {
 } from '@engram/model';
 import { isAtLeast, type Pressure } from './pressure.ts';
 import type { Cause, LaneSignal } from './signal.ts';
+import type { SpaceShare } from './space-shares.ts';
 
 /** `low` goes first; the levels of `high` are the lowest themselves (see `shard-pressure.ts`). */
 const CLOSED_FROM: PerLane<Pressure> = {
@@ -31,7 +32,8 @@ export interface Refusal {
     'BACKPRESSURE' | 'MEMORY_LIMIT' | 'PARTITION_UNAVAILABLE' | 'LOG_UNAVAILABLE'
   >;
   readonly scope: Scope;
-  readonly cause: Exclude<Cause, 'none'> | 'unserved' | 'signals' | 'log' | 'publishes' | 'bytes';
+  readonly cause:
+    Exclude<Cause, 'none'> | 'share' | 'unserved' | 'signals' | 'log' | 'publishes' | 'bytes';
   readonly lane: Lane;
   readonly detail: string;
   readonly hint?: string;
@@ -112,6 +114,28 @@ export function refusalOf(
       };
     }
   }
+}
+
+/** What it means to a space that it has more of a lane waiting than is fair to the others. */
+export function refusalOfSpace(
+  lane: Lane,
+  { waiting, lagMs }: SpaceShare,
+  { drainRate }: LaneSignal,
+  random: () => number,
+): Refusal {
+  return {
+    code: 'BACKPRESSURE',
+    scope: 'space',
+    cause: 'share',
+    lane,
+    detail: `${waiting} observations of this space wait in the lane ${lane}, which leaves too little of it to other spaces`,
+    hint: 'send more slowly: the space gets an equal share of what the shard applies',
+    // Until half of them are applied, which is what the grace of a level allows for.
+    retryAfterMs: jittered(lagMs * DRAINED_SHARE, random),
+    waitHelps: true,
+    drainRate,
+    batchMax: Math.max(1, Math.min(LIMITS.batchCountMax, Math.floor(waiting * BATCH_SHARE))),
+  };
 }
 
 /** The error of a refusal; its details are members of the answer over HTTP. */

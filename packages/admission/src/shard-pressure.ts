@@ -5,7 +5,14 @@
 //       up from the log: a full queue alone says nothing. It is measured as the time that it takes.
 //   Q3. A lane at which nobody works says so, however little waits.
 
-import { LANES, perLane, type Lane, type MemberId, type PerLane } from '@engram/model';
+import {
+  LANES,
+  perLane,
+  type Lane,
+  type MemberId,
+  type PerLane,
+  type SpaceId,
+} from '@engram/model';
 import { DrainRate } from './drain-rate.ts';
 import {
   nextPressure,
@@ -15,6 +22,7 @@ import {
   type PressureState,
 } from './pressure.ts';
 import type { Cause, LaneSignal, ShardSignal } from './signal.ts';
+import { SpaceShares } from './space-shares.ts';
 
 /** So long without an entry applied while some wait, and nobody works at them. */
 const STALLED_MS = 5_000;
@@ -24,6 +32,10 @@ export interface LaneLoad {
   readonly waiting: number;
   /** Observations applied since the process began. */
   readonly applied: number;
+  /** Of what waits, each space's part; also of those that have nothing waiting but use the lane. */
+  readonly spaces: ReadonlyMap<SpaceId, number>;
+  /** Observations that the shard takes from the log before they are applied. */
+  readonly room: number;
 }
 
 export interface MemoryLoad {
@@ -43,6 +55,7 @@ export interface ShardPressureOptions {
 
 interface LaneState {
   readonly rate: DrainRate;
+  readonly shares: SpaceShares;
   pressure: PressureState;
   /** Of the level, which may outlast it by the grace. */
   cause: Cause;
@@ -70,7 +83,7 @@ export class ShardPressure {
   /** What there is to say now; to be called several times a second. */
   next(loads: PerLane<LaneLoad>, memory: MemoryLoad, nowMs: number): ShardSignal {
     const { member, startedAt, graceMs, lagMaxMs } = this.#options;
-    const lanes = (this.#lanes ??= perLane((lane) => newLane(loads[lane], nowMs)));
+    const lanes = (this.#lanes ??= perLane((lane) => newLane(loads[lane], graceMs, nowMs)));
     const elapsedMs = nowMs - this.#atMs;
     this.#atMs = nowMs;
     let above: Fill = { fill: 0, cause: 'none' };
@@ -83,23 +96,30 @@ export class ShardPressure {
       state.pressure = nextPressure(state.pressure, above.fill, nowMs, graceMs);
       const { level } = state.pressure;
       if (level === pressureOf(above.fill)) state.cause = above.cause;
+      const { spaces, room } = loads[lane];
+      const drainRate = state.rate.value;
+      // What takes longer than it may is no room, however much the shard would take.
+      const inTime = (drainRate * lagMaxMs[lane] * PRESSURE_FROM.overloaded) / 1_000;
+      const shares = state.shares.next(spaces, Math.min(room, inTime), drainRate, nowMs);
       signals[lane] = {
         level,
         fill: round(above.fill, 3),
         cause: level === 'normal' ? 'none' : state.cause,
         waiting: Math.round(state.waiting),
         lagMs: Math.round(lagMs),
-        drainRate: Math.round(state.rate.value),
+        drainRate: Math.round(drainRate),
         lagMaxMs: lagMaxMs[lane],
+        spaces: shares,
       };
     }
     return { member, startedAt, count: ++this.#count, lanes: signals as PerLane<LaneSignal> };
   }
 }
 
-function newLane({ waiting, applied }: LaneLoad, nowMs: number): LaneState {
+function newLane({ waiting, applied }: LaneLoad, graceMs: number, nowMs: number): LaneState {
   return {
     rate: new DrainRate(),
+    shares: new SpaceShares(graceMs),
     pressure: NO_PRESSURE,
     cause: 'none',
     waiting,

@@ -1,8 +1,17 @@
 // What a shard says of its load, to gateways and to whoever publishes straight to NATS. JSON, so that
 // people can read it where it goes by.
 
-import { isToken, LANES, perLane, type Lane, type MemberId, type PerLane } from '@engram/model';
+import {
+  isToken,
+  LANES,
+  perLane,
+  type Lane,
+  type MemberId,
+  type PerLane,
+  type SpaceId,
+} from '@engram/model';
 import { PRESSURES, type Pressure } from './pressure.ts';
+import type { SpaceShare } from './space-shares.ts';
 
 /**
  * What a level comes from: entries wait longer than they may (`lag`), memory is short, or entries wait
@@ -24,6 +33,8 @@ export interface LaneSignal {
   readonly drainRate: number;
   /** How long what waits may take to apply. */
   readonly lagMaxMs: number;
+  /** Spaces that are pressed beside the lane, because they have more of it waiting than is fair. */
+  readonly spaces: ReadonlyMap<SpaceId, SpaceShare>;
 }
 
 export interface ShardSignal {
@@ -36,7 +47,9 @@ export interface ShardSignal {
 }
 
 export function encodeSignal(signal: ShardSignal): string {
-  return JSON.stringify(signal);
+  return JSON.stringify(signal, (_key, value: unknown) =>
+    value instanceof Map ? (Object.fromEntries(value) as unknown) : value,
+  );
 }
 
 /** Undefined for what no shard of this version says. */
@@ -64,10 +77,21 @@ export function isNewer(signal: ShardSignal, known: ShardSignal | undefined): bo
 
 function decodeLane(given: Readonly<Record<string, unknown>>): LaneSignal | undefined {
   const { level, cause, fill, waiting, lagMs, drainRate, lagMaxMs } = given;
+  const spaces = Object.entries(objectOf(given['spaces'] ?? {})).map(
+    ([space, share]) => [space, objectOf(share)] as const,
+  );
+  if (!spaces.every(([space, share]) => isToken(space) && isShare(share))) return undefined;
   if (!isOneOf(PRESSURES, level) || !isOneOf(CAUSES, cause)) return undefined;
   const numbers = [fill, waiting, lagMs, drainRate, lagMaxMs];
   if (!numbers.every(isCount)) return undefined;
-  return { level, cause, fill, waiting, lagMs, drainRate, lagMaxMs } as LaneSignal;
+  return {
+    ...({ level, cause, fill, waiting, lagMs, drainRate, lagMaxMs } as Omit<LaneSignal, 'spaces'>),
+    spaces: new Map(spaces) as ReadonlyMap<unknown, unknown> as LaneSignal['spaces'],
+  };
+}
+
+function isShare({ level, waiting, lagMs }: Readonly<Record<string, unknown>>): boolean {
+  return isOneOf(PRESSURES, level) && isCount(waiting) && isCount(lagMs);
 }
 
 function isOneOf<T>(all: readonly T[], value: unknown): value is T {

@@ -24,7 +24,12 @@ function shard() {
     nowMs += STEP_MS;
     const told = perLane((lane): LaneLoad => {
       applied[lane] += loads[lane]?.done ?? 0;
-      return { waiting: loads[lane]?.waiting ?? 0, applied: applied[lane] };
+      return {
+        waiting: loads[lane]?.waiting ?? 0,
+        applied: applied[lane],
+        spaces: new Map(),
+        room: 50_000,
+      };
     });
     return pressure.next(told, memory, nowMs).lanes;
   };

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
-import { perLane, type MemberId } from '@engram/model';
+import { perLane, type MemberId, type SpaceId } from '@engram/model';
 import { expect, test } from 'vitest';
 import { PRESSURES } from '../src/pressure.ts';
+import type { SpaceShare } from '../src/space-shares.ts';
 import { CAUSES, decodeSignal, encodeSignal, isNewer, type ShardSignal } from '../src/signal.ts';
 
 const count = fc.nat();
@@ -13,6 +14,12 @@ const lane = fc.record({
   lagMs: count,
   drainRate: count,
   lagMaxMs: count,
+  spaces: fc
+    .dictionary(
+      fc.constantFrom('notes', 'a-b_C9', 'constructor', '__proto__'),
+      fc.record({ level: fc.constantFrom(...PRESSURES), waiting: count, lagMs: count }),
+    )
+    .map((all) => new Map(Object.entries(all) as [SpaceId, SpaceShare][])),
 });
 const signals: fc.Arbitrary<ShardSignal> = fc.record({
   member: fc.constant('shard-1' as MemberId),
@@ -56,6 +63,16 @@ test('what no shard says is passed over', () => {
     { ...good, lanes: { ...lanes, low: { ...lanes.low, cause: 'toString' } } },
     { ...good, lanes: { ...lanes, low: { ...lanes.low, fill: '1' } } },
     { ...good, lanes: { ...lanes, low: { ...lanes.low, drainRate: -1 } } },
+    { ...good, lanes: { ...lanes, low: { ...lanes.low, spaces: 7 } } },
+    { ...good, lanes: { ...lanes, low: { ...lanes.low, spaces: { notes: null } } } },
+    { ...good, lanes: { ...lanes, low: { ...lanes.low, spaces: { notes: { level: 'calm' } } } } },
+    {
+      ...good,
+      lanes: {
+        ...lanes,
+        low: { ...lanes.low, spaces: { 'a.b': { level: 'normal', waiting: 1, lagMs: 1 } } },
+      },
+    },
   ];
   for (const each of bad) expect(decodeSignal(JSON.stringify(each))).toBeUndefined();
   for (const text of ['', '{', '\u0000']) expect(decodeSignal(text)).toBeUndefined();

@@ -163,7 +163,8 @@ describe('lane queues', () => {
   test('symptom: the middle lane starved while the highest and the lowest were flooded', () => {
     const queues = new LaneQueues<Lane>();
     const counts = perLane(() => 0);
-    for (const each of LANES) for (let i = 0; i < 1_700; i++) queues.push(each, KEY, each, cost(1), 0);
+    for (const each of LANES)
+      for (let i = 0; i < 1_700; i++) queues.push(each, KEY, each, cost(1), 0);
     for (let i = 0; i < 1_700; i++) counts[queues.take()!.item]++;
     expect(counts.normal).toBeGreaterThanOrEqual(90);
     expect(counts.low).toBeGreaterThanOrEqual(90);

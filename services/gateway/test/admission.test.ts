@@ -24,6 +24,7 @@ function signalOf(
       lagMs: 0,
       drainRate: 2_000,
       lagMaxMs: 4_000,
+      spaces: new Map(),
       ...lanes[lane],
     })),
   };
@@ -118,6 +119,30 @@ describe('a gateway', () => {
     const short = closed('memory');
     expect(short).toMatchObject({ code: 'MEMORY_LIMIT', status: 503 });
     expect(short?.details).toMatchObject({ cause: 'memory', waitHelps: false });
+  });
+
+  test('refuses a space that crowds out the others, and none of the others', () => {
+    const share = { level: 'overloaded', waiting: 3_000, lagMs: 3_000 } as const;
+    const crowded = (space: string) => [
+      signalOf(one, {}),
+      signalOf(two, { normal: { spaces: new Map([[space as SpaceId, share]]) } }),
+    ];
+    const { open, refused } = gateway({ signals: crowded(SPACE) });
+    expect(open()).toEqual(['high', 'low']);
+    expect(refused('normal')).toMatchObject({
+      code: 'BACKPRESSURE',
+      status: 429,
+      details: {
+        scope: 'space',
+        cause: 'share',
+        lane: 'normal',
+        drainRate: 2_000,
+        retryAfterMs: 1_500,
+        batchMax: 300,
+        waitHelps: true,
+      },
+    });
+    expect(gateway({ signals: crowded('another') }).open()).toEqual(LANES);
   });
 
   test('goes by the worst of the shards that serve the space', () => {

@@ -109,7 +109,9 @@ export class Applier {
     const observations = counts.of(found.kind, bytes);
     const entry: Entry = { ...found, partition, lane, sequence, bytes, observations };
     // A replay is no load that clients could lessen.
-    const end = isReady(partition) ? flow[lane].begin(observations) : undefined;
+    const end = isReady(partition)
+      ? flow[lane].begin(found.config.space, observations, bytes.length)
+      : undefined;
     let applied: Applied | undefined;
     try {
       while (isCurrent() && !stop.aborted) {

@@ -38,6 +38,7 @@ import { loadConfig, type ShardConfig } from './config.ts';
 import { EntryCounts } from './entry-counts.ts';
 import { roomOf } from './lane-room.ts';
 import { observeShard, shardMetrics } from './metrics.ts';
+import { lagMaxMs, laneRoom } from './lanes.ts';
 import { LaneFlow } from './pressure/lane-flow.ts';
 import { PressureMonitor } from './pressure/pressure-monitor.ts';
 import { HealthServer } from './serve/http.ts';
@@ -95,12 +96,7 @@ async function run(
     'spaces',
     SpaceDirectory.start(connection, { stripeCount: layout.stripeCount, replicas, clock, logger }),
   );
-  const capacity = {
-    high: config.ENGRAM_LANE_HIGH_MAX,
-    normal: config.ENGRAM_LANE_NORMAL_MAX,
-    low: config.ENGRAM_LANE_LOW_MAX,
-  };
-  const laneBytesMax = config.ENGRAM_LANE_BYTES_MAX;
+  const room = laneRoom(config);
   const limits = {
     softBytes: config.ENGRAM_MEMORY_SOFT_BYTES,
     hardBytes: config.ENGRAM_MEMORY_HARD_BYTES,
@@ -110,7 +106,7 @@ async function run(
     ShardEngine.start({
       dataDir: config.ENGRAM_DATA_DIR,
       workers: config.ENGRAM_WORKERS,
-      lanes: perLane((lane) => ({ observations: capacity[lane], bytes: laneBytesMax })),
+      lanes: room,
       minBatch: config.ENGRAM_MIN_BATCH,
       maxBatch: config.ENGRAM_MAX_BATCH,
       stealThreshold: config.ENGRAM_STEAL_THRESHOLD,
@@ -180,7 +176,7 @@ async function run(
     ),
   );
   const counts = new EntryCounts();
-  const flow = perLane(() => new LaneFlow());
+  const flow = perLane(() => new LaneFlow(clock));
   // Not `stop`: while the shard drains it still answers for what it applies, and stores it.
   const unserved = new AbortController();
   scope.onClose('applying', () => unserved.abort());
@@ -287,7 +283,10 @@ async function run(
         engine.complete(upTo);
         checkpointer.complete(upTo);
       },
-      roomPerLane: perLane((lane) => ({ messages: capacity[lane], bytes: laneBytesMax })),
+      roomPerLane: perLane((lane) => ({
+        messages: room[lane].observations,
+        bytes: room[lane].bytes,
+      })),
       room: (lane) => roomOf(engine, counts, lane),
       intervalMs: RECONCILE_MS,
       clock,
@@ -315,13 +314,10 @@ async function run(
     'pressure',
     new PressureMonitor({
       member: self,
-      lagMaxMs: {
-        high: config.ENGRAM_LAG_HIGH_MAX_MS,
-        normal: config.ENGRAM_LAG_NORMAL_MAX_MS,
-        low: config.ENGRAM_LAG_LOW_MAX_MS,
-      },
+      lagMaxMs: lagMaxMs(config),
       graceMs: config.ENGRAM_PRESSURE_GRACE_MS,
       flow,
+      room,
       pending: (lane) => reader.pending(lane),
       memory: () => ({ state: engine.memory, bytes: engine.totals.privateBytes, ...limits }),
       say: (text) => publishSignal(connection, self, text),

@@ -4,6 +4,7 @@
 //       longer than the lane allows is refused, and told when to come again.
 //   N2. Who is not heard of is neither trusted nor given up: `low` is refused, the others are taken, into
 //       the log, which has a limit of its own.
+//   N4. A space that has more of a lane waiting than is fair to the others is refused before they are.
 //   N3. Deletes are never asked about: they free what is short.
 
 import {
@@ -12,6 +13,7 @@ import {
   pressureOf,
   refusalError,
   refusalOf,
+  refusalOfSpace,
   type Refusal,
   type ShardSignal,
 } from '@engram/admission';
@@ -69,7 +71,7 @@ export class Admission {
   admit(space: SpaceId, lanes: Iterable<Lane>): void {
     const partition = partitionOf(space, this.#options.partitionCount);
     for (const lane of lanes) {
-      const refusal = this.#ofGateway(lane) ?? this.#ofPartition(partition, lane);
+      const refusal = this.#ofGateway(lane) ?? this.#ofPartition(space, partition, lane);
       if (refusal === undefined) continue;
       this.#options.onRefused(refusal);
       throw refusalError(refusal);
@@ -106,7 +108,7 @@ export class Admission {
     };
   }
 
-  #ofPartition(partition: PartitionId, lane: Lane): Refusal | undefined {
+  #ofPartition(space: SpaceId, partition: PartitionId, lane: Lane): Refusal | undefined {
     const { candidates, signalOf, random } = this.#options;
     const { ready, catchingUp } = candidates(partition);
     const heard = ready.flatMap((shard) => signalOf(shard) ?? []);
@@ -115,6 +117,11 @@ export class Admission {
       .filter(({ lanes }) => !isOpen(lane, lanes[lane].level))
       .sort((left, right) => fillOf(right) - fillOf(left));
     if (worst !== undefined) return refusalOf(lane, worst.lanes, worst.member, random); // N1
+    for (const { lanes } of heard) {
+      const share = lanes[lane].spaces.get(space);
+      if (share !== undefined && !isOpen(lane, share.level))
+        return refusalOfSpace(lane, share, lanes[lane], random); // N4
+    }
     if (heard.length > 0) return undefined;
     if (ready.length + catchingUp.length === 0) return this.#ofNobody(lane);
     if (lane !== 'low') return undefined; // N2

@@ -2,7 +2,14 @@
 // once when a level changes, else now and then, so that silence means something.
 
 import { ShardPressure, encodeSignal, type MemoryLoad, type ShardSignal } from '@engram/admission';
-import { LANES, perLane, type Lane, type MemberId, type PerLane } from '@engram/model';
+import {
+  LANES,
+  perLane,
+  type Lane,
+  type MemberId,
+  type PerLane,
+  type SpaceId,
+} from '@engram/model';
 import { Repeater, type Clock, type Logger } from '@engram/runtime';
 import type { LaneFlow } from './lane-flow.ts';
 
@@ -16,6 +23,8 @@ export interface PressureMonitorOptions {
   readonly lagMaxMs: PerLane<number>;
   readonly graceMs: number;
   readonly flow: PerLane<LaneFlow>;
+  /** What the workers take of each lane. */
+  readonly room: PerLane<{ readonly observations: number; readonly bytes: number }>;
   /** Entries of a lane that wait in the log. */
   readonly pending: (lane: Lane) => number;
   readonly memory: () => MemoryLoad;
@@ -61,10 +70,17 @@ export class PressureMonitor implements AsyncDisposable {
   }
 
   async #round(): Promise<void> {
-    const { flow, pending, memory, clock, say, store } = this.#options;
+    const { flow, room, pending, memory, clock, say, store } = this.#options;
     const loads = perLane((lane) => {
-      const { mean, underWay, applied } = flow[lane];
-      return { waiting: underWay + pending(lane) * mean, applied };
+      const { mean, bytesEach, underWay, applied } = flow[lane];
+      const inLog = pending(lane) * mean;
+      const { observations, bytes } = room[lane];
+      return {
+        waiting: underWay + inLog,
+        applied,
+        spaces: withLog(flow[lane].underWayBySpace(), underWay, inLog),
+        room: Math.min(observations, bytes / bytesEach),
+      };
     });
     const signal = this.#pressure.next(loads, memory(), clock.now());
     this.#signal = signal;
@@ -99,4 +115,15 @@ export class PressureMonitor implements AsyncDisposable {
       else this.#options.logger.info(told, 'a lane is overloaded no more');
     }
   }
+}
+
+/** Of what waits in the log only the lane is known: its spaces are taken to be those of what was read. */
+function withLog(
+  underWay: ReadonlyMap<SpaceId, number>,
+  total: number,
+  inLog: number,
+): ReadonlyMap<SpaceId, number> {
+  if (inLog === 0 || total === 0) return underWay;
+  const share = 1 + inLog / total;
+  return new Map([...underWay].map(([space, observations]) => [space, observations * share]));
 }
