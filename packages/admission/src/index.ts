@@ -1,7 +1,18 @@
 export { pressureOf, PRESSURES } from './pressure.ts';
-export { isOpen, jittered, refusalError, refusalOf, refusalOfSpace } from './refusal.ts';
+export {
+  isOpen,
+  jittered,
+  logAway,
+  logFull,
+  refusalError,
+  refusalOf,
+  refusalOfSpace,
+  RETRY_AWAY_MS,
+} from './refusal.ts';
 export type { Refusal } from './refusal.ts';
 export { ShardPressure } from './shard-pressure.ts';
 export type { MemoryLoad } from './shard-pressure.ts';
 export { decodeSignal, encodeSignal, isNewer } from './signal.ts';
 export type { LaneSignal, ShardSignal } from './signal.ts';
+export { SharedBuckets } from './shared-buckets.ts';
+export type { Rate, Spending } from './shared-buckets.ts';

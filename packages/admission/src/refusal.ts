@@ -29,12 +29,28 @@ type Scope = 'caller' | 'space' | 'partition' | 'gateway' | 'cluster';
 export interface Refusal {
   readonly code: Extract<
     ErrorCode,
-    'BACKPRESSURE' | 'MEMORY_LIMIT' | 'PARTITION_UNAVAILABLE' | 'LOG_UNAVAILABLE'
+    | 'BACKPRESSURE'
+    | 'RATE_LIMITED'
+    | 'MEMORY_LIMIT'
+    | 'PARTITION_UNAVAILABLE'
+    | 'LOG_UNAVAILABLE'
+    | 'LOG_FULL'
   >;
   readonly scope: Scope;
   readonly cause:
-    Exclude<Cause, 'none'> | 'share' | 'unserved' | 'signals' | 'log' | 'publishes' | 'bytes';
-  readonly lane: Lane;
+    | Exclude<Cause, 'none'>
+    | 'share'
+    | 'unserved'
+    | 'signals'
+    | 'log'
+    | 'log-full'
+    | 'publishes'
+    | 'bytes'
+    | 'loop'
+    | 'rate'
+    | 'concurrency';
+  /** Absent where the lane does not matter. */
+  readonly lane?: Lane;
   readonly detail: string;
   readonly hint?: string;
   readonly retryAfterMs: number;
@@ -52,6 +68,8 @@ export interface Refusal {
 const RETRY_MS_MIN = 200;
 /** What only people can change is asked for less often. */
 const RETRY_UNHELPED_MS = 5_000;
+/** Until somebody else has taken over, or is back. */
+export const RETRY_AWAY_MS = 2_000;
 /** Of the pause, at most: who was refused at one time is not to come back at one time. */
 const JITTER = 0.5;
 /** A lane that has drained to here takes all who were refused. */
@@ -138,11 +156,40 @@ export function refusalOfSpace(
   };
 }
 
-/** The error of a refusal; its details are members of the answer over HTTP. */
-export function refusalError(refusal: Refusal): ClusterError {
+/** The log does not take anything at this moment. */
+export function logAway(detail: string, random: () => number): Refusal {
+  return {
+    code: 'LOG_UNAVAILABLE',
+    scope: 'cluster',
+    cause: 'log',
+    detail,
+    retryAfterMs: jittered(RETRY_AWAY_MS, random),
+    waitHelps: true,
+  };
+}
+
+/** The log has no room, until somebody makes some or the shards have trimmed it. */
+export function logFull(random: () => number): Refusal {
+  return {
+    code: 'LOG_FULL',
+    scope: 'cluster',
+    cause: 'log-full',
+    detail: 'the log has no room',
+    hint: 'raise ENGRAM_LOG_BYTES_MAX or add disk space; nothing that was accepted is lost',
+    retryAfterMs: jittered(RETRY_UNHELPED_MS, random),
+    waitHelps: false,
+  };
+}
+
+/**
+ * The error of a refusal; its details are members of the answer over HTTP.
+ * @param reason what was thrown, where something was
+ */
+export function refusalError(refusal: Refusal, reason?: unknown): ClusterError {
   const { code, detail, hint, drainRate, batchMax, lanesOpen, ...rest } = refusal;
   return new ClusterError(code, detail, {
     ...(hint === undefined ? {} : { hint }),
+    ...(reason === undefined ? {} : { cause: reason }),
     details: {
       ...rest,
       ...(drainRate === undefined ? {} : { drainRate }),

@@ -1,3 +1,4 @@
+import { logAway, logFull, refusalError } from '@engram/admission';
 import { ClusterError } from '@engram/model';
 import { ErrorCode, NatsError } from 'nats';
 
@@ -9,27 +10,25 @@ export function toLogError(error: unknown): ClusterError {
   if (error instanceof ClusterError) return error;
   if (error instanceof NatsError) {
     const code = error.api_error?.err_code;
-    if (code !== undefined && FULL.has(code))
-      return new ClusterError('LOG_FULL', 'the log has no room', {
-        cause: error,
-        hint: 'raise ENGRAM_LOG_BYTES_MAX or add disk space; nothing that was accepted is lost',
-        details: { scope: 'cluster', cause: 'log-full', waitHelps: false },
-      });
+    if (code !== undefined && FULL.has(code)) return refusalError(logFull(Math.random), error);
     const isLate = error.code === String(ErrorCode.Timeout);
     const detail = isLate ? 'did not answer in time' : `says: ${error.message}`;
-    return new ClusterError('LOG_UNAVAILABLE', `nats-server ${detail}`, { cause: error });
+    return refusalError(logAway(`nats-server ${detail}`, Math.random), error);
   }
-  return new ClusterError('LOG_UNAVAILABLE', 'the log cannot be reached', { cause: error });
+  return refusalError(logAway('the log cannot be reached', Math.random), error);
 }
 
 /** The same, of an entry that was to be stored. */
 export function toPublishError(error: unknown): ClusterError {
   const known = toLogError(error);
   if (known.code !== 'LOG_UNAVAILABLE' || !(error instanceof NatsError)) return known;
-  return new ClusterError('LOG_UNAVAILABLE', 'the log did not take the entry', {
-    cause: error,
-    hint: 'whether it is stored is not known; send it again with the same Idempotency-Key',
-  });
+  return refusalError(
+    {
+      ...logAway('the log did not take the entry', Math.random),
+      hint: 'whether it is stored is not known; send it again with the same Idempotency-Key',
+    },
+    error,
+  );
 }
 
 /** Whether JetStream refused a call for this reason of its own. */

@@ -1,4 +1,5 @@
-import { ClusterError, type Lane, type PartitionId, type SpaceId } from '@engram/model';
+import { jittered, logAway, refusalError } from '@engram/admission';
+import type { Lane, PartitionId, SpaceId } from '@engram/model';
 import { Deadline, type Clock } from '@engram/runtime';
 import { headers, type JetStreamClient } from 'nats';
 import type { LogConnection } from './connection.ts';
@@ -33,6 +34,8 @@ export interface Stored {
   readonly isDuplicate: boolean;
 }
 
+/** Frames under way are soon stored. */
+const RETRY_MS = 250;
 const ATTEMPT_TIMEOUT_MS = 2_000;
 /** Entries of one request under way at one time: enough to hide the way to the log and back. */
 const REQUEST_WIDTH = 16;
@@ -58,12 +61,21 @@ export class LogPublisher {
    * Stores the entries of one request, some at a time. Whether there is room is asked once, before the
    * first of them, so that a request is never refused half-way. A timed-out attempt may have been
    * stored, so it is repeated under the same message id.
+   * @param isDelete deletes are small and free what is short: they are taken however many wait
    * @throws ClusterError LOG_UNAVAILABLE, LOG_FULL, BACKPRESSURE; some entries may be stored then
    */
-  async publish(entries: readonly LogEntry[]): Promise<Stored[]> {
-    if (this.#inFlight >= this.#options.inFlightMax)
-      throw new ClusterError('BACKPRESSURE', 'too many writes wait for the log', {
-        details: { inFlight: this.#inFlight },
+  async publish(
+    entries: readonly LogEntry[],
+    { isDelete = false }: { readonly isDelete?: boolean } = {},
+  ): Promise<Stored[]> {
+    if (!isDelete && this.#inFlight >= this.#options.inFlightMax)
+      throw refusalError({
+        code: 'BACKPRESSURE',
+        scope: 'gateway',
+        cause: 'publishes',
+        detail: `${this.#inFlight} frames of this gateway wait for the log, as many as may`,
+        retryAfterMs: jittered(RETRY_MS, Math.random),
+        waitHelps: true,
       });
     const stored: Stored[] = [];
     let next = 0;
@@ -99,7 +111,7 @@ export class LogPublisher {
     for (;;) {
       // The library would buffer without bound while it is disconnected.
       if (!this.#connection.isConnected)
-        throw new ClusterError('LOG_UNAVAILABLE', 'the log cannot be reached');
+        throw refusalError(logAway('the log cannot be reached', Math.random));
       try {
         const ack = await this.#js.publish(subject, entry.bytes, {
           msgID: entry.messageId,

@@ -102,3 +102,8 @@ function isSameMap(
   for (const [id, member] of left) if (right.get(id) !== member) return false;
   return true;
 }
+
+/** How many gateways there are. */
+export function gatewaysOf({ members }: ClusterView): number {
+  return [...members.values()].filter(({ role }) => role === 'gateway').length;
+}

@@ -19,6 +19,7 @@ import {
 import { decodeMember, encodeMember, type Member } from './member.ts';
 import { isDead, ownProcess } from './predecessor.ts';
 import { Registry, type RegistryState } from './registry.ts';
+import type { BucketStore } from './bucket-store.ts';
 import type { SignalStore } from './signal-store.ts';
 
 export interface MembershipOptions {
@@ -101,6 +102,11 @@ export class Membership implements AsyncDisposable {
 
   get self(): Member {
     return this.#self;
+  }
+
+  /** What is left of limits that gateways share. */
+  get buckets(): BucketStore {
+    return this.#registry.buckets;
   }
 
   /** What shards say of their load. */

@@ -3,6 +3,7 @@
 
 import type { MemberId } from '@engram/model';
 import { Redis } from 'ioredis';
+import { BucketStore } from './bucket-store.ts';
 import { SignalStore } from './signal-store.ts';
 
 export interface RegistryOptions {
@@ -117,6 +118,7 @@ export class Registry implements AsyncDisposable {
   readonly #channel: string;
   readonly #leaseTtlMs: number;
   readonly signals: SignalStore;
+  readonly buckets: BucketStore;
 
   private constructor(options: RegistryOptions, onError: (error: unknown) => void) {
     const coordination = {
@@ -136,6 +138,7 @@ export class Registry implements AsyncDisposable {
     this.#keys = [`${prefix}:records`, `${prefix}:leases`, `${prefix}:meta`];
     this.#channel = `${prefix}:changes`;
     this.#leaseTtlMs = options.leaseTtlMs;
+    this.buckets = new BucketStore(this.#redis, prefix);
     this.signals = new SignalStore(this.#redis, this.#subscriber, prefix, options.leaseTtlMs);
   }
 

@@ -50,6 +50,7 @@ export const ERRORS = {
   },
   NOTHING_ACCEPTED: { status: 422, retry: 'never', title: 'No observation was accepted' },
   BACKPRESSURE: { status: 429, retry: 'same-owner', title: 'The cluster asks for a slower pace' },
+  RATE_LIMITED: { status: 429, retry: 'same-owner', title: 'The limit of the caller is reached' },
   LOG_UNAVAILABLE: { status: 503, retry: 'same-owner', title: 'The log cannot be reached' },
   PARTITION_UNAVAILABLE: {
     status: 503,

@@ -3,5 +3,7 @@
 
 export { aborted, loadOrExit, runService } from './service-run.ts';
 export type { ReadyMessage } from './service-run.ts';
+export { loadLimits } from './limits-file.ts';
+export type { NamedLimits } from './limits-file.ts';
 export { loadSettings } from './settings.ts';
 export type { Settings } from './settings.ts';

@@ -1,6 +1,8 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { loadLimits } from '../src/limits-file.ts';
 import { PROFILES, thisMachine, type Machine } from '../src/profiles.ts';
 import { loadSettings } from '../src/settings.ts';
 
@@ -156,5 +158,40 @@ describe('a profile', () => {
     expect(cores).toBeGreaterThanOrEqual(1);
     expect(memoryBytes).toBeGreaterThan(64 * MIB);
     expect(memoryBytes).toBeLessThan(2 ** 50);
+  });
+});
+
+describe('the file of limits', () => {
+  const withFile = (text: string, check: (path: string) => void) => {
+    const folder = mkdtempSync(join(tmpdir(), 'engram-limits-'));
+    try {
+      const path = join(folder, 'limits.json');
+      writeFileSync(path, text);
+      check(path);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  };
+
+  test('names spaces and callers with limits of their own', () => {
+    withFile('{"spaces": {"notes": {"observationsPerS": 5}}}', (path) => {
+      const { space, caller } = loadLimits(path);
+      expect(space).toEqual(new Map([['notes', { observationsPerS: 5 }]]));
+      expect(caller.size).toBe(0);
+    });
+  });
+
+  test('that is not there, or wrong, is refused with what is wrong', () => {
+    expect(() => loadLimits('/nowhere/limits.json')).toThrow('ENGRAM_LIMITS_FILE: ENOENT');
+    withFile('{', (path) => expect(() => loadLimits(path)).toThrow('ENGRAM_LIMITS_FILE'));
+    withFile('{"spaces": {"a": {"observationsPerS": -1, "reads": 1}}, "rooms": {}}', (path) => {
+      expect(() => loadLimits(path)).toThrow(/spaces\.a\.observationsPerS/);
+      expect(() => loadLimits(path)).toThrow(/reads/);
+      expect(() => loadLimits(path)).toThrow(/rooms/);
+    });
+  });
+
+  test('need not be', () => {
+    expect(loadLimits(undefined)).toEqual({ space: new Map(), caller: new Map() });
   });
 });

@@ -1,3 +1,4 @@
+import type { Refusal } from '@engram/admission';
 import {
   agreeOnLayout,
   DeadLetters,
@@ -9,12 +10,15 @@ import {
   PartitionRegister,
   SpaceDirectory,
 } from '@engram/log';
-import { Membership } from '@engram/membership';
+import { gatewaysOf, Membership } from '@engram/membership';
 import { parseMemberId } from '@engram/model';
 import { advertisedUrl, Scope, systemClock, type Logger } from '@engram/runtime';
 import { createLogger } from '@engram/runtime/logger';
-import { aborted, loadOrExit, runService } from '@engram/runtime/service';
+import { aborted, loadLimits, loadOrExit, runService } from '@engram/runtime/service';
 import { Admission } from './admission/admission.ts';
+import { configuredLimits } from './admission/configured-limits.ts';
+import { Limits } from './admission/limits.ts';
+import { LoopDelay } from './admission/loop-delay.ts';
 import { OwnLoad } from './admission/own-load.ts';
 import { SignalBoard } from './admission/signal-board.ts';
 import { Router } from './cluster/router.ts';
@@ -125,25 +129,42 @@ async function run(
   await membership.signals
     .listen(board.take)
     .catch((error: unknown) => logger.warn({ err: error }, 'no signals over Redis'));
+  const loop = await scope.own('loop', new LoopDelay(clock, logger));
   const load = new OwnLoad({
     bytesMax: config.ENGRAM_INGEST_BYTES_MAX,
     publishes: () => publisher.inFlight,
     publishesMax: config.ENGRAM_PUBLISHES_MAX,
+    loopDelayMs: () => loop.ms,
+    loopDelayMaxMs: config.ENGRAM_LOOP_DELAY_MAX_MS,
   });
+  const onRefused = ({ scope: of, cause, lane }: Refusal) =>
+    metrics.refusals.inc({ scope: of, cause, lane: lane ?? 'none' });
   const admission = new Admission({
     partitionCount,
     candidates: (partition) => router.candidates(partition),
     signalOf: (shard) => board.of(shard),
     isLogConnected: () => connection.isConnected,
-    ownFill: () => load.fill(),
+    ownFill: (lane) => load.fill(lane),
     unservedGraceMs: config.ENGRAM_UNSERVED_GRACE_MS,
-    onRefused: ({ scope: of, cause, lane }) => metrics.refusals.inc({ scope: of, cause, lane }),
+    onRefused,
     clock,
     random: Math.random,
   });
+  const limits = await scope.own(
+    'limits',
+    new Limits({
+      limitOf: configuredLimits(config, namedLimits),
+      store: membership.buckets,
+      gateways: () => gatewaysOf(membership.view),
+      onRefused,
+      clock,
+      random: Math.random,
+      logger,
+    }),
+  );
   const unfollow = membership.onView(({ shards }) => admission.noteShards(shards.length));
   scope.onClose('view', () => void unfollow());
-  const ingest = new Ingest({ publisher, router, admission, load, metrics, clock });
+  const ingest = new Ingest({ publisher, router, admission, limits, metrics, clock });
   observeGateway(metrics, publisher, membership);
   const http = await scope.own(
     'http',
@@ -155,6 +176,8 @@ async function run(
       membership,
       router,
       board,
+      load,
+      limits,
       ingest,
       recall,
       deadLetters,
@@ -170,6 +193,7 @@ async function run(
 }
 
 const config = loadOrExit('gateway', loadConfig);
+const namedLimits = loadOrExit('gateway', () => loadLimits(config.ENGRAM_LIMITS_FILE));
 const logger = createLogger('gateway', config.ENGRAM_MEMBER_ID, config.ENGRAM_LOG_LEVEL);
 await runService({
   logger,

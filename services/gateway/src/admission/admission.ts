@@ -10,10 +10,12 @@
 import {
   isOpen,
   jittered,
+  logAway,
   pressureOf,
   refusalError,
   refusalOf,
   refusalOfSpace,
+  RETRY_AWAY_MS,
   type Refusal,
   type ShardSignal,
 } from '@engram/admission';
@@ -26,6 +28,7 @@ import {
   type SpaceId,
 } from '@engram/model';
 import type { Clock } from '@engram/runtime';
+import type { OwnFill } from './own-load.ts';
 
 export interface AdmissionOptions {
   readonly partitionCount: number;
@@ -35,8 +38,7 @@ export interface AdmissionOptions {
   };
   readonly signalOf: (shard: MemberId) => ShardSignal | undefined;
   readonly isLogConnected: () => boolean;
-  /** What this gateway has under way, as a share of what it may have. */
-  readonly ownFill: () => { readonly fill: number; readonly cause: 'publishes' | 'bytes' };
+  readonly ownFill: (lane: Lane) => OwnFill;
   /** So long writes are taken though no shard is in the cluster. */
   readonly unservedGraceMs: number;
   readonly onRefused: (refusal: Refusal) => void;
@@ -44,8 +46,6 @@ export interface AdmissionOptions {
   readonly random: () => number;
 }
 
-/** Until somebody else has a partition, or is heard of again. */
-const RETRY_MS = 2_000;
 /** What is under way in a gateway is soon done. */
 const RETRY_OWN_MS = 250;
 const ABOVE_LOW = LANES.filter((lane) => lane !== 'low');
@@ -84,24 +84,18 @@ export class Admission {
 
   #ofGateway(lane: Lane): Refusal | undefined {
     const { isLogConnected, ownFill, random } = this.#options;
-    if (!isLogConnected())
-      return {
-        code: 'LOG_UNAVAILABLE',
-        scope: 'cluster',
-        cause: 'log',
-        lane,
-        detail: 'the log cannot be reached',
-        retryAfterMs: jittered(RETRY_MS, random),
-        waitHelps: true,
-      };
-    const { fill, cause } = ownFill();
-    if (fill < 1 && (lane === 'high' || isOpen(lane, pressureOf(fill)))) return undefined;
+    if (!isLogConnected()) return logAway('the log cannot be reached', random);
+    const { fill, cause } = ownFill(lane);
+    if (lane === 'high' ? fill < 1 : isOpen(lane, pressureOf(fill))) return undefined;
     return {
       code: 'BACKPRESSURE',
       scope: 'gateway',
       cause,
       lane,
-      detail: `this gateway has ${Math.round(fill * 100)} % of the ${cause} under way that it may have`,
+      detail:
+        cause === 'loop'
+          ? 'this gateway has more to do than its processor does in time'
+          : `this gateway has ${Math.round(fill * 100)} % of the ${cause} under way that it may have`,
       hint: 'send more slowly, or to another gateway',
       retryAfterMs: jittered(RETRY_OWN_MS, random),
       waitHelps: true,
@@ -155,7 +149,7 @@ export class Admission {
       lane,
       detail,
       lanesOpen,
-      retryAfterMs: jittered(RETRY_MS, this.#options.random),
+      retryAfterMs: jittered(RETRY_AWAY_MS, this.#options.random),
       waitHelps: true,
     };
   }

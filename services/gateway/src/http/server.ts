@@ -17,6 +17,8 @@ import Fastify, {
   type RawRequestDefaultExpression,
   type RawServerDefault,
 } from 'fastify';
+import type { Limits } from '../admission/limits.ts';
+import type { OwnLoad } from '../admission/own-load.ts';
 import type { SignalBoard } from '../admission/signal-board.ts';
 import type { Router } from '../cluster/router.ts';
 import type { GatewayConfig } from '../config.ts';
@@ -25,6 +27,7 @@ import type { GatewayMetrics } from '../metrics.ts';
 import type { Recall } from '../recall/recall.ts';
 import type { Verifier } from '../verify/verifier.ts';
 import { takeBytes, takeJson } from './bodies.ts';
+import { limitRequests } from './limit-requests.ts';
 import { documentOf, draining, handleError, sendProblem } from './problem.ts';
 import { clusterRoutes } from './routes/cluster.ts';
 import { deadLetterRoutes } from './routes/dead-letters.ts';
@@ -43,6 +46,8 @@ export interface Gateway {
   readonly membership: Membership;
   readonly router: Router;
   readonly board: SignalBoard;
+  readonly load: OwnLoad;
+  readonly limits: Limits;
   readonly ingest: Ingest;
   readonly recall: Recall;
   readonly deadLetters: DeadLetters;
@@ -165,16 +170,24 @@ async function buildApp(gateway: Gateway): Promise<GatewayApp> {
     takeJson(scope, bytesMax);
     const typed = scope.withTypeProvider<TypeBoxTypeProvider>();
     spaceRoutes(typed, gateway);
-    recallRoutes(typed, gateway);
     clusterRoutes(typed, gateway);
     verifyRoutes(typed, gateway);
     deadLetterRoutes(typed, gateway);
     done();
   });
   await app.register((scope: FastifyInstance, _options, done) => {
+    takeJson(scope, bytesMax);
+    const typed = scope.withTypeProvider<TypeBoxTypeProvider>();
+    limitRequests(typed, gateway);
+    recallRoutes(typed, gateway);
+    done();
+  });
+  await app.register((scope: FastifyInstance, _options, done) => {
     takeBytes(scope, bytesMax);
     scope.setValidatorCompiler(bytesValidator);
-    observationRoutes(scope.withTypeProvider<TypeBoxTypeProvider>(), gateway);
+    const typed = scope.withTypeProvider<TypeBoxTypeProvider>();
+    limitRequests(typed, gateway);
+    observationRoutes(typed, gateway);
     done();
   });
   return app;

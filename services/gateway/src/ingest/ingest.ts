@@ -23,10 +23,11 @@ import {
   type MemberId,
   type Position,
   type SpaceConfig,
+  type SpaceId,
 } from '@engram/model';
 import { Deadline, type Clock } from '@engram/runtime';
 import type { Admission } from '../admission/admission.ts';
-import type { OwnLoad } from '../admission/own-load.ts';
+import type { Asker, Limits } from '../admission/limits.ts';
 import type { Router } from '../cluster/router.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 
@@ -37,7 +38,7 @@ export interface IngestOptions {
   readonly publisher: LogPublisher;
   readonly router: Router;
   readonly admission: Admission;
-  readonly load: OwnLoad;
+  readonly limits: Limits;
   readonly metrics: GatewayMetrics;
   readonly clock: Clock;
 }
@@ -50,6 +51,8 @@ export interface Acknowledgement {
 
 export interface IngestRequest {
   readonly config: SpaceConfig;
+  /** Whom its observations are counted for. */
+  readonly asker: Asker;
   readonly kind: BodyKind;
   readonly bytes: Uint8Array;
   readonly lane: Lane | undefined;
@@ -80,11 +83,19 @@ export class Ingest {
   }
 
   /**
-   * Refuses what would be refused anyway, before any work is done for it.
+   * Refuses what would be refused whatever it is, before its body is read.
    * @throws ClusterError whose details are a `Refusal`
    */
-  admit({ config, bytes, lane }: Pick<IngestRequest, 'config' | 'bytes' | 'lane'>): void {
-    // Items may name a lane of their own, and then only they say which: `high` is the last that closes.
+  admit(space: SpaceId): void {
+    this.#options.admission.admit(space, ['high']); // the last that closes
+  }
+
+  /**
+   * Refuses what would be refused anyway, before it is decoded.
+   * @throws ClusterError whose details are a `Refusal`
+   */
+  admitBody({ config, bytes, lane }: Pick<IngestRequest, 'config' | 'bytes' | 'lane'>): void {
+    // Items may name a lane of their own, and then only they say which.
     const namesLanes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes('lane');
     this.#options.admission.admit(config.space, [namesLanes ? 'high' : (lane ?? DEFAULT_LANE)]);
   }
@@ -94,16 +105,7 @@ export class Ingest {
    * @throws ClusterError when the body as a whole is refused, or the log does not take it
    */
   async put(request: IngestRequest): Promise<IngestResult> {
-    const leave = this.#options.load.enter(request.bytes.length);
-    try {
-      return await this.#put(request);
-    } finally {
-      leave();
-    }
-  }
-
-  async #put(request: IngestRequest): Promise<IngestResult> {
-    const { metrics, clock } = this.#options;
+    const { metrics, limits, clock } = this.#options;
     const startedAt = clock.now();
     const { config } = request;
     const batch = encodeBatch(readItems(request.kind, request.bytes), {
@@ -115,6 +117,7 @@ export class Ingest {
     const total = batch.accepted + rejected;
     for (const { code } of batch.errors) metrics.items.inc({ result: 'rejected', reason: code });
     metrics.bytes.inc(request.bytes.length);
+    limits.take(request.asker, 'write', total);
     if (batch.accepted === 0 || (request.isAtomic && rejected > 0))
       return {
         accepted: 0,
@@ -148,7 +151,7 @@ export class Ingest {
     ack: Acknowledgement,
   ): Promise<{ readonly position: string; readonly ack: AckLevel }> {
     const frame: EncodedFrame = { lane: 'high', bytes: encodeDeletes([id]), count: 1 };
-    const position = await this.#publish(config, [frame], randomUUID());
+    const position = await this.#publish(config, [frame], randomUUID(), { isDelete: true });
     return { position: formatPosition(position), ack: await this.#reach(config, position, ack) };
   }
 
@@ -157,6 +160,7 @@ export class Ingest {
     config: SpaceConfig,
     frames: readonly EncodedFrame[],
     key: string,
+    options: { readonly isDelete?: boolean } = {},
   ): Promise<Position> {
     const { publisher, router } = this.#options;
     const { space, afterSequence } = config;
@@ -172,6 +176,7 @@ export class Ingest {
         // Ids are shared by a whole stream; the key is random, or a hash that no other space has.
         messageId: `${key}:${index}`,
       })),
+      options,
     );
     const entries = stored.map(({ sequence }, index) => ({ lane: frames[index]!.lane, sequence }));
     return positionOf(partition, entries);

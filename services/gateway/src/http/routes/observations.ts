@@ -6,6 +6,7 @@ import type { FastifyReply } from 'fastify';
 import type { IngestResult } from '../../ingest/ingest.ts';
 import { numbersOf } from '../../recall/results.ts';
 import { findSpace } from '../find-space.ts';
+import { askerOf, WRITES } from '../limit-requests.ts';
 import { LISTED_ERRORS_MAX, sendRefusedBatch, unknownType } from '../problem.ts';
 import {
   answers,
@@ -28,7 +29,7 @@ export function observationRoutes(app: GatewayApp, gateway: Gateway): void {
   const { directory, ingest, recall, idempotency } = gateway;
   const tags = ['observations'];
 
-  app.post('/v1/spaces/:space/observations', {
+  app.post(WRITES, {
     schema: {
       tags,
       summary: 'Write observations',
@@ -46,7 +47,8 @@ export function observationRoutes(app: GatewayApp, gateway: Gateway): void {
       if (body === null || body === undefined || body.length === 0)
         throw new ClusterError('EMPTY_BATCH', 'the request has no body');
       const { lane, atomic, ack, timeoutMs } = request.query;
-      ingest.admit({ config, bytes: body, lane });
+      request.underway?.resize(body.length);
+      ingest.admitBody({ config, bytes: body, lane });
       const key = keyOf(request.headers['idempotency-key']);
       // What is not part of the body but of the request's meaning tells requests apart too.
       const claim =
@@ -62,6 +64,7 @@ export function observationRoutes(app: GatewayApp, gateway: Gateway): void {
       }
       const result = await ingest.put({
         config,
+        asker: askerOf(request, [config.space]),
         kind,
         bytes: body,
         lane,

@@ -10,6 +10,7 @@ import {
 import type { Static } from 'typebox';
 import type { RecallQuery } from '../../recall/recall.ts';
 import { findSpace } from '../find-space.ts';
+import { askerOf } from '../limit-requests.ts';
 import { asksForStream, sendStream } from '../recall-lines.ts';
 import {
   answers,
@@ -22,7 +23,7 @@ import {
 import type { GatewayApp, Gateway } from '../server.ts';
 
 export function recallRoutes(app: GatewayApp, gateway: Gateway): void {
-  const { directory, recall, metrics } = gateway;
+  const { directory, recall, limits, metrics } = gateway;
   const tags = ['recall'];
 
   app.post('/v1/spaces/:space/recall', {
@@ -65,6 +66,7 @@ export function recallRoutes(app: GatewayApp, gateway: Gateway): void {
       const isStreamed = asksForStream(request);
       requireK(request.body.k, isStreamed);
       const names = [...new Set(request.body.spaces)];
+      reply.raw.once('close', limits.enter(askerOf(request, names), 'read'));
       const configs = await Promise.all(
         names.map((name, index) => findSpace(directory, name, `/spaces/${index}`)),
       );

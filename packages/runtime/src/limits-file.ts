@@ -1,0 +1,46 @@
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+
+const count = z.number().int().min(0);
+
+const limit = z.strictObject({
+  observationsPerS: count.optional(),
+  readsPerS: count.optional(),
+  requestsMax: count.optional(),
+});
+
+const schema = z.strictObject({
+  spaces: z.record(z.string(), limit).default({}),
+  callers: z.record(z.string(), limit).default({}),
+});
+
+type NamedLimit = Readonly<z.output<typeof limit>>;
+
+export interface NamedLimits {
+  readonly space: ReadonlyMap<string, NamedLimit>;
+  readonly caller: ReadonlyMap<string, NamedLimit>;
+}
+
+/**
+ * Limits of single spaces and callers, over those that hold for all: a JSON object of `spaces` and
+ * `callers`, by name `{observationsPerS, readsPerS, requestsMax}`; what is left out is as for all.
+ * @throws Error that names the file and every wrong field
+ */
+export function loadLimits(path: string | undefined): NamedLimits {
+  if (path === undefined) return { space: new Map(), caller: new Map() };
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (cause) {
+    throw new Error(`ENGRAM_LIMITS_FILE: ${(cause as Error).message}`, { cause });
+  }
+  const checked = schema.safeParse(parsed);
+  if (!checked.success)
+    throw new Error(
+      `ENGRAM_LIMITS_FILE: ${path}\n  ${checked.error.issues
+        .map(({ path: at, message }) => `${at.join('.')}: ${message}`)
+        .join('\n  ')}`,
+    );
+  const { spaces, callers } = checked.data;
+  return { space: new Map(Object.entries(spaces)), caller: new Map(Object.entries(callers)) };
+}
