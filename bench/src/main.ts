@@ -15,6 +15,7 @@ import { ingest } from './groups/ingest.ts';
 import { overload } from './groups/overload.ts';
 import { recovery } from './groups/recovery.ts';
 import { storage } from './groups/storage.ts';
+import { tenants } from './groups/tenants.ts';
 import { parseOptions, UsageError, WORDS_DEFAULT, type BenchOptions } from './options.ts';
 import { printEnvironment, printReport, writeJson } from './report.ts';
 
@@ -28,6 +29,7 @@ const GROUPS: readonly Group[] = [
   recovery,
   failover,
   overload,
+  tenants,
   checkpoints,
 ];
 const RESULTS = fileURLToPath(new URL('../results/', import.meta.url));

@@ -7,12 +7,17 @@ import { CONTENT_TYPES } from '@engram/codec';
 import type { WriteLoadOptions, WriteTally } from './write-load.ts';
 
 const TIMEOUT_MS = 30_000;
+const CONNECTIONS_MAX = 200;
 
 if (parentPort === null) throw new Error('this file is the entry of a thread');
 const port = parentPort;
 const options = workerData as WriteLoadOptions;
 const { url, spaces, bodies, lane, ack, pace, durationMs, observationsPerBody } = options;
-const agent = new Agent({ keepAlive: true, maxSockets: Infinity });
+const agent = new Agent({
+  keepAlive: true,
+  maxSockets: Infinity,
+  maxFreeSockets: CONNECTIONS_MAX,
+});
 
 interface Answer {
   readonly status: number;
@@ -27,6 +32,9 @@ let notSent = 0;
 const refused: Record<string, number> = {};
 const causes: Record<string, number> = {};
 const latenciesMs: number[] = [];
+
+// Overload comes from clients that are there already: how fast new ones are let in is another matter.
+if (pace.kind === 'open') await openConnections(Math.min(pace.outstandingMax, CONNECTIONS_MAX));
 
 const startedAt = performance.now();
 const endAt = startedAt + durationMs;
@@ -45,6 +53,20 @@ port.postMessage({
   latenciesMs,
 } satisfies WriteTally);
 port.close();
+
+/** So many requests at one time need as many connections, which are kept for what comes. */
+async function openConnections(count: number): Promise<void> {
+  const one = (): Promise<void> =>
+    new Promise((resolve) => {
+      const asked = request(new URL('/livez', url), { agent }, (response) => {
+        response.resume();
+        response.on('close', resolve);
+      });
+      asked.on('error', () => resolve());
+      asked.end();
+    });
+  await Promise.all(Array.from({ length: count }, one));
+}
 
 async function openLoop(perSecond: number, outstandingMax: number): Promise<void> {
   const outstanding = new Set<Promise<unknown>>();

@@ -2,8 +2,8 @@
 
 import { setTimeout as pause } from 'node:timers/promises';
 import type { EngramClient } from '@engram/client';
-import { encodeBatch } from '@engram/codec';
-import { WORD_DIMENSION, type Word } from '@engram/demo';
+import { WORD_DIMENSION } from '@engram/demo';
+import { bodiesOf } from '../bodies.ts';
 import { K, loadDataset, type Dataset } from '../dataset.ts';
 import { onFreshCluster, type FreshCluster } from '../fresh-cluster.ts';
 import type { Group, GroupContext, GroupReport } from '../group.ts';
@@ -53,7 +53,7 @@ interface Run {
 async function run(context: GroupContext): Promise<GroupReport> {
   const { isQuick, words, repetitions, progress, signal } = context;
   const dataset = await loadDataset(isQuick ? Math.min(words, 5_000) : words, signal);
-  const bodies = bodiesOf(dataset.words);
+  const bodies = bodiesOf(dataset.words, BATCH);
   const runs: Run[] = [];
   for (let i = 0; i < repetitions; i++)
     runs.push(
@@ -175,20 +175,6 @@ async function applied(client: EngramClient, signal: AbortSignal): Promise<void>
     if (members.every(({ lag = 0 }) => lag === 0)) return;
     await pause(STATUS_MS, undefined, { signal });
   }
-}
-
-function bodiesOf(words: readonly Word[], size = BATCH): Uint8Array[] {
-  const bodies: Uint8Array[] = [];
-  for (let start = 0; start + size <= words.length; start += size) {
-    const items = words.slice(start, start + size).map(({ word, embedding }, index) => ({
-      value: { id: word, embedding },
-      pointer: `/${index}`,
-    }));
-    const { frames, errors } = encodeBatch(items, { dimension: WORD_DIMENSION, metric: 'cosine' });
-    if (errors.length > 0 || frames.length !== 1) throw new Error('a batch is one frame');
-    bodies.push(frames[0]!.bytes);
-  }
-  return bodies;
 }
 
 function perSecond({ acceptedObservations, elapsedMs }: WriteTally): number {
