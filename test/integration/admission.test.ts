@@ -22,12 +22,13 @@ beforeAll(async () => {
     gateways: 2,
     env: {
       ENGRAM_LAG_NORMAL_MAX_MS: String(LAG_MAX_MS),
+      ENGRAM_LANE_LOW_MAX: '400',
       ENGRAM_UNSERVED_GRACE_MS: '300',
       ENGRAM_LIMITS_FILE: file,
     },
   });
   urls = running.cluster.gateways.map(({ url }) => url);
-  for (const space of ['notes', 'other', 'metered'])
+  for (const space of ['notes', 'other', 'metered', 'greedy'])
     await running.client.createSpace(space, { dimension: 4 });
 });
 
@@ -99,6 +100,7 @@ describe('a cluster that is asked for too much', () => {
     }
   });
 
+  // Spaces share a lane for seconds after they used it: the lane normal is this test's alone.
   test('refuses the lane that waits too long with all that a client needs, and takes the others', async () => {
     const refused = await until('a write is refused', async () => {
       const answers = await Promise.all(
@@ -122,11 +124,33 @@ describe('a cluster that is asked for too much', () => {
     await whenTaken();
   });
 
+  test('refuses the space that crowds a lane, and the others never', async () => {
+    const stop = new AbortController();
+    const quiet = (async () => {
+      const answers: Answer[] = [];
+      while (!stop.signal.aborted) answers.push(await write('other', 'low', 10));
+      return answers;
+    })();
+    const refused = await until('the greedy space is refused', async () => {
+      const answers = await Promise.all(
+        Array.from({ length: 8 }, () => write('greedy', 'low', 100)),
+      );
+      return answers.find(({ status }) => !TAKEN.includes(status));
+    }).finally(() => stop.abort());
+    expect(refused).toMatchObject({
+      status: 429,
+      code: 'BACKPRESSURE',
+      details: { scope: 'space', cause: 'share', lane: 'low', waitHelps: true },
+    });
+    for (const { status } of await quiet) expect(TAKEN).toContain(status);
+    await whenTaken('greedy');
+  });
+
   test('holds a space to its own limit over all gateways, and no other space', async () => {
-    expect(TAKEN).toContain((await write('metered', 'normal', 100)).status);
+    expect(TAKEN).toContain((await write('metered', 'low', 100)).status);
     for (const gateway of [0, 1]) {
       const refused = await until('what one gateway took is known to both', async () => {
-        const answer = await write('metered', 'normal', 1, gateway);
+        const answer = await write('metered', 'low', 1, gateway);
         return answer.status === 429 && answer;
       });
       expect(refused).toMatchObject({
@@ -135,15 +159,15 @@ describe('a cluster that is asked for too much', () => {
       });
       expect(Number(refused.retryAfter)).toBeGreaterThanOrEqual(1);
     }
-    expect(TAKEN).toContain((await write('other')).status);
+    expect(TAKEN).toContain((await write('other', 'low')).status);
     expect(TAKEN).toContain((await forget('metered')).status);
   });
 
   test('goes on without Redis, within the limits that each gateway knows', async () => {
     await killMember(running.cluster.redis);
     expect(TAKEN).toContain((await write('other', 'low')).status);
-    await write('metered', 'normal', 200);
-    expect(await write('metered')).toMatchObject({ status: 429, code: 'RATE_LIMITED' });
+    await write('metered', 'low', 200);
+    expect(await write('metered', 'low')).toMatchObject({ status: 429, code: 'RATE_LIMITED' });
     await revive(running.cluster.redis);
     await running.whenSettled();
   });
