@@ -1,3 +1,13 @@
+/** A row and the stamp of its death, one after the other: no object for each, or half a second of them. */
+export type StoredDeaths = Float64Array;
+
+export function forEachStored(
+  deaths: StoredDeaths,
+  visit: (row: number, stamp: number) => void,
+): void {
+  for (let i = 0; i < deaths.length; i += 2) visit(deaths[i]!, deaths[i + 1]!);
+}
+
 /** When rows of a segment died. Takes no memory until the first does. */
 export class Deaths {
   #stamps: Float64Array | undefined;
@@ -27,10 +37,26 @@ export class Deaths {
     this.#stamps![row] = stamp;
   }
 
-  /** Dead rows with their stamps, in order. */
-  *entries(): Generator<readonly [row: number, stamp: number]> {
-    if (this.#stamps === undefined) return;
-    for (const [row, stamp] of this.#stamps.entries()) if (stamp !== 0) yield [row, stamp];
+  /** Visits the dead rows with their stamps, in order. A plain loop: there may be a million of them. */
+  forEach(visit: (row: number, stamp: number) => void): void {
+    const stamps = this.#stamps;
+    if (stamps === undefined) return;
+    for (let row = 0; row < stamps.length; row++) {
+      const stamp = stamps[row]!;
+      if (stamp !== 0) visit(row, stamp);
+    }
+  }
+
+  /** Dead rows from one to before another that a manifest is to name, counted from the first. */
+  stored(from: number, to: number, isDead: (row: number, stamp: number) => boolean): StoredDeaths {
+    const pairs = new Float64Array(this.#count * 2);
+    let count = 0;
+    this.forEach((row, stamp) => {
+      if (row < from || row >= to || !isDead(row, stamp)) return;
+      pairs[count++] = row - from;
+      pairs[count++] = stamp;
+    });
+    return pairs.subarray(0, count);
   }
 
   #reach(row: number): void {

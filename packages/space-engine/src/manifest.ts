@@ -10,11 +10,14 @@ import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import type { SpaceConfig } from '@engram/model';
 import { writeWhole } from '@engram/storage';
+import type { StoredDeaths } from './deaths.ts';
 import { damaged } from './rows-file.ts';
 import type { Encoding } from '@engram/vector-index';
 import type { StoredRetention } from './retention.ts';
 
-const VERSION = 3;
+const VERSION = 4;
+/** Deaths as pairs in a list, which took half a second to read where there were many. */
+const VERSION_WITH_LISTS = 3;
 export const FILE_NAME = 'manifest.json';
 
 export interface SegmentEntry {
@@ -25,7 +28,7 @@ export interface SegmentEntry {
   /** Without one, the rows are of a segment in memory, and go back there when the space is opened. */
   readonly graph?: { readonly bytes: number; readonly crc: number; readonly encoding: Encoding };
   /** Dead rows and the stamps of their deaths. */
-  readonly deaths: readonly (readonly [row: number, stamp: number])[];
+  readonly deaths: StoredDeaths;
 }
 
 export interface Manifest extends StoredRetention {
@@ -53,7 +56,7 @@ export async function writeManifest(folder: string, manifest: Manifest): Promise
 /** As it stands in the folder: a line with version and checksum, and JSON (M1). */
 export function encodeManifest(manifest: Manifest): string {
   const body = JSON.stringify(manifest, (_, value: unknown) =>
-    value instanceof Float32Array ? toBase64(value) : value,
+    value instanceof Float32Array || value instanceof Float64Array ? toBase64(value) : value,
   );
   return `${VERSION} ${crc32(body)}\n${body}`;
 }
@@ -79,17 +82,22 @@ export function decodeManifest(text: string, path: string): Manifest {
   const end = text.indexOf('\n');
   const [version, checksum] = text.slice(0, end).split(' ').map(Number);
   const body = text.slice(end + 1);
-  if (version !== VERSION) throw damaged(path, new Error('its version is not known'));
+  if (version !== VERSION && version !== VERSION_WITH_LISTS)
+    throw damaged(path, new Error('its version is not known'));
   if (crc32(body) !== checksum) throw damaged(path, new Error('it has another checksum'));
-  return JSON.parse(body, (key, value: unknown) =>
-    key === 'centre' && typeof value === 'string' ? fromBase64(value) : value,
-  ) as Manifest;
+  return JSON.parse(body, (key, value: unknown) => {
+    if (key === 'centre' && typeof value === 'string') return new Float32Array(fromBase64(value));
+    if (key !== 'deaths') return value;
+    return typeof value === 'string'
+      ? new Float64Array(fromBase64(value))
+      : Float64Array.from((value as number[][]).flat());
+  }) as Manifest;
 }
 
-function toBase64({ buffer, byteOffset, byteLength }: Float32Array): string {
+function toBase64({ buffer, byteOffset, byteLength }: Float32Array | Float64Array): string {
   return Buffer.from(buffer, byteOffset, byteLength).toString('base64');
 }
 
-function fromBase64(text: string): Float32Array {
-  return new Float32Array(Uint8Array.from(Buffer.from(text, 'base64')).buffer);
+function fromBase64(text: string): ArrayBuffer {
+  return Uint8Array.from(Buffer.from(text, 'base64')).buffer;
 }

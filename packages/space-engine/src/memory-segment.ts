@@ -251,9 +251,10 @@ export class MemorySegment implements Segment {
     const [before, after] = this.#stored.split(block);
     const head = new MemorySegment(this.number, this.#config, before, this.#built);
     const tail = new MemorySegment(number, this.#config, after);
-    for (const [row, stamp] of this.deaths.entries())
+    this.deaths.forEach((row, stamp) => {
       if (row < from) head.kill(row, stamp);
       else tail.kill(row - from, stamp);
+    });
     this.#isSplit = true;
     return [head, tail];
   }

@@ -74,7 +74,7 @@ export class Merging {
     const { segments, retention } = this.#engine;
     for (const { segment, rows, removable } of candidates) {
       if (removable < rows) continue;
-      for (const [, stamp] of segment.deaths.entries()) retention.removed(stamp);
+      segment.deaths.forEach((_, stamp) => retention.removed(stamp));
       segments.remove([segment]);
       this.#files.forget(segment);
     }
@@ -90,9 +90,10 @@ export class Merging {
       const rows = newRows(input, first);
       moves.set(inputs[i]!.number, rows);
       first += keptCount(input);
-      for (const [row, stamp] of inputs[i]!.deaths.entries())
+      inputs[i]!.deaths.forEach((row, stamp) => {
         if (isKept(input, row)) deaths.kill(rows[row]!, stamp);
         else retention.removed(stamp);
+      });
     }
     const oldest = Math.min(...inputs.map((segment) => segment.oldest));
     const number = segments.freeNumber();
@@ -116,7 +117,9 @@ function isKept({ kept }: BuildInput, row: number): boolean {
 export function countRemovable(segment: Segment, isRemovable: (death: number) => boolean): number {
   if (segment.deaths.count === 0) return 0;
   let count = 0;
-  for (const [, stamp] of segment.deaths.entries()) if (isRemovable(stamp)) count++;
+  segment.deaths.forEach((_, stamp) => {
+    if (isRemovable(stamp)) count++;
+  });
   return count;
 }
 

@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { ClusterError, type SpaceConfig } from '@engram/model';
-import { Deaths } from './deaths.ts';
+import { Deaths, forEachStored } from './deaths.ts';
 import { IdTable } from './id-table.ts';
 import { graphPath, readManifest, rowsPath, type Manifest, type SegmentEntry } from './manifest.ts';
 import type { MemorySegment } from './memory-segment.ts';
@@ -88,7 +88,7 @@ export async function openSpace(
   }
   const retention = new Retention(options.snapshotKeepMs, manifest);
   for (const { deaths } of manifest.segments)
-    for (const [, stamp] of deaths) retention.note(sequenceOf(stamp), laneOf(stamp));
+    forEachStored(deaths, (_, stamp) => retention.note(sequenceOf(stamp), laneOf(stamp)));
   const engine = new SpaceEngine(config, options, {
     segments,
     ids,
@@ -200,7 +200,7 @@ async function loadPart(
   } finally {
     file.close();
   }
-  for (const [row, stamp] of entry.deaths) segment.kill(first + row, stamp);
+  forEachStored(entry.deaths, (row, stamp) => segment.kill(first + row, stamp));
   const { records } = segment.stored;
   for (let row = first; row < segment.rows; row++)
     if (segment.deaths.isAlive(row))
@@ -211,7 +211,9 @@ async function loadPart(
 
 function deathsOf(entry: SegmentEntry, rows: number): Deaths {
   const deaths = new Deaths();
-  for (const [row, stamp] of entry.deaths) if (row < rows) deaths.kill(row, stamp);
+  forEachStored(entry.deaths, (row, stamp) => {
+    if (row < rows) deaths.kill(row, stamp);
+  });
   return deaths;
 }
 

@@ -161,7 +161,11 @@ export class SpaceFiles {
         file: this.#fileOf.get(segment)!,
         checksum: segment.file.checksum,
         graph: { bytes, crc, encoding },
-        deaths: [...segment.deaths.entries()].filter((each) => !isAlive(segment, ...each)),
+        deaths: segment.deaths.stored(
+          0,
+          segment.rows,
+          (row, stamp) => !isAlive(segment, row, stamp),
+        ),
       };
     });
     const parts = memory.flatMap((segment) => this.#entriesOf(segment, isAlive));
@@ -188,9 +192,7 @@ export class SpaceFiles {
     return this.#partsOf(segment).map(({ file, checksum, from, to }) => ({
       file,
       checksum,
-      deaths: [...segment.deaths.entries()]
-        .filter(([row, stamp]) => row >= from && row < to && !isAlive(segment, row, stamp))
-        .map(([row, stamp]) => [row - from, stamp] as const),
+      deaths: segment.deaths.stored(from, to, (row, stamp) => !isAlive(segment, row, stamp)),
     }));
   }
 

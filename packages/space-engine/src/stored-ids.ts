@@ -1,6 +1,7 @@
 // What the files of a space hold, without opening it: this loads no engine.
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { forEachStored, type StoredDeaths } from './deaths.ts';
 import { decodeManifest, rowsPath } from './manifest.ts';
 import { damaged, RowsFile } from './rows-file.ts';
 import { sequenceOf } from './stamp.ts';
@@ -31,12 +32,18 @@ export async function forEachStoredId(
     const rows = RowsFile.open(path, config.dimension);
     try {
       if (rows.checksum !== checksum) throw damaged(path, new Error('it is another file'));
-      await forEachLivingRow(rows, new Set(deaths.map(([row]) => row)), visit);
+      await forEachLivingRow(rows, deadRows(deaths), visit);
     } finally {
       rows.close();
       await files.release(name);
     }
   }
+}
+
+function deadRows(deaths: StoredDeaths): ReadonlySet<number> {
+  const rows = new Set<number>();
+  forEachStored(deaths, (row) => rows.add(row));
+  return rows;
 }
 
 async function forEachLivingRow(
