@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { dlqCommand } from './commands/dlq.ts';
 import { downCommand } from './commands/down.ts';
+import { explainCommand } from './commands/explain.ts';
 import { importCommand } from './commands/import.ts';
 import { putCommand } from './commands/put.ts';
 import { recallCommand } from './commands/recall.ts';
@@ -46,6 +47,7 @@ function makeProgram({ version, signal, onStoppable }: ProgramOptions): Command 
     .addCommand(recallCommand())
     .addCommand(verifyCommand())
     .addCommand(dlqCommand())
+    .addCommand(explainCommand())
     .hook('preAction', (_, command) => {
       if (stoppable.includes(command)) onStoppable();
     })

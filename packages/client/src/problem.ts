@@ -1,4 +1,4 @@
-import { ClusterError, ERRORS, type ErrorCode, type ItemError } from '@engram/model';
+import { ClusterError, isErrorCode, type ErrorCode, type ItemError } from '@engram/model';
 import type { TransportResponse } from './transport.ts';
 import type { Problem } from './types.ts';
 
@@ -37,10 +37,6 @@ export function itemErrorsOf(body: unknown): ItemError[] {
 
 function isItemError(value: unknown): value is ItemError {
   return isObject(value) && Number.isInteger(value['index']) && typeof value['code'] === 'string';
-}
-
-function isErrorCode(value: unknown): value is ErrorCode {
-  return typeof value === 'string' && Object.hasOwn(ERRORS, value);
 }
 
 /** A proxy in between knows no codes: the nearest one that keeps the retry class right. */

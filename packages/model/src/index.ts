@@ -1,5 +1,7 @@
 export { ClusterError, ERRORS, pointerStep } from './errors.ts';
 export type { ErrorCode, ErrorDetails, ItemError, Retry, WireError } from './errors.ts';
+export { explainError, isErrorCode } from './explanation.ts';
+export type { Explanation } from './explanation.ts';
 export {
   isToken,
   OBSERVATION_ID_BYTES_MAX,

@@ -1,21 +1,8 @@
-import { ERRORS, type ErrorCode, type PartitionId } from '@engram/model';
+import { explainError, isErrorCode, type PartitionId } from '@engram/model';
 import { describeMember, shardStatuses } from '../members.ts';
 import { ringOf, RingSchema } from '../ring.ts';
 import { answers } from '../schemas.ts';
 import type { GatewayApp, Gateway } from '../server.ts';
-
-/** What a reader of an error can do, by the class of its code. */
-const ADVICE = {
-  never: 'The same request is refused again: change what detail, errors and hint name.',
-  'same-owner': 'Wait as long as Retry-After says, then send the same request again.',
-  'after-reroute': 'A shard is changing: send the same request again in a few seconds.',
-} as const;
-
-/** Where the advice for all of a kind would say nothing. */
-const ADVICE_FOR: Partial<Record<ErrorCode, string>> = {
-  POSITION_EXPIRED: 'Ask without asOf, and take the watermark of that answer.',
-  CURSOR_EXPIRED: 'Ask again from the beginning; read a stream without long pauses.',
-};
 
 /** Why the cluster is degraded, as far as this gateway sees it. */
 function reasonsOf(hasNats: boolean, hasRedis: boolean, unserved: number): string[] {
@@ -120,15 +107,9 @@ export function clusterRoutes(app: GatewayApp, gateway: Gateway): void {
     schema: { tags, summary: 'What an error code means' },
     handler: (request, reply) => {
       const { code } = request.params;
-      if (!Object.hasOwn(ERRORS, code)) return reply.callNotFound();
-      const { title, status, retry } = ERRORS[code as ErrorCode];
-      return {
-        code,
-        title,
-        status,
-        retryable: retry !== 'never',
-        advice: ADVICE_FOR[code as ErrorCode] ?? ADVICE[retry],
-      };
+      if (!isErrorCode(code)) return reply.callNotFound();
+      const { title, status, retryable, advice } = explainError(code);
+      return { code, title, status, retryable, advice };
     },
   });
 }
