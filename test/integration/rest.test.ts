@@ -725,6 +725,18 @@ describe('the HTTP surface', () => {
         }),
       ]),
     );
+    const { nats, redis, members } = await running.client.cluster();
+    expect([nats?.connected, nats?.version?.split('.')[0], redis?.connected]).toEqual([
+      true,
+      '2',
+      true,
+    ]);
+    expect(redis?.version).toMatch(/^\d/);
+    expect(nats?.logBytesMax).toBeGreaterThan(nats?.logBytes ?? Infinity);
+    const shard = members.find(({ id }) => id === 'shard-1');
+    expect(shard?.pressure?.low.level).toBe('normal');
+    expect(shard?.applied?.normal).toBeTypeOf('number');
+    expect(shard?.clockSkewMs).toBeTypeOf('number');
     expect(body.partitions).toHaveLength(64);
     expect((await get('/readyz')).status).toBe(200);
     expect((await get('/livez')).status).toBe(200);

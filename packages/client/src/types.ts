@@ -168,8 +168,18 @@ export interface ClusterMember {
   readonly replication?: number;
   /** Of a shard, without the pages of mapped files. */
   readonly privateBytes?: number;
+  /** Of a shard: normal, soft or hard, by the limit that its memory has reached. */
+  readonly memory?: string;
+  readonly spaces?: number;
+  readonly observations?: number;
+  /** Of a shard: observations applied since its start, by lane. */
+  readonly applied?: Readonly<Record<Lane, number>>;
+  /** How far the clock of a shard is ahead of the gateway's. */
+  readonly clockSkewMs?: number;
+  /** False for a shard that did not answer in time. */
+  readonly answers?: boolean;
   /** Of a shard: how hard pressed each lane is. Absent while nothing is heard of it. */
-  readonly pressure?: Readonly<Record<'high' | 'normal' | 'low', LanePressure>>;
+  readonly pressure?: Readonly<Record<Lane, LanePressure>>;
 }
 
 interface LanePressure {
@@ -198,7 +208,17 @@ export interface ClusterPartition {
 /** A version of the cluster may leave out members or add to them. */
 export interface ClusterStatus {
   readonly cluster: string;
+  /** Of the gateway's clock. */
+  readonly time?: string;
   readonly epoch: number;
+  readonly membershipAgeMs?: number;
+  readonly nats?: {
+    readonly connected: boolean;
+    readonly version?: string;
+    readonly logBytes?: number;
+    readonly logBytesMax?: number;
+  };
+  readonly redis?: { readonly connected: boolean; readonly version?: string };
   readonly partitionCount: number;
   /** Copies of each partition, as far as there are shards for them. */
   readonly replication?: number;

@@ -136,6 +136,10 @@ export interface StatusReply {
   readonly replays: readonly ReplayState[];
   /** Entries that wait in the log: of each lane, and of the replays (`replay`). */
   readonly lag: Readonly<Record<string, number>>;
+  /** Observations of each lane that were applied since the process began. */
+  readonly applied: Readonly<Record<string, number>>;
+  /** Its clock, milliseconds since 1970. */
+  readonly timeMs: number;
   readonly spaces: number;
   readonly observations: number;
   readonly rssBytes: number;

@@ -57,6 +57,11 @@ export class LogConnection implements AsyncDisposable {
     return this.#isConnected;
   }
 
+  /** Of the server that it is, or was last, connected to. */
+  get serverVersion(): string | undefined {
+    return this.nc.info?.version;
+  }
+
   get reconnectCount(): number {
     return this.#reconnectCount;
   }

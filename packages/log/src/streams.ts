@@ -139,10 +139,18 @@ export interface StreamState {
   readonly bytesMax: number;
 }
 
-/** @throws ClusterError LOG_UNAVAILABLE */
-export async function streamState(connection: LogConnection, stripe: number): Promise<StreamState> {
+/**
+ * @param timeoutMs instead of the library's 5 s
+ * @throws ClusterError LOG_UNAVAILABLE
+ */
+export async function streamState(
+  connection: LogConnection,
+  stripe: number,
+  timeoutMs?: number,
+): Promise<StreamState> {
   try {
-    const jsm = await connection.nc.jetstreamManager({ checkAPI: false });
+    const timeout = timeoutMs === undefined ? {} : { timeout: timeoutMs };
+    const jsm = await connection.nc.jetstreamManager({ checkAPI: false, ...timeout });
     const stream = streamName(stripe);
     const { state, config } = await jsm.streams.info(stream);
     const lastStoredAtMs = Date.parse(state.last_ts);

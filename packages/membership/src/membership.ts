@@ -124,6 +124,11 @@ export class Membership implements AsyncDisposable {
     return this.#options.clock.now() - this.#lastBeatMs;
   }
 
+  /** Of Redis; undefined where it does not say. @throws the library's error while it is away */
+  serverVersion(): Promise<string | undefined> {
+    return this.#registry.serverVersion();
+  }
+
   /** Calls back at once with the present view, then with every new one. */
   onView(listener: (view: ClusterView) => void): () => void {
     this.#listeners.add(listener);

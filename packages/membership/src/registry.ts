@@ -181,6 +181,11 @@ export class Registry implements AsyncDisposable {
     return this.#run('leave', { id, record: '' }, incarnation, 1);
   }
 
+  /** Of the server; undefined where it does not say. @throws the library's error while it is away */
+  async serverVersion(): Promise<string | undefined> {
+    return /^redis_version:(\S+)/m.exec(await this.#redis.info('server'))?.[1];
+  }
+
   close(): Promise<void> {
     this.#redis.disconnect();
     this.#subscriber.disconnect();

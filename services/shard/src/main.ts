@@ -306,7 +306,7 @@ async function run(
     new RpcServer(
       connection,
       self,
-      rpcMethods({ partitionCount: layout.partitionCount, reader, engine, metrics, clock }),
+      rpcMethods({ partitionCount: layout.partitionCount, reader, engine, flow, metrics, clock }),
       logger,
     ),
   );

@@ -66,6 +66,7 @@ class Shard {
         held: [],
         ready: new Set(),
       },
+      flow: perLane(() => ({ applied: 0 })),
       engine: {
         recallBytes: () => this.#later([]),
         get: () => this.#later(undefined),

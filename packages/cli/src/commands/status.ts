@@ -10,6 +10,7 @@ import { Command, Option } from 'commander';
 import colors from 'picocolors';
 import { counted, failureLine, invocation, warningLine } from '../format.ts';
 import { dataOption, DEFAULT_DATA } from '../local-url.ts';
+import { pressureText, type Pressure } from '../pressure.ts';
 import {
   checkUrl,
   EXIT,
@@ -54,6 +55,7 @@ interface MemberView {
   readonly replication?: number;
   /** Of a shard: normal, soft or hard. */
   readonly memory?: string;
+  readonly pressure?: Pressure;
 }
 
 type Verdict = 'healthy' | 'degraded' | 'starting' | 'unreachable' | 'not running';
@@ -227,17 +229,18 @@ function differingText(
 
 function tableOf(members: readonly MemberView[]): string {
   const table = new Table({
-    head: ['member', 'role', 'state', 'pid', 'owns', 'ready', 'lag', 'memory', 'url'],
+    head: ['member', 'role', 'state', 'pid', 'owns', 'ready', 'lag', 'pressure', 'memory', 'url'],
     style: { head: [], border: [] },
     chars: { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' },
-    colAligns: ['left', 'left', 'left', 'right', 'right', 'right', 'right', 'left', 'left'],
+    colAligns: [
+      ...(['left', 'left', 'left', 'right', 'right', 'right', 'right'] as const),
+      ...(['left', 'left', 'left'] as const),
+    ],
   });
-  for (const { id, role, state, pid, partitions, ready, lag, memory, url } of members)
-    table.push(
-      [id, role, state, pid, partitions, ready, lag, memoryText(memory), url].map(
-        (value) => value ?? '',
-      ),
-    );
+  for (const { id, role, state, pid, partitions, ready, lag, pressure, memory, url } of members) {
+    const load = [lag, pressureText(pressure), memoryText(memory)];
+    table.push([id, role, state, pid, partitions, ready, ...load, url].map((value) => value ?? ''));
+  }
   return table.toString();
 }
 

@@ -6,19 +6,27 @@ import { perLane, type MemberId } from '@engram/model';
 
 const STATUS_TIMEOUT_MS = 1_000;
 
+export interface ShardStatus extends StatusReply {
+  /** How far its clock is ahead of ours, to about the half of what the question took. */
+  readonly clockSkewMs: number;
+}
+
 /** What the shards say of themselves; those that do not answer are missing. */
 export async function shardStatuses(
   connection: LogConnection,
   view: ClusterView,
-): Promise<ReadonlyMap<MemberId, StatusReply>> {
-  const statuses = new Map<MemberId, StatusReply>();
+): Promise<ReadonlyMap<MemberId, ShardStatus>> {
+  const statuses = new Map<MemberId, ShardStatus>();
   const shards = [...view.members.values()].filter(({ role }) => role === 'shard');
   await Promise.all(
     shards.map(async ({ id }) => {
-      const status = await request(connection, id, 'status', {}, STATUS_TIMEOUT_MS).catch(
+      const askedAtMs = Date.now();
+      const status = (await request(connection, id, 'status', {}, STATUS_TIMEOUT_MS).catch(
         () => undefined,
-      );
-      if (status !== undefined) statuses.set(id, status as StatusReply);
+      )) as StatusReply | undefined;
+      if (status === undefined) return;
+      const clockSkewMs = Math.round(status.timeMs - (askedAtMs + Date.now()) / 2);
+      statuses.set(id, { ...status, clockSkewMs });
     }),
   );
   return statuses;
@@ -27,7 +35,7 @@ export async function shardStatuses(
 export function describeMember(
   member: Member,
   partitions: number,
-  status: StatusReply | undefined,
+  status: ShardStatus | undefined,
   signal: ShardSignal | undefined,
 ) {
   const { id, role, state, url, startedAt, replication } = member;
@@ -46,6 +54,8 @@ export function describeMember(
           held: status.held.length,
           lag: lag ?? 0,
           lagByLane: status.lag,
+          applied: status.applied,
+          clockSkewMs: status.clockSkewMs,
           spaces: status.spaces,
           observations: status.observations,
           rssBytes: status.rssBytes,

@@ -28,6 +28,7 @@ import {
   partitionOf,
   perLane,
   type PartitionId,
+  type PerLane,
   type Position,
   type SpaceConfig,
 } from '@engram/model';
@@ -35,6 +36,7 @@ import type { PartitionReader } from '@engram/partition';
 import { Deadline, type Clock } from '@engram/runtime';
 import type { PageAnswer, ShardEngine } from '@engram/engine';
 import type { ShardMetrics } from '../metrics.ts';
+import type { LaneFlow } from '../pressure/lane-flow.ts';
 
 /** Only verifications wait so. */
 const READY_POLL_MS = 50;
@@ -45,6 +47,7 @@ export interface MethodsOptions {
   readonly engine: Pick<ShardEngine, 'recallBytes' | 'get' | 'stats' | 'indexed' | 'refresh'> & {
     readonly streams: Pick<ShardEngine['streams'], 'open' | 'openIds' | 'next' | 'keep' | 'close'>;
   };
+  readonly flow: PerLane<Pick<LaneFlow, 'applied'>>;
   readonly metrics: ShardMetrics;
   readonly clock: Clock;
 }
@@ -211,6 +214,8 @@ export function rpcMethods(options: MethodsOptions): Readonly<Record<ShardMethod
           ...Object.fromEntries(LANES.map((lane) => [lane, reader.pending(lane)])),
           replay: reader.replayPending,
         },
+        applied: perLane((lane) => options.flow[lane].applied),
+        timeMs: options.clock.wallNow(),
         spaces: loaded + unloaded,
         observations,
         rssBytes,

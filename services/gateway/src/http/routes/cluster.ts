@@ -1,17 +1,10 @@
 import { explainError, isErrorCode, type PartitionId } from '@engram/model';
 import { describeMember, shardStatuses } from '../members.ts';
+import { reasonsOf } from '../reasons.ts';
 import { ringOf, RingSchema } from '../ring.ts';
 import { answers } from '../schemas.ts';
 import type { GatewayApp, Gateway } from '../server.ts';
-
-/** Why the cluster is degraded, as far as this gateway sees it. */
-function reasonsOf(hasNats: boolean, hasRedis: boolean, unserved: number): string[] {
-  return [
-    ...(hasNats ? [] : ['NATS does not answer: nothing can be written']),
-    ...(hasRedis ? [] : ['Redis does not answer: members stay as they were known last']),
-    ...(unserved === 0 ? [] : [`no shard serves ${unserved} of the partitions yet`]),
-  ];
-}
+import { serversOf } from '../servers.ts';
 
 export function clusterRoutes(app: GatewayApp, gateway: Gateway): void {
   const { membership, router, connection, board, config, metrics } = gateway;
@@ -21,7 +14,10 @@ export function clusterRoutes(app: GatewayApp, gateway: Gateway): void {
     schema: { tags, summary: 'Members, ring and lag' },
     handler: async () => {
       const { view } = membership;
-      const statuses = await shardStatuses(connection, view);
+      const [statuses, servers] = await Promise.all([
+        shardStatuses(connection, view),
+        serversOf(connection, membership, config.ENGRAM_STRIPES),
+      ]);
       const partitions = Array.from({ length: router.partitionCount }, (_, partition) => {
         const { ready } = router.candidates(partition as PartitionId);
         const owners = router.assignment.owners(partition as PartitionId);
@@ -35,15 +31,22 @@ export function clusterRoutes(app: GatewayApp, gateway: Gateway): void {
         };
       });
       const unserved = partitions.filter(({ ready }) => !ready).length;
-      const reasons = reasonsOf(connection.isConnected, membership.isCurrent, unserved);
+      const reasons = reasonsOf({
+        hasNats: connection.isConnected,
+        hasRedis: membership.isCurrent,
+        unserved,
+        shards: view.shards.map((id) => ({ id, signal: board.of(id) })),
+      });
       return {
         cluster: config.ENGRAM_CLUSTER,
+        time: new Date().toISOString(),
         epoch: view.epoch,
         partitionCount: router.partitionCount,
         replication: view.replication,
         degraded: reasons.length > 0,
         reasons,
         membershipAgeMs: Math.round(membership.ageMs),
+        ...servers,
         members: [...view.members.values()]
           .sort((left, right) => (left.id < right.id ? -1 : 1))
           .map((member) =>
