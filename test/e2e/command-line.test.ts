@@ -126,6 +126,22 @@ test('import takes what is good, saves what is not and ends with code 3', async 
   expect(points.code, points.err).toBe(0);
 });
 
+test('doctor finds nothing wrong with a cluster that is well, and top shows its shards', async () => {
+  const { checks } = await until('doctor has no complaint', async () => {
+    const { code, out } = await engram('doctor', '--json');
+    return code === 0 && (JSON.parse(out) as { checks: { name: string }[] });
+  });
+  const names = checks.map(({ name }) => name);
+  expect(names).toEqual(
+    expect.arrayContaining(['gateway', 'ready', 'nats', 'redis', 'partitions', 'log', 'clock']),
+  );
+  const top = (await engram('top', '--once', '--interval', '100', '--json')).out;
+  expect(JSON.parse(top)).toMatchObject({
+    degraded: false,
+    shards: [{ shard: 'shard-1' }, { shard: 'shard-2' }],
+  });
+});
+
 test('wrong usage ends with code 2 and a hint', async () => {
   const typo = await engram('recal', 'words');
   expect([typo.code, typo.err.includes('recall')]).toEqual([2, true]);

@@ -35,9 +35,14 @@ export function jsonOption(): Option {
  * @throws UsageError when the text is no URL
  */
 export function clientFor(url: string | undefined, retries = INTERACTIVE_RETRIES): EngramClient {
-  const used = url ?? localUrl() ?? DEFAULT_URL;
+  const used = urlFor(url);
   checkUrl(used);
   return new EngramClient({ url: used, retries });
+}
+
+/** The gateway that is meant where none is named. */
+export function urlFor(url: string | undefined): string {
+  return url ?? localUrl() ?? DEFAULT_URL;
 }
 
 /** @throws UsageError when the text is no URL of HTTP; `localhost:7700` would be one of `localhost:` */

@@ -20,12 +20,17 @@ export function pressureText(pressure: Pressure | undefined): string | undefined
     .join('; ');
 }
 
+/** Whether any lane is. */
+export function isPressed(pressure: Pressure): boolean {
+  return LANES.some((lane) => stateOf(pressure[lane]) !== 'normal');
+}
+
 /** A level, or `stalled` where entries wait and nobody works at them. */
-function stateOf({ level, cause }: Pressure[Lane]): string {
+export function stateOf({ level, cause }: Pressure[Lane]): string {
   return cause === 'stalled' ? cause : level;
 }
 
-function colorOf(state: string): (text: string) => string {
+export function colorOf(state: string): (text: string) => string {
   if (state === 'stalled' || state === 'overloaded') return colors.red;
   return state === 'normal' ? (text) => text : colors.yellow;
 }

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { dlqCommand } from './commands/dlq.ts';
+import { doctorCommand } from './commands/doctor.ts';
 import { downCommand } from './commands/down.ts';
 import { explainCommand } from './commands/explain.ts';
 import { importCommand } from './commands/import.ts';
@@ -8,6 +9,7 @@ import { recallCommand } from './commands/recall.ts';
 import { ringCommand } from './commands/ring.ts';
 import { spacesCommand } from './commands/spaces.ts';
 import { statusCommand } from './commands/status.ts';
+import { topCommand } from './commands/top.ts';
 import { upCommand } from './commands/up.ts';
 import { verifyCommand } from './commands/verify.ts';
 import { EXIT } from './output.ts';
@@ -32,8 +34,8 @@ export async function runProgram(args: readonly string[], options: ProgramOption
 }
 
 function makeProgram({ version, signal, onStoppable }: ProgramOptions): Command {
-  const stoppable = [upCommand(signal), importCommand(signal)];
-  const [up, importing] = stoppable as [Command, Command];
+  const [up, importing, top] = [upCommand(signal), importCommand(signal), topCommand(signal)];
+  const stoppable = [up, importing, top];
   const program = new Command('engram')
     .description('a sharded store for vector observations')
     .version(version)
@@ -47,6 +49,8 @@ function makeProgram({ version, signal, onStoppable }: ProgramOptions): Command 
     .addCommand(recallCommand())
     .addCommand(verifyCommand())
     .addCommand(dlqCommand())
+    .addCommand(top)
+    .addCommand(doctorCommand())
     .addCommand(explainCommand())
     .hook('preAction', (_, command) => {
       if (stoppable.includes(command)) onStoppable();

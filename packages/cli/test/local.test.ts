@@ -44,7 +44,19 @@ async function fakeGateway(cluster: unknown): Promise<string> {
 }
 
 test('every command has a help with examples', async () => {
-  const commands = ['up', 'down', 'status', 'ring', 'spaces', 'put', 'import', 'recall', 'explain'];
+  const commands = [
+    'up',
+    'down',
+    'status',
+    'ring',
+    'spaces',
+    'put',
+    'import',
+    'recall',
+    'explain',
+    'doctor',
+    'top',
+  ];
   for (const { out, code } of await Promise.all(commands.map((name) => engram(name, '--help')))) {
     expect(code).toBe(0);
     expect(out).toContain('Examples:');

@@ -1,0 +1,122 @@
+import type { DeadLetter, EngramClient } from '@engram/client';
+import { Command } from 'commander';
+import colors from 'picocolors';
+import { checkCluster, checkDeadLetters, checkGatewayClock } from '../doctor/cluster.ts';
+import { failure, ok, verdictOf, type Check } from '../doctor/check.ts';
+import { checkDisk, checkNode, checkPrograms } from '../doctor/machine.ts';
+import { counted, duration, failureLine, warningLine } from '../format.ts';
+import { DEFAULT_DATA } from '../local-url.ts';
+import {
+  clientFor,
+  EXIT,
+  jsonOption,
+  printJson,
+  reporting,
+  sentence,
+  urlFor,
+  urlOption,
+} from '../output.ts';
+
+interface Options {
+  readonly url?: string;
+  readonly json?: boolean;
+}
+
+const DEAD_LETTERS_ASKED = 100;
+const READY_TIMEOUT_MS = 5_000;
+const NAME_WIDTH = 12;
+
+/** `engram doctor` */
+export function doctorCommand(): Command {
+  return new Command('doctor')
+    .description('check this machine and the cluster, and say what to do')
+    .addOption(urlOption())
+    .addOption(jsonOption())
+    .addHelpText(
+      'after',
+      `
+Exit code: 0 all is well, 1 something fails, 3 there are warnings.
+
+Examples:
+  $ engram doctor
+  $ engram doctor --url http://gateway:7700 --json`,
+    )
+    .action(
+      reporting(async ({ url, json }: Options) => {
+        const checks: Check[] = [];
+        // Without a URL the cluster may be one of this machine.
+        for await (const check of allChecks(url)) {
+          checks.push(check);
+          if (json !== true) console.log(lineOf(check));
+        }
+        const verdict = verdictOf(checks);
+        process.exitCode = { ok: EXIT.ok, warning: EXIT.partial, failure: EXIT.failure }[verdict];
+        if (json === true) printJson({ verdict, checks });
+        else console.log(summaryOf(checks));
+      }),
+    );
+}
+
+async function* allChecks(url: string | undefined): AsyncGenerator<Check> {
+  yield checkNode();
+  if (url === undefined) {
+    yield* await checkPrograms();
+    const disk = await checkDisk(DEFAULT_DATA);
+    if (disk !== undefined) yield disk;
+  }
+  const client = clientFor(url, 0);
+  const begun = performance.now();
+  const status = await client.cluster().catch((error: unknown) => sentence(error));
+  if (typeof status === 'string') {
+    yield failure('gateway', status, 'everything else is asked of a gateway: bring one up first');
+    return;
+  }
+  const nowMs = Date.now();
+  yield ok('gateway', `${urlFor(url)} answers in ${duration(performance.now() - begun)}`);
+  yield await checkReady(urlFor(url));
+  yield* checkCluster(status);
+  yield* checkGatewayClock(status, nowMs);
+  yield await newestDeadLetters(client).then(
+    (letters) => checkDeadLetters(letters, DEAD_LETTERS_ASKED),
+    (error: unknown) =>
+      failure('dead letters', sentence(error), 'they are in NATS: look at that first'),
+  );
+}
+
+async function checkReady(url: string): Promise<Check> {
+  const place = new URL('readyz', url.endsWith('/') ? url : `${url}/`);
+  try {
+    const response = await fetch(place, { signal: AbortSignal.timeout(READY_TIMEOUT_MS) });
+    if (response.ok) return ok('ready', 'the gateway serves');
+    return failure(
+      'ready',
+      `the gateway is not ready: ${await response.text()}`,
+      'the lines below say why; load balancers send it nothing until then',
+    );
+  } catch (error) {
+    return failure('ready', sentence(error), `look whether something stands before ${url}`);
+  }
+}
+
+async function newestDeadLetters(client: EngramClient): Promise<DeadLetter[]> {
+  const letters: DeadLetter[] = [];
+  for await (const letter of client.deadLetters.list({ pageSize: DEAD_LETTERS_ASKED })) {
+    letters.push(letter);
+    if (letters.length === DEAD_LETTERS_ASKED) break;
+  }
+  return letters;
+}
+
+function lineOf({ name, state, found, advice }: Check): string {
+  const text = `${name.padEnd(NAME_WIDTH)} ${found}`;
+  const todo = advice === undefined ? '' : `\n  → ${advice}`;
+  if (state === 'ok') return `${colors.green('✔')} ${text}`;
+  return `${state === 'warning' ? warningLine(text) : failureLine(text)}${todo}`;
+}
+
+function summaryOf(checks: readonly Check[]): string {
+  const count = (state: Check['state']) => checks.filter((check) => check.state === state).length;
+  const [failures, warnings] = [count('failure'), count('warning')];
+  if (failures + warnings === 0) return colors.green(`All ${checks.length} checks are fine.`);
+  return `${counted(failures, 'failure')}, ${counted(warnings, 'warning')}, ${count('ok')} fine.`;
+}

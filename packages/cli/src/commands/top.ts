@@ -1,0 +1,101 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { EngramClient } from '@engram/client';
+import { Command } from 'commander';
+import { createLogUpdate } from 'log-update';
+import { failureLine, integerIn } from '../format.ts';
+import { clientFor, jsonOption, printNote, reporting, sentence, urlOption } from '../output.ts';
+import { sampleOf, type Sample, type Seen } from '../top/sample.ts';
+import { lineOf, tableOf } from '../top/table.ts';
+
+interface Options {
+  readonly url?: string;
+  readonly json?: boolean;
+  readonly once?: boolean;
+  readonly interval: number;
+}
+
+const INTERVAL_MS = 1_000;
+
+/** `engram top` */
+export function topCommand(signal: AbortSignal): Command {
+  return new Command('top')
+    .description('watch shards and lanes: pressure, what waits, lag, rates, memory')
+    .option('--once', 'print one table and end')
+    .option('--interval <ms>', 'between two looks', integerIn(100, 60_000), INTERVAL_MS)
+    .addOption(urlOption())
+    .addOption(jsonOption())
+    .addHelpText(
+      'after',
+      `
+On a terminal the table is drawn anew; elsewhere each look is a line, with --json an object a line.
+
+Examples:
+  $ engram top
+  $ engram top --once --json
+  $ engram top --interval 5000 >> load.log`,
+    )
+    .action(
+      reporting(async ({ url, json, once, interval }: Options) => {
+        const client = clientFor(url, 0);
+        if (once === true) {
+          for await (const sample of samples(client, interval, signal))
+            if (sample instanceof Error) throw sample;
+            else {
+              console.log(json === true ? JSON.stringify(sample) : tableOf(sample));
+              return;
+            }
+          return;
+        }
+        const show = json === true ? printLine(JSON.stringify) : shower();
+        for await (const sample of samples(client, interval, signal)) show.show(sample);
+        show.end();
+      }),
+    );
+}
+
+/** From the second look on, which has rates; a look that fails is an error, and the next one follows. */
+async function* samples(
+  client: EngramClient,
+  intervalMs: number,
+  signal: AbortSignal,
+): AsyncGenerator<Sample | Error, void> {
+  let before: Seen | undefined;
+  while (!signal.aborted) {
+    try {
+      const status = await client.cluster({ signal });
+      const seen = { status, atMs: performance.now() };
+      if (before !== undefined) yield sampleOf(before, seen);
+      before = seen;
+    } catch (error) {
+      if (signal.aborted) return;
+      yield error instanceof Error ? error : new Error(String(error));
+    }
+    await pause(intervalMs, undefined, { signal }).catch(() => undefined);
+  }
+}
+
+interface Show {
+  show(sample: Sample | Error): void;
+  end(): void;
+}
+
+function shower(): Show {
+  if (!process.stdout.isTTY) return printLine(lineOf);
+  const update = createLogUpdate(process.stdout);
+  return {
+    show: (sample) =>
+      update(sample instanceof Error ? failureLine(sentence(sample)) : tableOf(sample)),
+    // Leaves the last table where it stands, and gives the cursor back.
+    end: () => update.done(),
+  };
+}
+
+function printLine(text: (sample: Sample) => string): Show {
+  return {
+    show: (sample) => {
+      if (sample instanceof Error) printNote(failureLine(sentence(sample)));
+      else console.log(text(sample));
+    },
+    end: () => undefined,
+  };
+}
