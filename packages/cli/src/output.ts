@@ -55,6 +55,11 @@ export function printJson(value: unknown): void {
   console.log(JSON.stringify(value, (_, each: unknown) => plain(each), 2));
 }
 
+/** NDJSON: one object a line. */
+export function printJsonLine(value: unknown): void {
+  console.log(JSON.stringify(value, (_, each: unknown) => plain(each)));
+}
+
 function plain(value: unknown): unknown {
   return value instanceof Float32Array ? Array.from(value) : value;
 }

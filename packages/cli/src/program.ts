@@ -9,6 +9,7 @@ import { recallCommand } from './commands/recall.ts';
 import { ringCommand } from './commands/ring.ts';
 import { spacesCommand } from './commands/spaces.ts';
 import { statusCommand } from './commands/status.ts';
+import { tailCommand } from './commands/tail.ts';
 import { topCommand } from './commands/top.ts';
 import { upCommand } from './commands/up.ts';
 import { verifyCommand } from './commands/verify.ts';
@@ -34,8 +35,13 @@ export async function runProgram(args: readonly string[], options: ProgramOption
 }
 
 function makeProgram({ version, signal, onStoppable }: ProgramOptions): Command {
-  const [up, importing, top] = [upCommand(signal), importCommand(signal), topCommand(signal)];
-  const stoppable = [up, importing, top];
+  const stoppable = [
+    upCommand(signal),
+    importCommand(signal),
+    topCommand(signal),
+    tailCommand(signal),
+  ] as const;
+  const [up, importing, top, tail] = stoppable;
   const program = new Command('engram')
     .description('a sharded store for vector observations')
     .version(version)
@@ -49,11 +55,12 @@ function makeProgram({ version, signal, onStoppable }: ProgramOptions): Command 
     .addCommand(recallCommand())
     .addCommand(verifyCommand())
     .addCommand(dlqCommand())
+    .addCommand(tail)
     .addCommand(top)
     .addCommand(doctorCommand())
     .addCommand(explainCommand())
     .hook('preAction', (_, command) => {
-      if (stoppable.includes(command)) onStoppable();
+      if (stoppable.some((each) => each === command)) onStoppable();
     })
     .addHelpText(
       'after',

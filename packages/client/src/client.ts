@@ -9,6 +9,7 @@ import { ConnectionError, PartialFailure } from './errors.ts';
 import { HttpTransport } from './http-transport.ts';
 import { errorOf, errorOfProblem, itemErrorsOf, problemOf } from './problem.ts';
 import { withRetries } from './retry.ts';
+import { tailSpace, type TailEvent, type TailOptions } from './tail.ts';
 import type { Transport, TransportRequest, TransportResponse } from './transport.ts';
 import type {
   CallOptions,
@@ -216,6 +217,15 @@ export class EngramClient {
     return (await this.#call({ method: 'GET', path: '/v1/ring' }, signal)).body as RingStatus;
   }
 
+  /**
+   * Follows what is written into a space, in the order of the log, until the caller leaves the loop. A
+   * broken connection is made anew behind the last event; what was told twice then has the same sequence.
+   * @throws ClusterError POSITION_EXPIRED, SPACE_NOT_FOUND also in the middle, when the space is deleted
+   */
+  tail(space: string, options: TailOptions = {}): AsyncGenerator<TailEvent, void, void> {
+    return tailSpace(pathOf(space), options, (request, signal) => this.#open(request, signal));
+  }
+
   async #recall(
     path: string,
     query: RecallQuery & { readonly spaces?: readonly string[] },
@@ -234,19 +244,28 @@ export class EngramClient {
   ): AsyncGenerator<RecallHit, RecallEnd, void> {
     const body = JSON.stringify({ ...query, embedding: numbersOf(query.embedding) });
     const request: TransportRequest = { method: 'POST', path, body };
-    const limits = { timeoutMs: this.#timeoutMs + (query.waitMs ?? 0), signal };
-    const response = await withRetries(() => this.#transport.stream(request, limits), {
-      retries: this.#retries,
-      signal,
-    });
-    if (response.lines === undefined) throw errorOf(response, asked(request));
-    for await (const text of response.lines) {
+    for await (const text of await this.#open(request, signal, query.waitMs)) {
       const line = JSON.parse(text) as RecallLine;
       if ('error' in line) throw errorOfProblem(line.error, asked(request));
       if ('end' in line) return line.end;
       yield withFloats(line);
     }
     throw new ConnectionError('unreachable', [], new Error('the stream has no end'));
+  }
+
+  /** The lines of an answer that comes in lines. */
+  async #open(
+    request: TransportRequest,
+    signal: AbortSignal | undefined,
+    serverWaitMs = 0,
+  ): Promise<AsyncGenerator<string, void>> {
+    const limits = { timeoutMs: this.#timeoutMs + serverWaitMs, signal };
+    const response = await withRetries(() => this.#transport.stream(request, limits), {
+      retries: this.#retries,
+      signal,
+    });
+    if (response.lines === undefined) throw errorOf(response, asked(request));
+    return response.lines;
   }
 
   async #call(

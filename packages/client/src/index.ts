@@ -11,6 +11,7 @@ export type {
 } from './dead-letters.ts';
 export { ConnectionError, PartialFailure } from './errors.ts';
 export type { ConnectionFault } from './errors.ts';
+export type { TailEvent, TailOptions } from './tail.ts';
 export type {
   Method,
   Transport,

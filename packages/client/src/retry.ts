@@ -53,7 +53,7 @@ function isPassing(outcome: TransportResponse | ConnectionError): boolean {
   return (status === 429 || status === 503) && problemOf(outcome.body).retryable !== false;
 }
 
-async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+export async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
   try {
     await delay(ms, undefined, signal === undefined ? {} : { signal });
   } catch (error) {

@@ -16,6 +16,7 @@ export type {
 export { writeDeadLetter } from './dead-letters.ts';
 export { isOfLog } from './entry-mark.ts';
 export { readEntries } from './entry-range.ts';
+export { followEntries } from './entry-tail.ts';
 export { LogFeed } from './feed.ts';
 export type { FeedOptions, Filtered, Room } from './feed.ts';
 export type { LogMessage } from './log-message.ts';
@@ -31,6 +32,7 @@ export type { LogEntry, PublisherOptions, Stored } from './publisher.ts';
 export { RewindWatch } from './rewind-watch.ts';
 export { request, RpcServer, tell } from './rpc.ts';
 export type { RpcMethod } from './rpc.ts';
+export { sequenceAt } from './sequence-at.ts';
 export { onSignals, publishSignal } from './signals.ts';
 export { SpaceDirectory } from './space-directory.ts';
 export type { SpaceChange } from './space-directory.ts';

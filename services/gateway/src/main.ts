@@ -27,6 +27,7 @@ import { HttpServer } from './http/server.ts';
 import { Ingest } from './ingest/ingest.ts';
 import { gatewayMetrics, observeGateway } from './metrics.ts';
 import { Recall } from './recall/recall.ts';
+import { Tailer } from './tail/tailer.ts';
 import { Verifier } from './verify/verifier.ts';
 
 async function run(
@@ -114,6 +115,14 @@ async function run(
     clock,
     logger,
   });
+  const tailer = new Tailer({
+    connection,
+    register,
+    findSpace: ({ space }) => directory.find(space),
+    ...layout,
+    clock,
+    logger,
+  });
   const board = await scope.own(
     'signals',
     SignalBoard.start({
@@ -182,6 +191,7 @@ async function run(
       recall,
       deadLetters,
       verifier,
+      tailer,
       metrics,
       logger,
       stop,

@@ -1,5 +1,6 @@
 // The shapes of what operators ask: dead letters and verifications.
 
+import { CONTENT_TYPES } from '@engram/codec';
 import { LANES, LIMITS } from '@engram/model';
 import { Type } from 'typebox';
 import { binary, oneOf, Position, strict } from './schemas.ts';
@@ -54,6 +55,34 @@ export const PurgeQuery = Type.Object(
   },
   strict,
 );
+
+export const TailQuery = Type.Object(
+  {
+    position: Type.Optional(
+      Type.String({ maxLength: 80, description: 'Of a line or a write: everything behind it' }),
+    ),
+    since: Type.Optional(
+      Type.String({
+        maxLength: 40,
+        description: 'Everything stored since then, as far as the log still has it',
+        examples: ['2026-01-31T09:00:00Z'],
+      }),
+    ),
+    embeddings: Type.Boolean({ default: false, description: 'Each line with its embedding' }),
+  },
+  strict,
+);
+
+export const TailedLines = {
+  description: 'Followed',
+  content: {
+    [CONTENT_TYPES.ndjson]: {
+      schema: binary(
+        'First {"start": {position}}, then a line {op, id, sequence, lane, time, position} for each put (with metadata, timestamp) and delete, {op: "rejected", count} for items that no shard takes. Given back as position, that of a line misses nothing. It ends with {"error": problem document}.',
+      ),
+    },
+  },
+} as unknown as ReturnType<typeof Type.Unknown>;
 
 export const DeadLetterAnswer = Type.Object({
   id: DeadLetterId,

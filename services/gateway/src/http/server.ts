@@ -25,15 +25,18 @@ import type { GatewayConfig } from '../config.ts';
 import type { Ingest } from '../ingest/ingest.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { Recall } from '../recall/recall.ts';
+import type { Tailer } from '../tail/tailer.ts';
 import type { Verifier } from '../verify/verifier.ts';
 import { takeBytes, takeJson } from './bodies.ts';
 import { limitRequests } from './limit-requests.ts';
+import { OpenRequests } from './open-requests.ts';
 import { documentOf, draining, handleError, sendProblem } from './problem.ts';
 import { clusterRoutes } from './routes/cluster.ts';
 import { deadLetterRoutes } from './routes/dead-letters.ts';
 import { observationRoutes } from './routes/observations.ts';
 import { recallRoutes } from './routes/recall.ts';
 import { spaceRoutes } from './routes/spaces.ts';
+import { tailRoutes } from './routes/tail.ts';
 import { verifyRoutes } from './routes/verify.ts';
 import { withoutDefaultsRequired } from './schemas.ts';
 
@@ -52,6 +55,7 @@ export interface Gateway {
   readonly recall: Recall;
   readonly deadLetters: DeadLetters;
   readonly verifier: Verifier;
+  readonly tailer: Tailer;
   readonly metrics: GatewayMetrics;
   readonly logger: Logger;
   /** Aborted once the gateway drains. */
@@ -73,10 +77,12 @@ const REQUEST_TIMEOUT_MS = 60_000;
 
 export class HttpServer implements AsyncDisposable {
   readonly #app: GatewayApp;
+  readonly #requests: OpenRequests;
   readonly url: string;
 
-  private constructor(app: GatewayApp, url: string) {
+  private constructor(app: GatewayApp, requests: OpenRequests, url: string) {
     this.#app = app;
+    this.#requests = requests;
     this.url = url;
   }
 
@@ -84,15 +90,21 @@ export class HttpServer implements AsyncDisposable {
   static async start(gateway: Gateway): Promise<HttpServer> {
     const { config } = gateway;
     const app = await buildApp(gateway);
+    const requests = new OpenRequests();
+    app.server.on('request', (_, response) => requests.add(response));
     const { ENGRAM_HTTP_HOST: host, ENGRAM_HTTP_PORT: port } = config;
     await app.listen({ host, port });
     const address = app.server.address() as AddressInfo;
-    return new HttpServer(app, advertisedUrl(host, address.port));
+    return new HttpServer(app, requests, advertisedUrl(host, address.port));
   }
 
   /** Refuses new requests and finishes those that run. */
   async close(): Promise<void> {
-    await this.#app.close();
+    const closed = this.#app.close();
+    await this.#requests.none();
+    // To Node a connection on which nothing was asked yet is not idle, and would be waited for.
+    this.#app.server.closeAllConnections();
+    await closed;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -172,6 +184,7 @@ async function buildApp(gateway: Gateway): Promise<GatewayApp> {
     spaceRoutes(typed, gateway);
     clusterRoutes(typed, gateway);
     verifyRoutes(typed, gateway);
+    tailRoutes(typed, gateway);
     deadLetterRoutes(typed, gateway);
     done();
   });

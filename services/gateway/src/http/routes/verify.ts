@@ -5,12 +5,11 @@ import {
   type MemberId,
   type SpaceConfig,
 } from '@engram/model';
-import type { FastifyReply } from 'fastify';
 import { findSpace } from '../find-space.ts';
 import { VerifiedAnswer, VerifyQuery } from '../operator-schemas.ts';
-import { draining } from '../problem.ts';
 import { answers, SpaceParams } from '../schemas.ts';
 import type { GatewayApp, Gateway } from '../server.ts';
+import { whileWanted } from '../while-wanted.ts';
 
 export function verifyRoutes(app: GatewayApp, gateway: Gateway): void {
   const { directory, membership, router, verifier, stop } = gateway;
@@ -62,23 +61,4 @@ export function verifyRoutes(app: GatewayApp, gateway: Gateway): void {
       details: { partition },
     });
   }
-}
-
-/** Aborts when the client is gone, or the gateway drains. */
-function whileWanted(
-  reply: FastifyReply,
-  stop: AbortSignal,
-): { readonly signal: AbortSignal; readonly release: () => void } {
-  const end = new AbortController();
-  const onClose = () => end.abort(new ClusterError('REQUEST_TIMEOUT', 'the client went away'));
-  const onStop = () => end.abort(draining());
-  reply.raw.once('close', onClose);
-  stop.addEventListener('abort', onStop, { once: true });
-  return {
-    signal: end.signal,
-    release: () => {
-      reply.raw.off('close', onClose);
-      stop.removeEventListener('abort', onStop);
-    },
-  };
 }

@@ -1,0 +1,85 @@
+import type { TailEvent } from '@engram/client';
+import { Command, InvalidArgumentError } from 'commander';
+import colors from 'picocolors';
+import { counted } from '../format.ts';
+import {
+  clientFor,
+  jsonOption,
+  printJsonLine,
+  printNote,
+  reporting,
+  urlOption,
+} from '../output.ts';
+import { printable } from '../payload.ts';
+
+interface Options {
+  readonly url?: string;
+  readonly json?: boolean;
+  readonly since?: Date;
+  readonly position?: string;
+  readonly embeddings?: boolean;
+}
+
+const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+/** `engram tail SPACE` */
+export function tailCommand(signal: AbortSignal): Command {
+  return new Command('tail')
+    .description('follow what is written into a space')
+    .argument('<space>')
+    .option('--since <when>', 'begin so long ago (90s, 10m, 2h, 1d) or at a time (ISO 8601)', when)
+    .option('--position <token>', 'begin behind this position, of a line or of a write')
+    .option('--embeddings', 'with the embeddings')
+    .addOption(urlOption())
+    .addOption(jsonOption())
+    .addHelpText(
+      'after',
+      `
+Without --since and --position it begins now, and says so. With --json each line is an object whose
+position goes on where it stopped. It ends with Ctrl-C.
+
+Examples:
+  $ engram tail notes
+  $ engram tail notes --since 10m --json | jq .id`,
+    )
+    .action(
+      reporting(async (space: string, { url, json, ...options }: Options) => {
+        try {
+          for await (const event of clientFor(url).tail(space, { ...options, signal })) {
+            if (event.op === 'start') printNote(`following ${space} from ${event.position}`);
+            else if (json === true) printJsonLine(event);
+            else console.log(lineOf(event));
+          }
+        } catch (error) {
+          if (!signal.aborted) throw error;
+        }
+      }),
+    );
+}
+
+/** For commander: a time, or how long ago. */
+function when(text: string): Date {
+  const ago = /^(\d{1,9})([smhd])$/.exec(text);
+  if (ago !== null) return new Date(Date.now() - Number(ago[1]) * UNIT_MS[ago[2] as 's']);
+  const at = new Date(text);
+  if (Number.isFinite(at.getTime())) return at;
+  throw new InvalidArgumentError('It must be as 90s, 10m, 2h, 1d or 2026-01-31T09:00:00Z.');
+}
+
+/** `09:00:00.123  normal  + n1  {"topic":"tea"}` */
+function lineOf(event: Exclude<TailEvent, { readonly op: 'start' }>): string {
+  const head = `${colors.dim(event.time.slice(11, 23))}  ${event.lane.padEnd(6)}`;
+  switch (event.op) {
+    case 'put': {
+      const { id, metadata, embedding } = event;
+      const told = [metadata, embedding && Array.from(embedding)]
+        .filter((part) => part !== undefined)
+        .map((part) => `  ${printable(JSON.stringify(part))}`);
+      return `${head}  ${colors.green('+')} ${printable(id)}${told.join('')}`;
+    }
+    case 'delete':
+      return `${head}  ${colors.red('-')} ${printable(event.id)}`;
+    case 'rejected':
+      return `${head}  ${colors.yellow('!')} ${counted(event.count, 'item')} rejected`;
+  }
+}
