@@ -11,6 +11,7 @@ const CALM: LaneSignal = {
   lagMs: 0,
   drainRate: 1_000,
   lagMaxMs: 5_000,
+  spaces: new Map(),
 };
 
 function shard(
