@@ -8,6 +8,7 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 /** A package may depend on packages of a lower layer only; the reasons for exceptions stand below. */
 const LAYER: Readonly<Record<string, number>> = {
   '@engram/model': 0,
+  '@engram/access': 0,
   '@engram/codec': 1,
   '@engram/ring': 1,
   '@engram/admission': 1,

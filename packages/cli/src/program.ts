@@ -4,6 +4,7 @@ import { doctorCommand } from './commands/doctor.ts';
 import { downCommand } from './commands/down.ts';
 import { explainCommand } from './commands/explain.ts';
 import { importCommand } from './commands/import.ts';
+import { keysCommand } from './commands/keys.ts';
 import { putCommand } from './commands/put.ts';
 import { recallCommand } from './commands/recall.ts';
 import { ringCommand } from './commands/ring.ts';
@@ -59,6 +60,7 @@ function makeProgram({ version, signal, onStoppable }: ProgramOptions): Command 
     .addCommand(top)
     .addCommand(doctorCommand())
     .addCommand(explainCommand())
+    .addCommand(keysCommand())
     .hook('preAction', (_, command) => {
       if (stoppable.some((each) => each === command)) onStoppable();
     })

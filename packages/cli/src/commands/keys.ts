@@ -1,0 +1,97 @@
+import { randomUUID } from 'node:crypto';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { ApiKeys, mintApiKey, parseGrant, type ApiKeyRecord, type Scope } from '@engram/access';
+import { Command, InvalidArgumentError } from 'commander';
+import { jsonOption, printJson, printNote, reporting, UsageError } from '../output.ts';
+
+type ScopesOfPattern = readonly [pattern: string, scopes: ReadonlySet<Scope>];
+
+interface Options {
+  readonly scope: readonly ScopesOfPattern[];
+  readonly file?: string;
+  readonly json?: boolean;
+}
+
+/** `engram keys create` */
+export function keysCommand(): Command {
+  return new Command('keys')
+    .description('make API keys, for gateways that want to know who asks')
+    .addCommand(createCommand());
+}
+
+function createCommand(): Command {
+  return new Command('create')
+    .description('make a key and print it, once: only its hash is kept')
+    .argument('<id>', 'whose key it is, as 1 to 40 of A-Z a-z 0-9 -')
+    .requiredOption('--scope <pattern:scopes>', 'what it may do; may be given again', scopeOption)
+    .option('--file <file>', 'add its record to this list, made if there is none')
+    .addOption(jsonOption())
+    .addHelpText(
+      'after',
+      `
+A pattern is the name of a space, the beginning of names as team-*, or * for all of them and the cluster.
+Scopes are read, write and admin, which includes both. Gateways read the list that
+ENGRAM_API_KEYS_FILE names, again whenever it changes. The key is the only thing on standard output.
+
+Examples:
+  $ engram keys create ingest --scope 'notes:write' --file keys.json > ingest.key
+  $ engram keys create operator --scope '*:admin' --file keys.json
+  $ engram keys create app --scope 'team-*:read,write' --scope '*:read'`,
+    )
+    .action(
+      reporting(async (id: string, { scope, file, json }: Options) => {
+        const { key, record } = made(id, scope);
+        if (file !== undefined) await addTo(file, record);
+        if (json === true) printJson({ key, record });
+        else {
+          console.log(key);
+          printNote('This is the key. It is kept nowhere: it cannot be shown again.');
+          printNote(
+            file === undefined
+              ? `Its record, for the list of gateways:\n${JSON.stringify(record)}`
+              : `Its record is in ${file}.`,
+          );
+        }
+      }),
+    );
+}
+
+function scopeOption(text: string, before: readonly ScopesOfPattern[] = []): ScopesOfPattern[] {
+  try {
+    return [...before, parseGrant(text)];
+  } catch (error) {
+    throw new InvalidArgumentError(`${(error as Error).message}.`);
+  }
+}
+
+/** @throws UsageError */
+function made(id: string, given: readonly ScopesOfPattern[]): ReturnType<typeof mintApiKey> {
+  const grants = new Map<string, Set<Scope>>();
+  for (const [pattern, scopes] of given)
+    grants.set(pattern, new Set([...(grants.get(pattern) ?? []), ...scopes]));
+  try {
+    return mintApiKey(id, grants);
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+}
+
+/** Gateways see the list as it was or as it is, never half of it. */
+async function addTo(file: string, record: ApiKeyRecord): Promise<void> {
+  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return '[]';
+    throw error;
+  });
+  ApiKeys.parse(text);
+  const list = [...(JSON.parse(text) as ApiKeyRecord[]), record];
+  const next = `[\n${list.map((each) => `  ${JSON.stringify(each)}`).join(',\n')}\n]\n`;
+  ApiKeys.parse(next);
+  const beside = `${file}.${randomUUID()}`;
+  try {
+    await writeFile(beside, next, { mode: 0o600, flag: 'wx' });
+    await rename(beside, file);
+  } catch (error) {
+    await rm(beside, { force: true });
+    throw error;
+  }
+}
