@@ -55,7 +55,7 @@ interface Nearest {
 export async function runDemo(url: string, options: DemoOptions): Promise<DemoResult | undefined> {
   const { json, words = WORDS, signal = new AbortController().signal } = options;
   try {
-    const client = clientFor(url, RETRIES);
+    const client = clientFor({ url }, RETRIES);
     const startedAt = performance.now();
     const found = await countOf(client, signal);
     const isThere = found >= words;

@@ -1,6 +1,7 @@
 // What the commands that talk to a gateway have in common: where it is, how a failure reads and
 // which exit code it has. Results go to standard output, everything else to standard error.
 
+import { readFileSync } from 'node:fs';
 import { ConnectionError, EngramClient, PartialFailure } from '@engram/client';
 import { ClusterError } from '@engram/model';
 import { InvalidArgumentError, Option } from 'commander';
@@ -19,6 +20,32 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
+/** Which gateway a command asks, and as whom. */
+export interface GatewayOptions {
+  readonly url?: string | undefined;
+  readonly apiKeyFile?: string | undefined;
+}
+
+export function apiKeyFileOption(): Option {
+  return new Option(
+    '--api-key-file <file>',
+    'a file with an API key; default: the key in ENGRAM_API_KEY, if there is one',
+  );
+}
+
+/**
+ * Never from the command line itself, which every user of the machine can read.
+ * @throws UsageError when the file cannot be read
+ */
+export function apiKeyOf({ apiKeyFile }: GatewayOptions): string | undefined {
+  if (apiKeyFile === undefined) return process.env['ENGRAM_API_KEY']?.trim() || undefined;
+  try {
+    return readFileSync(apiKeyFile, 'utf8').trim();
+  } catch (error) {
+    throw new UsageError(`the API key cannot be read: ${(error as Error).message}`);
+  }
+}
+
 export function urlOption(): Option {
   return new Option(
     '--url <url>',
@@ -32,12 +59,12 @@ export function jsonOption(): Option {
 
 /**
  * Without a URL, a client of the cluster of the current folder or of the usual port.
- * @throws UsageError when the text is no URL
+ * @throws UsageError when the text is no URL, or the key cannot be read
  */
-export function clientFor(url: string | undefined, retries = INTERACTIVE_RETRIES): EngramClient {
-  const used = urlFor(url);
-  checkUrl(used);
-  return new EngramClient({ url: used, retries });
+export function clientFor(options: GatewayOptions, retries = INTERACTIVE_RETRIES): EngramClient {
+  const url = urlFor(options.url);
+  checkUrl(url);
+  return new EngramClient({ url, retries, apiKey: apiKeyOf(options) });
 }
 
 /** The gateway that is meant where none is named. */
@@ -98,6 +125,8 @@ export function sentence(error: unknown): string {
 /** Gateways speak to who calls them by HTTP; here it is commands that help. */
 function hintOf({ code, hint }: ClusterError): string | undefined {
   if (code === 'OBSERVATION_NOT_FOUND') return 'what was written a moment ago may be found soon';
+  if (code === 'UNAUTHENTICATED')
+    return 'give an API key with --api-key-file FILE or in ENGRAM_API_KEY';
   return hint?.replace(
     /PUT \/v1\/spaces\/(\S+) .*$/,
     `${invocation()} spaces create $1 --dimension N`,

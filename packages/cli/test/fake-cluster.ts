@@ -23,6 +23,8 @@ export interface FakeCluster extends AsyncDisposable {
   readonly spaces: Map<string, { dimension: number; rows: Map<string, Stored>; writes: string[] }>;
   /** Every write request with its number of observations and its query. */
   readonly batches: { readonly count: number; readonly query: string }[];
+  /** The header of each request that had one. */
+  readonly authorizations: string[];
 }
 
 interface FakeOptions {
@@ -37,6 +39,7 @@ interface FakeOptions {
 export async function fakeCluster(options: FakeOptions = {}): Promise<FakeCluster> {
   const spaces: FakeCluster['spaces'] = new Map();
   const batches: { count: number; query: string }[] = [];
+  const authorizations: string[] = [];
   let degraded = options.degraded ?? 0;
 
   async function answer(
@@ -106,6 +109,8 @@ export async function fakeCluster(options: FakeOptions = {}): Promise<FakeCluste
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
       const text = Buffer.concat(chunks).toString();
+      const { authorization } = request.headers;
+      if (authorization !== undefined) authorizations.push(authorization);
       const body = text === '' ? {} : (JSON.parse(text) as Record<string, unknown>);
       const url = new URL(request.url ?? '', 'http://fake');
       void answer(request.method ?? '', url, body).then(([status, told]) => {
@@ -120,6 +125,7 @@ export async function fakeCluster(options: FakeOptions = {}): Promise<FakeCluste
     url: `http://127.0.0.1:${port}`,
     spaces,
     batches,
+    authorizations,
     [Symbol.asyncDispose]: () =>
       new Promise<void>((resolve) => {
         server.close(() => resolve());

@@ -37,7 +37,13 @@ test('a cluster is waited for until all of it is served, until the deadline or u
 });
 
 test('up takes the number of partitions and settings of services from the environment', () => {
-  const environment = { PATH: '/bin', ENGRAM_URL: 'x', ENGRAM_EF: '9', ENGRAM_PARTITIONS: '16' };
+  const environment = {
+    PATH: '/bin',
+    ENGRAM_URL: 'x',
+    ENGRAM_API_KEY: 'secret',
+    ENGRAM_EF: '9',
+    ENGRAM_PARTITIONS: '16',
+  };
   expect(upSettings(environment)).toEqual({ partitionCount: 16, services: { ENGRAM_EF: '9' } });
   expect(upSettings({})).toEqual({ partitionCount: undefined, services: {} });
   const typed = upSettings({ ENGRAM_REPLICATION: '1' }, 2);

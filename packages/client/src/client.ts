@@ -6,7 +6,7 @@ import { ClusterError, type Observation } from '@engram/model';
 import { decodeEmbedding, encodeEmbedding, numbersOf } from './embedding.ts';
 import { DeadLetterCalls } from './dead-letters.ts';
 import { ConnectionError, PartialFailure } from './errors.ts';
-import { HttpTransport } from './http-transport.ts';
+import { HttpTransport, type ApiKeySource } from './http-transport.ts';
 import { errorOf, errorOfProblem, itemErrorsOf, problemOf } from './problem.ts';
 import { withRetries } from './retry.ts';
 import { tailSpace, type TailEvent, type TailOptions } from './tail.ts';
@@ -44,6 +44,8 @@ export interface ClientOptions {
   readonly url: string | readonly string[];
   /** For one try of one gateway; default 30 000. */
   readonly timeoutMs?: number;
+  /** An API key or a token, or what gives one for each call: tokens end. Sent to these URLs only. */
+  readonly apiKey?: ApiKeySource | undefined;
   /** Tries after the first one; default 4. */
   readonly retries?: number;
   /** Instead of HTTP. */
@@ -60,8 +62,10 @@ export class EngramClient {
   readonly #timeoutMs: number;
   readonly #retries: number;
 
-  constructor({ url, timeoutMs = TIMEOUT_MS, retries = RETRIES, transport }: ClientOptions) {
-    this.#transport = transport ?? new HttpTransport(typeof url === 'string' ? [url] : url);
+  constructor(options: ClientOptions) {
+    const { url, apiKey, timeoutMs = TIMEOUT_MS, retries = RETRIES } = options;
+    const urls = typeof url === 'string' ? [url] : url;
+    this.#transport = options.transport ?? new HttpTransport(urls, apiKey);
     this.#timeoutMs = timeoutMs;
     this.#retries = retries;
   }

@@ -10,27 +10,46 @@ const ACCEPT_JSON = 'application/json, application/problem+json';
 const ACCEPT_ANY = '*/*';
 const ACCEPT_LINES = 'application/x-ndjson, application/problem+json';
 
+/** An API key or a token, or what gives one for each call. */
+export type ApiKeySource = string | (() => string | Promise<string>);
+
+/** A request, and who makes it. */
+type SignedRequest = TransportRequest & { readonly authorization?: string };
+
 type Limits = Parameters<Transport['exchange']>[1];
 
 /** REST over the runtime's own fetch, with its kept-alive connections. */
 export class HttpTransport implements Transport {
   readonly #urls: readonly URL[];
+  readonly #apiKey: ApiKeySource | undefined;
   /** The gateway that is asked first: the last one that answered. */
   #first = 0;
 
   /** @throws TypeError for a text that is not a URL */
-  constructor(urls: readonly string[]) {
+  constructor(urls: readonly string[], apiKey?: ApiKeySource) {
+    this.#apiKey = apiKey;
     if (urls.length === 0) throw new TypeError('the client needs the url of a gateway');
     // A base without the last slash would lose its last folder when a path is resolved on it.
     this.#urls = urls.map((url) => new URL(url.endsWith('/') ? url : `${url}/`));
   }
 
-  exchange(request: TransportRequest, limits: Limits): Promise<TransportResponse> {
-    return this.#askInTurn(limits, (base) => ask(base, request, limits));
+  async exchange(request: TransportRequest, limits: Limits): Promise<TransportResponse> {
+    const signed = await this.#sign(request);
+    return this.#askInTurn(limits, (base) => ask(base, signed, limits));
   }
 
-  stream(request: TransportRequest, limits: Limits): Promise<TransportStream> {
-    return this.#askInTurn(limits, (base) => askForLines(base, request, limits));
+  async stream(request: TransportRequest, limits: Limits): Promise<TransportStream> {
+    const signed = await this.#sign(request);
+    return this.#askInTurn(limits, (base) => askForLines(base, signed, limits));
+  }
+
+  /** @throws TypeError for a key that cannot stand in a header; fetch would repeat it in its own error */
+  async #sign(request: TransportRequest): Promise<SignedRequest> {
+    if (this.#apiKey === undefined) return request;
+    const key = typeof this.#apiKey === 'string' ? this.#apiKey : await this.#apiKey();
+    if (!/^[\x21-\x7e]+$/.test(key))
+      throw new TypeError('the API key has characters that no key has');
+    return { ...request, authorization: `Bearer ${key}` };
   }
 
   async #askInTurn<T extends TransportResponse>(
@@ -104,11 +123,7 @@ class Attempt {
   }
 }
 
-async function ask(
-  base: URL,
-  request: TransportRequest,
-  limits: Limits,
-): Promise<TransportResponse> {
+async function ask(base: URL, request: SignedRequest, limits: Limits): Promise<TransportResponse> {
   const attempt = new Attempt(limits);
   try {
     return await attempt.waitFor(
@@ -126,7 +141,7 @@ async function ask(
 
 async function askForLines(
   base: URL,
-  request: TransportRequest,
+  request: SignedRequest,
   limits: Limits,
 ): Promise<TransportStream> {
   const attempt = new Attempt(limits);
@@ -175,7 +190,7 @@ async function* linesOf(
 
 function send(
   base: URL,
-  request: TransportRequest,
+  request: SignedRequest,
   signal: AbortSignal,
   accept: string,
 ): Promise<Response> {
@@ -203,11 +218,12 @@ async function responseOf(response: Response, wantsBytes?: true): Promise<Transp
 }
 
 function headersOf(
-  { body, idempotencyKey }: TransportRequest,
+  { authorization, body, idempotencyKey }: SignedRequest,
   accept: string,
 ): Record<string, string> {
   return {
     accept,
+    ...(authorization === undefined ? {} : { authorization }),
     ...(body === undefined ? {} : { 'content-type': 'application/json' }),
     ...(idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey }),
   };

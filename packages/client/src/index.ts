@@ -1,5 +1,6 @@
 export { EngramClient } from './client.ts';
 export type { ClientOptions } from './client.ts';
+export type { ApiKeySource } from './http-transport.ts';
 export { DeadLetterCalls } from './dead-letters.ts';
 export type {
   DeadLetter,

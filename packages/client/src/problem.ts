@@ -42,6 +42,10 @@ function isItemError(value: unknown): value is ItemError {
 /** A proxy in between knows no codes: the nearest one that keeps the retry class right. */
 function codeOfStatus(status: number): ErrorCode {
   switch (status) {
+    case 401:
+      return 'UNAUTHENTICATED';
+    case 403:
+      return 'FORBIDDEN';
     case 404:
       return 'ROUTE_NOT_FOUND';
     case 408:

@@ -268,3 +268,38 @@ describe('failures', () => {
     expect(gateway.asked).toHaveLength(2);
   });
 });
+
+describe('an API key', () => {
+  test('goes with every try of a call, and is asked for anew by each where it is a function', async () => {
+    await using gateway = await fakeGateway((_, n) =>
+      n === 1 ? problem(503, 'LOG_UNAVAILABLE') : { status: 200, body: {} },
+    );
+    let asked = 0;
+    const client = new EngramClient({ url: gateway.url, apiKey: () => `key-${++asked}` });
+    await client.cluster();
+    await client.ring();
+    const sent = gateway.asked.map(({ headers }) => headers.authorization);
+    expect(sent).toHaveLength(3);
+    expect(sent.at(0)).toBe('Bearer key-1');
+    expect(sent.at(-1)).toBe(`Bearer key-${asked}`);
+  });
+
+  test('stands in no error, also when it cannot be sent or is refused', async () => {
+    await using gateway = await fakeGateway(() => problem(401, 'UNAUTHENTICATED'));
+    const refused = new EngramClient({ url: gateway.url, apiKey: 'hidden' }).cluster();
+    await expect(refused).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+    await expect(refused).rejects.not.toThrow('hidden');
+    const unsendable = new EngramClient({ url: gateway.url, apiKey: 'hidden\n' }).cluster();
+    await expect(unsendable).rejects.toThrow('the API key has characters that no key has');
+    expect(gateway.asked).toHaveLength(1);
+  });
+
+  test('is refused by a proxy in the words of the cluster', async () => {
+    await using gateway = await fakeGateway(({ url }) => ({
+      status: url.includes('ring') ? 403 : 401,
+    }));
+    const client = new EngramClient({ url: gateway.url });
+    await expect(client.cluster()).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+    await expect(client.ring()).rejects.toMatchObject({ code: 'FORBIDDEN' });
+  });
+});

@@ -36,6 +36,8 @@ export const ERRORS = {
   BODY_TOO_LARGE: { status: 413, retry: 'never', title: 'The body is too large' },
   OBSERVATION_TOO_LARGE: { status: 413, retry: 'never', title: 'The observation is too large' },
   UNSUPPORTED_MEDIA_TYPE: { status: 415, retry: 'never', title: 'The content type is not known' },
+  UNAUTHENTICATED: { status: 401, retry: 'never', title: 'The caller is not known' },
+  FORBIDDEN: { status: 403, retry: 'never', title: 'The caller may not do this' },
   ROUTE_NOT_FOUND: { status: 404, retry: 'never', title: 'There is no such route' },
   SPACE_NOT_FOUND: { status: 404, retry: 'never', title: 'There is no such space' },
   OBSERVATION_NOT_FOUND: { status: 404, retry: 'never', title: 'There is no such observation' },

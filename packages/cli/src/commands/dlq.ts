@@ -5,8 +5,10 @@ import { Command } from 'commander';
 import { counted, failureLine, integerIn, warningLine } from '../format.ts';
 import { whole } from '../import/progress.ts';
 import {
+  apiKeyFileOption,
   clientFor,
   EXIT,
+  type GatewayOptions,
   jsonOption,
   printJson,
   printNote,
@@ -16,8 +18,7 @@ import {
 } from '../output.ts';
 import { printable, summaryOf, type PayloadSummary } from '../payload.ts';
 
-interface CommonOptions {
-  readonly url?: string;
+interface CommonOptions extends GatewayOptions {
   readonly json?: boolean;
 }
 
@@ -75,12 +76,13 @@ function listCommand(): Command {
     .option('--oldest', 'the oldest first')
     .option('-n, --limit <n>', 'how many at most', integerIn(1, 1_000_000), 50)
     .addOption(urlOption())
+    .addOption(apiKeyFileOption())
     .addOption(jsonOption())
     .action(
-      reporting(async ({ url, json, limit, oldest, reason, space }: ListOptions) => {
+      reporting(async ({ json, limit, oldest, reason, space, ...gateway }: ListOptions) => {
         const found: DeadLetter[] = [];
         let hasMore = false;
-        const letters = clientFor(url).deadLetters.list({
+        const letters = clientFor(gateway).deadLetters.list({
           order: oldest === true ? 'oldest' : 'newest',
           pageSize: Math.min(limit + 1, 1_000),
           ...filterOf({ reason, space }),
@@ -104,10 +106,11 @@ function showCommand(): Command {
     .argument('<id>', '<stripe>-<sequence>')
     .option('--payload <file>', 'write the payload to a file, as it was published')
     .addOption(urlOption())
+    .addOption(apiKeyFileOption())
     .addOption(jsonOption())
     .action(
-      reporting(async (id: string, { url, json, payload: file }: ShowOptions) => {
-        const { deadLetters } = clientFor(url);
+      reporting(async (id: string, { json, payload: file, ...gateway }: ShowOptions) => {
+        const { deadLetters } = clientFor(gateway);
         const letter = await deadLetters.get(id);
         const bytes = await deadLetters.payload(id);
         if (file !== undefined) await writeFile(file, bytes);
@@ -125,6 +128,7 @@ function redriveCommand(): Command {
     .argument('[ids...]', '<stripe>-<sequence> of each')
     .option('--all', 'every one')
     .addOption(urlOption())
+    .addOption(apiKeyFileOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',
@@ -136,7 +140,7 @@ becomes a new dead letter.`,
     .action(
       reporting(async (ids: string[], options: SelectOptions) => {
         const selection = selectionOf(ids, options);
-        const result = await clientFor(options.url).deadLetters.redrive(selection);
+        const result = await clientFor(options).deadLetters.redrive(selection);
         const { redriven, refused } = result;
         if (options.json === true) printJson(result);
         else if (redriven + refused.length === 0) printNote('There are no such dead letters.');
@@ -163,11 +167,12 @@ function purgeCommand(): Command {
     .argument('[ids...]', '<stripe>-<sequence> of each')
     .option('--all', 'every one')
     .addOption(urlOption())
+    .addOption(apiKeyFileOption())
     .addOption(jsonOption())
     .action(
       reporting(async (ids: string[], options: SelectOptions) => {
         const selection = selectionOf(ids, options);
-        const result = await clientFor(options.url).deadLetters.purge(selection);
+        const result = await clientFor(options).deadLetters.purge(selection);
         const missing = new Set(ids).size - result.purged;
         if (options.json === true) printJson(result);
         else if (result.purged === 0) printNote('There are no such dead letters.');

@@ -20,8 +20,10 @@ import type { Row } from '../import/row.ts';
 import { Source } from '../import/source.ts';
 import { findSpace, makingSpace } from '../import/target-space.ts';
 import {
+  apiKeyFileOption,
   clientFor,
   EXIT,
+  type GatewayOptions,
   jsonOption,
   printJson,
   printNote,
@@ -39,8 +41,7 @@ const SHOWN_REJECTIONS_MAX = 10;
 /** Names of guessed columns that are shown; the last one is shown too. */
 const SHOWN_COLUMNS_MAX = 4;
 
-interface Options {
-  readonly url?: string;
+interface Options extends GatewayOptions {
   readonly json?: boolean;
   readonly format?: 'ndjson' | 'csv';
   readonly create?: boolean;
@@ -77,6 +78,7 @@ export function importCommand(signal: AbortSignal = new AbortController().signal
     .option('--id-column <name>', 'CSV column with the ids', 'id')
     .option('--embedding-columns <names>', 'CSV columns, as a,b,c or x*; default: all with numbers')
     .addOption(urlOption())
+    .addOption(apiKeyFileOption())
     .addOption(jsonOption())
     .addHelpText('after', HELP)
     .action(
@@ -85,9 +87,9 @@ export function importCommand(signal: AbortSignal = new AbortController().signal
 
   async function run(space: string, file: string, options: Options): Promise<void> {
     const startedAt = performance.now();
-    const client = clientFor(options.url, PATIENT_RETRIES);
+    const client = clientFor(options, PATIENT_RETRIES);
     const { create = false, metric } = options;
-    const target = await findSpace(clientFor(options.url), space, { create, metric });
+    const target = await findSpace(clientFor(options), space, { create, metric });
     const source = await Source.open(file, signal);
     const saved = file === '-' ? undefined : await RejectedFile.create(`${file}.rejected.ndjson`);
     const progress = new Progress({ total: source.size, stream: process.stderr });

@@ -2,7 +2,9 @@ import { text } from 'node:stream/consumers';
 import { ACK_LEVELS, LANES, type AckLevel, type Lane, type Observation } from '@engram/model';
 import { Command, Option } from 'commander';
 import {
+  apiKeyFileOption,
   clientFor,
+  type GatewayOptions,
   jsonOption,
   object,
   printJson,
@@ -12,8 +14,7 @@ import {
   vector,
 } from '../output.ts';
 
-interface Options {
-  readonly url?: string;
+interface Options extends GatewayOptions {
   readonly json?: boolean;
   readonly id?: string;
   readonly embedding?: number[];
@@ -34,6 +35,7 @@ export function putCommand(): Command {
     .addOption(new Option('--lane <lane>', 'priority').choices(LANES))
     .addOption(new Option('--ack <level>', 'how far it must be').choices(ACK_LEVELS))
     .addOption(urlOption())
+    .addOption(apiKeyFileOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',
@@ -44,7 +46,7 @@ Examples:
     )
     .action(
       reporting(async (space: string, source: string | undefined, options: Options) => {
-        const client = clientFor(options.url);
+        const client = clientFor(options);
         const observation = await observationOf(source, options);
         const { lane, ack } = options;
         const result = await client.put(space, [observation], {

@@ -4,7 +4,9 @@ import Table from 'cli-table3';
 import { Command } from 'commander';
 import { integerIn } from '../format.ts';
 import {
+  apiKeyFileOption,
   clientFor,
+  type GatewayOptions,
   jsonOption,
   object,
   printJson,
@@ -18,8 +20,7 @@ import {
 /** Wider metadata would break the table on a usual terminal. */
 const METADATA_CHARS_MAX = 60;
 
-interface Options {
-  readonly url?: string;
+interface Options extends GatewayOptions {
   readonly json?: boolean;
   readonly embedding?: number[];
   readonly id?: string;
@@ -43,6 +44,7 @@ export function recallCommand(): Command {
     )
     .option('--filter <json>', 'condition on the metadata', object)
     .addOption(urlOption())
+    .addOption(apiKeyFileOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',
@@ -70,10 +72,10 @@ Examples:
 }
 
 async function search(space: string, options: Options): Promise<RecallResult> {
-  const { url, id, k, ef, filter } = options;
+  const { id, k, ef, filter } = options;
   if ((id === undefined) === (options.embedding === undefined))
     throw new UsageError('give either --embedding or --id');
-  const client = clientFor(url);
+  const client = clientFor(options);
   const embedding = options.embedding ?? (await client.get(space, id ?? '')).embedding;
   const result = await client.recall(space, {
     embedding,

@@ -5,7 +5,9 @@ import Table from 'cli-table3';
 import { Command } from 'commander';
 import { counted, numberRanges, warningLine } from '../format.ts';
 import {
+  apiKeyFileOption,
   clientFor,
+  type GatewayOptions,
   jsonOption,
   printJson,
   printNote,
@@ -14,10 +16,9 @@ import {
   UsageError,
 } from '../output.ts';
 
-interface Options {
+interface Options extends GatewayOptions {
   readonly add?: readonly string[];
   readonly remove?: readonly string[];
-  readonly url?: string;
   readonly json?: boolean;
 }
 
@@ -39,6 +40,7 @@ export function ringPlanCommand(): Command {
     .option('--add <ids...>', 'shards that join: their ids, or how many')
     .option('--remove <ids...>', 'shards that leave')
     .addOption(urlOption())
+    .addOption(apiKeyFileOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',
@@ -52,10 +54,10 @@ Examples:
   $ engram ring plan --remove shard-2`,
     )
     .action(
-      reporting(async ({ add = [], remove = [], url, json }: Options) => {
+      reporting(async ({ add = [], remove = [], json, ...gateway }: Options) => {
         if (add.length === 0 && remove.length === 0)
           throw new UsageError('give --add, --remove or both');
-        const ring = await clientFor(url).ring();
+        const ring = await clientFor(gateway).ring();
         const change = changeOf(ring, add, remove);
         const plan = planMoves(change.before, change.after, ring.partitionCount);
         if (json === true) printJson({ ...change, partitionCount: ring.partitionCount, ...plan });

@@ -2,11 +2,18 @@ import type { RingMove, RingStatus } from '@engram/client';
 import Table from 'cli-table3';
 import { Command } from 'commander';
 import { duration, numberRanges } from '../format.ts';
-import { clientFor, jsonOption, printJson, reporting, urlOption } from '../output.ts';
+import {
+  apiKeyFileOption,
+  clientFor,
+  type GatewayOptions,
+  jsonOption,
+  printJson,
+  reporting,
+  urlOption,
+} from '../output.ts';
 import { ringPlanCommand } from './ring-plan.ts';
 
-interface Options {
-  readonly url?: string;
+interface Options extends GatewayOptions {
   readonly json?: boolean;
 }
 
@@ -30,10 +37,11 @@ function showCommand(): Command {
   return new Command('show')
     .description('show members, owners and the moves under way')
     .addOption(urlOption())
+    .addOption(apiKeyFileOption())
     .addOption(jsonOption())
     .action(
-      reporting(async ({ url, json }: Options) => {
-        const ring = await clientFor(url).ring();
+      reporting(async ({ json, ...gateway }: Options) => {
+        const ring = await clientFor(gateway).ring();
         if (json === true) printJson(ring);
         else console.log(ringText(ring));
       }),

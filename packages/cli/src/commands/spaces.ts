@@ -14,7 +14,9 @@ import { Command, Option } from 'commander';
 import { integerIn } from '../format.ts';
 import { whole } from '../import/progress.ts';
 import {
+  apiKeyFileOption,
   clientFor,
+  type GatewayOptions,
   jsonOption,
   printJson,
   printNote,
@@ -23,8 +25,7 @@ import {
   UsageError,
 } from '../output.ts';
 
-interface CommonOptions {
-  readonly url?: string;
+interface CommonOptions extends GatewayOptions {
   readonly json?: boolean;
 }
 
@@ -60,11 +61,12 @@ function listCommand(): Command {
   return new Command('list')
     .description('list all spaces')
     .addOption(urlOption())
+    .addOption(apiKeyFileOption())
     .addOption(jsonOption())
     .action(
-      reporting(async ({ url, json }: CommonOptions) => {
+      reporting(async ({ json, ...gateway }: CommonOptions) => {
         const spaces: SpaceSummary[] = [];
-        for await (const space of clientFor(url).spaces()) spaces.push(space);
+        for await (const space of clientFor(gateway).spaces()) spaces.push(space);
         if (json === true) printJson(spaces);
         else if (spaces.length === 0)
           printNote(
@@ -88,10 +90,11 @@ function createCommand(): Command {
     .option('--m <n>', 'links of a node in the graph', within('m'))
     .option('--ef-construction <n>', 'breadth of the search for links', within('efConstruction'))
     .addOption(urlOption())
+    .addOption(apiKeyFileOption())
     .addOption(jsonOption())
     .action(
-      reporting(async (name: string, { url, json, ...options }: CreateOptions) => {
-        const made = await clientFor(url).createSpace(name, options);
+      reporting(async (name: string, { url, apiKeyFile, json, ...options }: CreateOptions) => {
+        const made = await clientFor({ url, apiKeyFile }).createSpace(name, options);
         if (json === true) printJson(made);
         else console.log(`✔ ${name} ${made.created ? 'is made' : 'was there already'}`);
       }),
@@ -108,10 +111,11 @@ function showCommand(): Command {
     .description('show a space and what it holds')
     .argument('<name>')
     .addOption(urlOption())
+    .addOption(apiKeyFileOption())
     .addOption(jsonOption())
     .action(
-      reporting(async (name: string, { url, json }: CommonOptions) => {
-        const status = await clientFor(url).space(name);
+      reporting(async (name: string, { json, ...gateway }: CommonOptions) => {
+        const status = await clientFor(gateway).space(name);
         if (json === true) printJson(status);
         else console.log(statusTable(status));
       }),
@@ -124,10 +128,11 @@ function deleteCommand(): Command {
     .argument('<name>')
     .option('-y, --yes', 'do not ask')
     .addOption(urlOption())
+    .addOption(apiKeyFileOption())
     .addOption(jsonOption())
     .action(
       reporting(async (name: string, options: CommonOptions & { readonly yes?: boolean }) => {
-        const client = clientFor(options.url);
+        const client = clientFor(options);
         if (options.yes !== true && !(await isConfirmed(name))) {
           printNote('Nothing was deleted.');
           return;

@@ -12,6 +12,8 @@ import { counted, failureLine, invocation, warningLine } from '../format.ts';
 import { dataOption, DEFAULT_DATA } from '../local-url.ts';
 import { pressureText, type Pressure } from '../pressure.ts';
 import {
+  apiKeyFileOption,
+  apiKeyOf,
   checkUrl,
   EXIT,
   jsonOption,
@@ -24,6 +26,7 @@ import {
 interface Options {
   readonly data: string;
   readonly url?: string;
+  readonly apiKeyFile?: string;
   readonly json?: boolean;
 }
 
@@ -68,6 +71,7 @@ export function statusCommand(): Command {
     .description('show the cluster and its members')
     .option('--data <dir>', 'folder of the data of a cluster on this machine', DEFAULT_DATA)
     .addOption(new Option('--url <url>', 'a gateway of any cluster').env('ENGRAM_URL'))
+    .addOption(apiKeyFileOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',
@@ -89,12 +93,12 @@ Examples:
 }
 
 /** Prints the status and sets the exit code that goes with it. */
-export async function showStatus({ data, url, json }: Options): Promise<void> {
+export async function showStatus({ data, url, apiKeyFile, json }: Options): Promise<void> {
   if (url !== undefined) checkUrl(url);
   const state = url === undefined ? readClusterState(data) : undefined;
   const own = state?.members.flatMap((each) => (each.role === 'gateway' ? (each.url ?? []) : []));
   const gateways = url === undefined ? (own ?? []) : [url];
-  const view = gateways.length === 0 ? undefined : await ask(gateways);
+  const view = gateways.length === 0 ? undefined : await ask(gateways, apiKeyOf({ apiKeyFile }));
   const failure = view instanceof Error ? sentence(view) : undefined;
   const cluster = view instanceof Error ? undefined : view;
   const verdict = verdictOf(state, cluster, failure);
@@ -126,9 +130,12 @@ export async function showStatus({ data, url, json }: Options): Promise<void> {
 }
 
 /** The first gateway that answers. */
-async function ask(url: readonly string[]): Promise<ClusterView | Error> {
+async function ask(
+  url: readonly string[],
+  apiKey: string | undefined,
+): Promise<ClusterView | Error> {
   try {
-    return await new EngramClient({ url, retries: 0, timeoutMs: TIMEOUT_MS }).cluster();
+    return await new EngramClient({ url, apiKey, retries: 0, timeoutMs: TIMEOUT_MS }).cluster();
   } catch (error) {
     return error instanceof Error ? error : new Error(String(error));
   }

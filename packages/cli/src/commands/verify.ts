@@ -5,8 +5,10 @@ import colors from 'picocolors';
 import { counted, duration, failureLine, integerIn, warningLine } from '../format.ts';
 import { whole } from '../import/progress.ts';
 import {
+  apiKeyFileOption,
   clientFor,
   EXIT,
+  type GatewayOptions,
   jsonOption,
   printJson,
   printNote,
@@ -15,8 +17,7 @@ import {
 } from '../output.ts';
 import { printable } from '../payload.ts';
 
-interface Options {
-  readonly url?: string;
+interface Options extends GatewayOptions {
   readonly json?: boolean;
   readonly shard?: string;
   readonly waitMs?: number;
@@ -36,6 +37,7 @@ export function verifyCommand(): Command {
       integerIn(0, LIMITS.waitMsMax),
     )
     .addOption(urlOption())
+    .addOption(apiKeyFileOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',
@@ -45,8 +47,8 @@ Examples:
   $ engram verify notes --json`,
     )
     .action(
-      reporting(async (name: string | undefined, { url, json, shard, waitMs }: Options) => {
-        const client = clientFor(url);
+      reporting(async (name: string | undefined, { json, shard, waitMs, ...gateway }: Options) => {
+        const client = clientFor(gateway);
         const asked: VerifyOptions = {
           ...(shard === undefined ? {} : { shard }),
           ...(waitMs === undefined ? {} : { waitMs }),

@@ -10,6 +10,9 @@ export interface UpSettings {
 
 const PARTITIONS_MAX = 4_096;
 
+/** What commands take, and services do not. */
+const OF_COMMANDS = new Set(['ENGRAM_URL', 'ENGRAM_API_KEY']);
+
 /** Settings that `up` decides for each member; taken silently they would have no effect. */
 const OWN: Readonly<Record<string, string>> = {
   ENGRAM_MEMBER_ID: 'up names its members itself, choose how many with --shards and --gateways',
@@ -26,8 +29,7 @@ const OWN: Readonly<Record<string, string>> = {
 export function upSettings(environment: NodeJS.ProcessEnv, replication?: number): UpSettings {
   const services: Record<string, string> = {};
   for (const [name, value] of Object.entries(environment)) {
-    // ENGRAM_URL is for commands.
-    if (!name.startsWith('ENGRAM_') || name === 'ENGRAM_URL' || value === undefined) continue;
+    if (!name.startsWith('ENGRAM_') || OF_COMMANDS.has(name) || value === undefined) continue;
     const instead = OWN[name];
     if (instead !== undefined)
       throw new UsageError(`${name} cannot be set for up: ${instead}, and unset it`);
