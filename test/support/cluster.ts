@@ -6,6 +6,8 @@ import { until } from './until.ts';
 interface TestClusterOptions {
   readonly shards: number;
   readonly gateways?: number;
+  /** Of an operator, where gateways want to know who asks. */
+  readonly apiKey?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly entries?: LocalClusterOptions['entries'];
   readonly onCreate?: LocalClusterOptions['onCreate'];
@@ -33,7 +35,7 @@ interface ClusterAnswer {
 
 /** Real servers and services on free ports in a folder of its own; no process is restarted. */
 export async function startTestCluster(options: TestClusterOptions): Promise<TestCluster> {
-  const { shards, gateways = 1, env, entries, onCreate, prepare } = options;
+  const { shards, gateways = 1, apiKey, env, entries, onCreate, prepare } = options;
   const folder = await tempDir();
   let undo: (() => Promise<void>) | undefined;
   let cluster: LocalCluster;
@@ -54,13 +56,15 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
     await folder[Symbol.asyncDispose]();
     throw error;
   }
-  const client = new EngramClient({ url: cluster.url });
+  const client = new EngramClient({ url: cluster.url, apiKey });
   const whenSettled = async (deadlineMs?: number) => {
     for (const { url } of cluster.gateways)
       await until(
         'every partition is served by its owners',
         async () => {
-          const response = await fetch(`${url}/v1/cluster`);
+          const response = await fetch(`${url}/v1/cluster`, {
+            headers: apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` },
+          });
           const { degraded, members, partitions } = (await response.json()) as ClusterAnswer;
           const joined = members.filter(({ role }) => role === 'shard').length;
           const running = cluster.shards.filter((shard) => shard.running).length;

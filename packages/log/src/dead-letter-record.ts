@@ -60,6 +60,14 @@ export function parseDeadLetterId(
   return { stripe, sequence };
 }
 
+/** What is said of an id that names none, and of one that the asker may not know of. */
+export function deadLetterNotFound(id: string): ClusterError {
+  return new ClusterError('DEAD_LETTER_NOT_FOUND', `there is no dead letter ${id}`, {
+    pointer: '#id',
+    hint: 'it was redriven or purged, or is older than dead letters are kept',
+  });
+}
+
 /**
  * The dead letter in a message of the stream; undefined when it is done with.
  * @param bytes of the message's payload

@@ -20,6 +20,7 @@ import type { LogConnection } from './connection.ts';
 import {
   parseDeadLetterId,
   readDeadLetter,
+  deadLetterNotFound,
   SETTLED_HEADER,
   type DeadLetter,
 } from './dead-letter-record.ts';
@@ -213,11 +214,7 @@ export class DeadLetters {
     const message = await this.#reaching(() => this.#read(`dlq.${stripe}.${sequence}`));
     const letter =
       message && readDeadLetter(message.subject, message.header, message.data.length, message.time);
-    if (letter === undefined)
-      throw new ClusterError('DEAD_LETTER_NOT_FOUND', `there is no dead letter ${id}`, {
-        pointer: '#id',
-        hint: 'it was redriven or purged, or is older than dead letters are kept',
-      });
+    if (letter === undefined) throw deadLetterNotFound(id);
     return { letter, place: message!.seq, bytes: message!.data };
   }
 

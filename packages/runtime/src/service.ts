@@ -5,5 +5,7 @@ export { aborted, loadOrExit, runService } from './service-run.ts';
 export type { ReadyMessage } from './service-run.ts';
 export { loadLimits } from './limits-file.ts';
 export type { NamedLimits } from './limits-file.ts';
+export { isAuthOn } from './access-settings.ts';
+export type { AccessSettings } from './access-settings.ts';
 export { loadSettings } from './settings.ts';
 export type { Settings } from './settings.ts';

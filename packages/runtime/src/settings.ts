@@ -2,6 +2,7 @@ import { hostname, tmpdir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { DEFAULT_PARTITION_COUNT, isToken } from '@engram/model';
 import { z } from 'zod';
+import { accessProblems, accessSettings } from './access-settings.ts';
 import { LOG_LEVELS } from './logger.ts';
 import {
   PROFILES,
@@ -70,6 +71,7 @@ function settingsOf(role: keyof typeof HTTP_PORT, profile: Profile, machine: Mac
     ENGRAM_LIMITS_FILE: z.string().refine(isAbsolute, 'must be an absolute path').optional(),
     ENGRAM_RECALL_TIMEOUT_MS: integer(10).default(5_000),
     ENGRAM_RECALL_HEDGE_MS: integer(0).default(100),
+    ...accessSettings,
     // Shards
     ENGRAM_PROFILE: z.enum(PROFILES).default('production'),
     ENGRAM_WORKERS: integer(1, WORKERS_MAX).default(values.ENGRAM_WORKERS),
@@ -161,6 +163,7 @@ export function loadSettings(
     problems.push(
       ...parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`),
     );
+  else if (role === 'gateway') problems.push(...accessProblems(parsed.data));
   if (problems.length > 0 || !parsed.success)
     throw new Error(`wrong settings\n  ${problems.join('\n  ')}`);
   const settings = parsed.data;

@@ -21,6 +21,7 @@ import { Limits } from './admission/limits.ts';
 import { LoopDelay } from './admission/loop-delay.ts';
 import { OwnLoad } from './admission/own-load.ts';
 import { SignalBoard } from './admission/signal-board.ts';
+import { Authenticator } from './auth/authenticator.ts';
 import { Router } from './cluster/router.ts';
 import { loadConfig, type GatewayConfig } from './config.ts';
 import { HttpServer } from './http/server.ts';
@@ -46,6 +47,7 @@ async function run(
   const crash = new AbortController();
   await using scope = new Scope();
 
+  const authenticator = await scope.own('access', Authenticator.start({ config, clock, logger }));
   const connection = await scope.own(
     'nats',
     LogConnection.start({
@@ -179,6 +181,7 @@ async function run(
     'http',
     HttpServer.start({
       config,
+      authenticator,
       connection,
       directory,
       idempotency,

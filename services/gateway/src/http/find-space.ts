@@ -1,12 +1,14 @@
 import type { SpaceDirectory } from '@engram/log';
 import { ClusterError, parseSpaceId, type SpaceConfig } from '@engram/model';
+import { may, type Principal } from '../auth/principal.ts';
 import { distance } from 'fastest-levenshtein';
 
 const SUGGESTIONS_MAX = 3;
 
-/** @throws ClusterError INVALID_SPACE_NAME, SPACE_NOT_FOUND with the names that are near */
+/** @throws ClusterError INVALID_SPACE_NAME, SPACE_NOT_FOUND with the near names that may be known */
 export async function findSpace(
   directory: SpaceDirectory,
+  principal: Principal,
   name: unknown,
   pointer = '#space',
 ): Promise<SpaceConfig> {
@@ -15,6 +17,7 @@ export async function findSpace(
   if (config !== undefined) return config;
   const near = directory
     .list()
+    .filter((each) => may(principal, 'read', each.space))
     .map((each) => ({
       name: each.space,
       edits: distance(each.space.toLowerCase(), space.toLowerCase()),

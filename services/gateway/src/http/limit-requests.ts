@@ -4,6 +4,7 @@ import { isToken, type SpaceId } from '@engram/model';
 import type { FastifyRequest } from 'fastify';
 import type { Asker } from '../admission/limits.ts';
 import type { Underway } from '../admission/own-load.ts';
+import { ANYBODY } from '../auth/principal.ts';
 import type { GatewayApp, Gateway } from './server.ts';
 
 declare module 'fastify' {
@@ -43,8 +44,9 @@ export function limitRequests(app: GatewayApp, gateway: Gateway): void {
 
 export const WRITES = '/v1/spaces/:space/observations';
 
-export function askerOf(_request: FastifyRequest, spaces: readonly string[]): Asker {
-  return { spaces, caller: undefined };
+/** Callers are told apart where they must say who they are. */
+export function askerOf({ principal }: FastifyRequest, spaces: readonly string[]): Asker {
+  return { spaces, caller: principal === ANYBODY ? undefined : principal.id };
 }
 
 /** What a body may come to: of one that does not say how long it is, or is packed, all that one may be. */

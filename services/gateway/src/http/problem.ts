@@ -35,7 +35,18 @@ export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply
     };
     void reply.header('retry-after', String(Math.max(1, Math.ceil(retryAfterMs / 1_000))));
   }
+  const challenge = challengeOf(problem);
+  if (challenge !== undefined) void reply.header('www-authenticate', challenge);
   return reply.code(status).type(PROBLEM_TYPE).send(documentOf(problem));
+}
+
+/** RFC 6750: how one says who one is, and what was wrong with what was said. */
+function challengeOf({ code, members }: Problem): string | undefined {
+  if (code === 'FORBIDDEN') return 'Bearer realm="engram", error="insufficient_scope"';
+  if (code !== 'UNAUTHENTICATED') return undefined;
+  return members?.details?.['reason'] === 'missing'
+    ? 'Bearer realm="engram"'
+    : 'Bearer realm="engram", error="invalid_token"';
 }
 
 /** What a gateway that goes away says. */

@@ -19,6 +19,8 @@ import Fastify, {
 } from 'fastify';
 import type { Limits } from '../admission/limits.ts';
 import type { OwnLoad } from '../admission/own-load.ts';
+import type { Authenticator } from '../auth/authenticator.ts';
+import { guard } from '../auth/route-access.ts';
 import type { SignalBoard } from '../admission/signal-board.ts';
 import type { Router } from '../cluster/router.ts';
 import type { GatewayConfig } from '../config.ts';
@@ -43,6 +45,7 @@ import { withoutDefaultsRequired } from './schemas.ts';
 /** What the routes work with. */
 export interface Gateway {
   readonly config: GatewayConfig;
+  readonly authenticator: Authenticator;
   readonly connection: LogConnection;
   readonly directory: SpaceDirectory;
   readonly idempotency: IdempotencyStore;
@@ -113,7 +116,7 @@ export class HttpServer implements AsyncDisposable {
 }
 
 async function buildApp(gateway: Gateway): Promise<GatewayApp> {
-  const { config, metrics } = gateway;
+  const { config, metrics, authenticator } = gateway;
   const bytesMax = config.ENGRAM_BODY_BYTES_MAX;
   // Typed as fastify's own, or the logger's type would run through every route.
   const loggerInstance: FastifyBaseLogger = gateway.logger;
@@ -172,6 +175,8 @@ async function buildApp(gateway: Gateway): Promise<GatewayApp> {
         version: '0.1.0',
         description: 'Sharded ingestion and recall of vector observations',
       },
+      components: { securitySchemes: { key: { type: 'http', scheme: 'bearer' } } },
+      security: [{ key: [] }],
     },
     transform: ({ schema, url }) => ({ schema: documented(schema), url }),
   });
@@ -179,6 +184,7 @@ async function buildApp(gateway: Gateway): Promise<GatewayApp> {
   app.get('/', { schema: { hide: true }, handler: (_request, reply) => reply.redirect('/docs') });
   app.get('/openapi.json', { schema: { hide: true }, handler: () => app.swagger() });
   await app.register((scope: FastifyInstance, _options, done) => {
+    guard(scope, authenticator);
     takeJson(scope, bytesMax);
     const typed = scope.withTypeProvider<TypeBoxTypeProvider>();
     spaceRoutes(typed, gateway);
@@ -189,6 +195,7 @@ async function buildApp(gateway: Gateway): Promise<GatewayApp> {
     done();
   });
   await app.register((scope: FastifyInstance, _options, done) => {
+    guard(scope, authenticator);
     takeJson(scope, bytesMax);
     const typed = scope.withTypeProvider<TypeBoxTypeProvider>();
     limitRequests(typed, gateway);
@@ -196,6 +203,7 @@ async function buildApp(gateway: Gateway): Promise<GatewayApp> {
     done();
   });
   await app.register((scope: FastifyInstance, _options, done) => {
+    guard(scope, authenticator);
     takeBytes(scope, bytesMax);
     scope.setValidatorCompiler(bytesValidator);
     const typed = scope.withTypeProvider<TypeBoxTypeProvider>();

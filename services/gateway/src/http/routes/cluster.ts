@@ -78,11 +78,13 @@ export function clusterRoutes(app: GatewayApp, gateway: Gateway): void {
   });
 
   app.get('/livez', {
+    config: { access: 'open' },
     schema: { tags, summary: 'The process answers' },
     handler: () => ({ status: 'ok' }),
   });
 
   app.get('/readyz', {
+    config: { access: 'open' },
     schema: { tags, summary: 'The gateway can serve' },
     handler: (_request, reply) => {
       const unserved = Array.from(
@@ -107,6 +109,7 @@ export function clusterRoutes(app: GatewayApp, gateway: Gateway): void {
   });
 
   app.get<{ Params: { code: string } }>('/problems/:code', {
+    config: { access: 'open' },
     schema: { tags, summary: 'What an error code means' },
     handler: (request, reply) => {
       const { code } = request.params;

@@ -1,5 +1,7 @@
-import type { DeadLetterFilter } from '@engram/log';
+import { WHOLE_CLUSTER } from '@engram/access';
+import { deadLetterNotFound, type DeadLetter, type DeadLetterFilter } from '@engram/log';
 import { ClusterError, ERRORS } from '@engram/model';
+import { may, requireScope, type Principal } from '../../auth/principal.ts';
 import {
   DeadLetterAnswer,
   DeadLetterList,
@@ -17,7 +19,15 @@ import type { GatewayApp, Gateway } from '../server.ts';
 export function deadLetterRoutes(app: GatewayApp, { deadLetters }: Gateway): void {
   const tags = ['dead letters'];
 
+  /** Who does not run the cluster is told of those of own spaces only, and of others nothing at all. */
+  const find = async (principal: Principal, id: string): Promise<DeadLetter> => {
+    const letter = await deadLetters.get(id);
+    if (may(principal, 'admin', letter.space ?? WHOLE_CLUSTER)) return letter;
+    throw deadLetterNotFound(id);
+  };
+
   app.get('/v1/dead-letters', {
+    config: { access: 'judged' },
     schema: {
       tags,
       summary:
@@ -26,30 +36,34 @@ export function deadLetterRoutes(app: GatewayApp, { deadLetters }: Gateway): voi
       querystring: DeadLettersQuery,
       response: answers({ 200: DeadLetterList }),
     },
-    handler: ({ query }) => {
+    handler: ({ principal, query }) => {
+      requireAdmin(principal, query.space);
       requireReason(query.reason, '#reason');
       return deadLetters.list(query);
     },
   });
 
   app.get('/v1/dead-letters/:id', {
+    config: { access: 'judged' },
     schema: {
       tags,
       summary: 'One dead letter without its payload',
       params: DeadLetterParams,
       response: answers({ 200: DeadLetterAnswer }),
     },
-    handler: ({ params }) => deadLetters.get(params.id),
+    handler: ({ principal, params }) => find(principal, params.id),
   });
 
   app.get('/v1/dead-letters/:id/payload', {
+    config: { access: 'judged' },
     schema: {
       tags,
       summary: 'The payload of a dead letter, as it was published',
       params: DeadLetterParams,
       response: answers({ 200: Payload }),
     },
-    handler: async ({ params }, reply) => {
+    handler: async ({ principal, params }, reply) => {
+      await find(principal, params.id);
       const { letter, bytes } = await deadLetters.payload(params.id);
       // Anybody may have published it under any type: a browser must not run it as a page of ours.
       return reply
@@ -64,6 +78,7 @@ export function deadLetterRoutes(app: GatewayApp, { deadLetters }: Gateway): voi
   });
 
   app.post('/v1/dead-letters/redrive', {
+    config: { access: 'judged' },
     schema: {
       tags,
       summary: 'Put dead letters into the log again',
@@ -72,7 +87,8 @@ export function deadLetterRoutes(app: GatewayApp, { deadLetters }: Gateway): voi
       body: RedriveBody,
       response: answers({ 200: RedrivenAnswer, 207: RedrivenAnswer }),
     },
-    handler: async ({ body }, reply) => {
+    handler: async ({ principal, body }, reply) => {
+      requireAdmin(principal, body.space);
       const { ids, cursor, ...rest } = body;
       const choice = { ...rest, ids };
       requireChoice(choice, '');
@@ -91,13 +107,15 @@ export function deadLetterRoutes(app: GatewayApp, { deadLetters }: Gateway): voi
   });
 
   app.delete('/v1/dead-letters', {
+    config: { access: 'judged' },
     schema: {
       tags,
       summary: 'Purge dead letters for good',
       querystring: PurgeQuery,
       response: answers({ 200: PurgedAnswer }),
     },
-    handler: ({ query }) => {
+    handler: ({ principal, query }) => {
+      requireAdmin(principal, query.space);
       const { cursor, ...choice } = query;
       requireChoice(choice, '#');
       return deadLetters.purge(filterOf(choice), cursor);
@@ -105,17 +123,26 @@ export function deadLetterRoutes(app: GatewayApp, { deadLetters }: Gateway): voi
   });
 
   app.delete('/v1/dead-letters/:id', {
+    config: { access: 'judged' },
     schema: {
       tags,
       summary: 'Purge one dead letter for good',
       params: DeadLetterParams,
       response: answers({ 200: PurgedAnswer }),
     },
-    handler: async ({ params }) => {
-      await deadLetters.get(params.id);
+    handler: async ({ principal, params }) => {
+      await find(principal, params.id);
       return deadLetters.purge({ ids: [params.id] });
     },
   });
+}
+
+/**
+ * Those of one space are that space's matter, all others the cluster's.
+ * @throws ClusterError FORBIDDEN
+ */
+function requireAdmin(principal: Principal, space: string | undefined): void {
+  requireScope(principal, 'admin', space ?? WHOLE_CLUSTER);
 }
 
 interface Choice extends DeadLetterFilter {

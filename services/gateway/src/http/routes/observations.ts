@@ -3,6 +3,7 @@ import { bodyKind, CONTENT_TYPES, type BodyKind } from '@engram/codec';
 import type { StoredAnswer } from '@engram/log';
 import { ClusterError, observationIdFault, type SpaceConfig } from '@engram/model';
 import type { FastifyReply } from 'fastify';
+import type { Principal } from '../../auth/principal.ts';
 import type { IngestResult } from '../../ingest/ingest.ts';
 import { numbersOf } from '../../recall/results.ts';
 import { findSpace } from '../find-space.ts';
@@ -25,11 +26,18 @@ import {
 } from '../schemas.ts';
 import type { GatewayApp, Gateway } from '../server.ts';
 
+interface Asked {
+  readonly principal: Principal;
+  readonly params: { readonly space: string };
+}
+
 export function observationRoutes(app: GatewayApp, gateway: Gateway): void {
   const { directory, ingest, recall, idempotency } = gateway;
   const tags = ['observations'];
+  const find = ({ principal, params }: Asked) => findSpace(directory, principal, params.space);
 
   app.post(WRITES, {
+    config: { access: 'write' },
     schema: {
       tags,
       summary: 'Write observations',
@@ -41,7 +49,7 @@ export function observationRoutes(app: GatewayApp, gateway: Gateway): void {
       response: answers({ 200: Ingested, 202: Ingested, 207: Ingested }),
     },
     handler: async (request, reply) => {
-      const config = await findSpace(directory, request.params.space);
+      const config = await find(request);
       const kind = kindOf(request.headers['content-type']);
       const body = request.body as Buffer | null;
       if (body === null || body === undefined || body.length === 0)
@@ -83,8 +91,8 @@ export function observationRoutes(app: GatewayApp, gateway: Gateway): void {
     },
   });
 
-  const read = async (name: string, given: string, query: Static<typeof GetQuery>) => {
-    const config = await findSpace(directory, name);
+  const read = async (asked: Asked, given: string, query: Static<typeof GetQuery>) => {
+    const config = await find(asked);
     const { minPosition, waitMs = 1_000 } = query;
     const found = await recall.get(config, idOf(given), minPosition, waitMs);
     return {
@@ -96,8 +104,8 @@ export function observationRoutes(app: GatewayApp, gateway: Gateway): void {
     };
   };
 
-  const remove = async (name: string, given: string, query: Static<typeof DeleteQuery>) => {
-    const config = await findSpace(directory, name);
+  const remove = async (asked: Asked, given: string, query: Static<typeof DeleteQuery>) => {
+    const config = await find(asked);
     const { ack: level, timeoutMs } = query;
     const deleted = await ingest.delete(config, idOf(given), { level, timeoutMs });
     const status = level !== 'logged' && deleted.ack === level ? 200 : 202;
@@ -105,6 +113,7 @@ export function observationRoutes(app: GatewayApp, gateway: Gateway): void {
   };
 
   app.get('/v1/spaces/:space/observations/:id', {
+    config: { access: 'read' },
     schema: {
       tags,
       summary: 'Read one observation',
@@ -112,10 +121,11 @@ export function observationRoutes(app: GatewayApp, gateway: Gateway): void {
       querystring: GetQuery,
       response: answers({ 200: ObservationAnswer }),
     },
-    handler: ({ params, query }) => read(params.space, params.id, query),
+    handler: (request) => read(request, request.params.id, request.query),
   });
 
   app.get('/v1/spaces/:space/observations', {
+    config: { access: 'read' },
     schema: {
       tags,
       summary: 'Read one observation by an id in the query',
@@ -123,10 +133,11 @@ export function observationRoutes(app: GatewayApp, gateway: Gateway): void {
       querystring: GetByQuery,
       response: answers({ 200: ObservationAnswer }),
     },
-    handler: ({ params, query }) => read(params.space, query.id, query),
+    handler: (request) => read(request, request.query.id, request.query),
   });
 
   app.delete('/v1/spaces/:space/observations/:id', {
+    config: { access: 'write' },
     schema: {
       tags,
       summary: 'Delete one observation',
@@ -134,13 +145,14 @@ export function observationRoutes(app: GatewayApp, gateway: Gateway): void {
       querystring: DeleteQuery,
       response: answers({ 200: Deleted, 202: Deleted }),
     },
-    handler: async ({ params, query }, reply) => {
-      const { status, deleted } = await remove(params.space, params.id, query);
+    handler: async (request, reply) => {
+      const { status, deleted } = await remove(request, request.params.id, request.query);
       return reply.code(status).send(deleted);
     },
   });
 
   app.delete('/v1/spaces/:space/observations', {
+    config: { access: 'write' },
     schema: {
       tags,
       summary: 'Delete one observation by an id in the query',
@@ -148,8 +160,8 @@ export function observationRoutes(app: GatewayApp, gateway: Gateway): void {
       querystring: DeleteByQuery,
       response: answers({ 200: Deleted, 202: Deleted }),
     },
-    handler: async ({ params, query }, reply) => {
-      const { status, deleted } = await remove(params.space, query.id, query);
+    handler: async (request, reply) => {
+      const { status, deleted } = await remove(request, request.query.id, request.query);
       return reply.code(status).send(deleted);
     },
   });

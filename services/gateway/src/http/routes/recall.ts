@@ -4,10 +4,12 @@ import {
   compileFilter,
   LIMITS,
   parsePosition,
+  parseSpaceId,
   type Position,
   type SpaceConfig,
 } from '@engram/model';
 import type { Static } from 'typebox';
+import { requireScope } from '../../auth/principal.ts';
 import type { RecallQuery } from '../../recall/recall.ts';
 import { findSpace } from '../find-space.ts';
 import { askerOf } from '../limit-requests.ts';
@@ -27,6 +29,7 @@ export function recallRoutes(app: GatewayApp, gateway: Gateway): void {
   const tags = ['recall'];
 
   app.post('/v1/spaces/:space/recall', {
+    config: { access: 'read' },
     schema: {
       tags,
       summary: 'Nearest observations of a space',
@@ -37,7 +40,7 @@ export function recallRoutes(app: GatewayApp, gateway: Gateway): void {
     handler: async (request, reply) => {
       const isStreamed = asksForStream(request);
       requireK(request.body.k, isStreamed);
-      const config = await findSpace(directory, request.params.space);
+      const config = await findSpace(directory, request.principal, request.params.space);
       if (isStreamed) {
         const stream = await recall.stream([config], toQuery(request.body, config));
         metrics.recalls.inc({ result: stream.degraded ? 'degraded' : 'complete' });
@@ -56,6 +59,7 @@ export function recallRoutes(app: GatewayApp, gateway: Gateway): void {
   });
 
   app.post('/v1/recall', {
+    config: { access: 'judged' },
     schema: {
       tags,
       summary: 'Nearest observations of several spaces, merged',
@@ -66,9 +70,14 @@ export function recallRoutes(app: GatewayApp, gateway: Gateway): void {
       const isStreamed = asksForStream(request);
       requireK(request.body.k, isStreamed);
       const names = [...new Set(request.body.spaces)];
+      // All of them are judged before the first is looked up.
+      for (const [index, name] of names.entries())
+        requireScope(request.principal, 'read', parseSpaceId(name, `/spaces/${index}`));
       reply.raw.once('close', limits.enter(askerOf(request, names), 'read'));
       const configs = await Promise.all(
-        names.map((name, index) => findSpace(directory, name, `/spaces/${index}`)),
+        names.map((name, index) =>
+          findSpace(directory, request.principal, name, `/spaces/${index}`),
+        ),
       );
       const first = configs[0]!;
       const other = configs.findIndex(

@@ -7,6 +7,7 @@ import {
   type SpaceConfig,
 } from '@engram/model';
 import { Type, type Static } from 'typebox';
+import { may } from '../../auth/principal.ts';
 import type { GatewayApp, Gateway } from '../server.ts';
 import {
   answers,
@@ -24,6 +25,7 @@ export function spaceRoutes(app: GatewayApp, gateway: Gateway): void {
   const tags = ['spaces'];
 
   app.put('/v1/spaces/:space', {
+    config: { access: 'admin' },
     schema: {
       tags,
       summary: 'Create a space',
@@ -57,15 +59,20 @@ export function spaceRoutes(app: GatewayApp, gateway: Gateway): void {
   });
 
   app.get('/v1/spaces', {
+    config: { access: 'judged' },
     schema: {
       tags,
-      summary: 'List the spaces by name',
+      summary: 'List the spaces that one may read, by name',
       querystring: ListQuery,
       response: answers({ 200: SpaceList }),
     },
     handler: (request) => {
-      const { limit, cursor } = request.query;
-      const rest = directory.list().filter(({ space }) => cursor === undefined || space > cursor);
+      const { principal, query } = request;
+      const { limit, cursor } = query;
+      const rest = directory
+        .list()
+        .filter(({ space }) => cursor === undefined || space > cursor)
+        .filter(({ space }) => may(principal, 'read', space));
       const page = rest.slice(0, limit);
       const last = page.at(-1);
       return {
@@ -76,6 +83,7 @@ export function spaceRoutes(app: GatewayApp, gateway: Gateway): void {
   });
 
   app.get('/v1/spaces/:space', {
+    config: { access: 'read' },
     schema: {
       tags,
       summary: 'A space with its counts',
@@ -83,7 +91,7 @@ export function spaceRoutes(app: GatewayApp, gateway: Gateway): void {
       response: answers({ 200: SpaceDetails }),
     },
     handler: async (request) => {
-      const config = await findSpace(directory, request.params.space);
+      const config = await findSpace(directory, request.principal, request.params.space);
       const partition = partitionOf(config.space, router.partitionCount);
       const base = {
         ...publicSpace(config),
@@ -102,6 +110,7 @@ export function spaceRoutes(app: GatewayApp, gateway: Gateway): void {
   });
 
   app.delete('/v1/spaces/:space', {
+    config: { access: 'admin' },
     schema: {
       tags,
       summary: 'Delete a space with its data',
@@ -109,7 +118,7 @@ export function spaceRoutes(app: GatewayApp, gateway: Gateway): void {
       response: answers({ 204: Type.Null() }),
     },
     handler: async (request, reply) => {
-      const { space } = await findSpace(directory, request.params.space);
+      const { space } = await findSpace(directory, request.principal, request.params.space);
       await directory.delete(space, partitionOf(space, router.partitionCount));
       return reply.code(204).send(null);
     },

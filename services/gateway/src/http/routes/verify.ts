@@ -24,13 +24,13 @@ export function verifyRoutes(app: GatewayApp, gateway: Gateway): void {
       querystring: VerifyQuery,
       response: answers({ 200: VerifiedAnswer }),
     },
-    handler: async ({ params, query }, reply) => {
-      const config = await findSpace(directory, params.space);
+    handler: async ({ principal, params, query }, reply) => {
+      const config = await findSpace(directory, principal, params.space);
       const shard = query.shard === undefined ? undefined : shardOf(query.shard, config);
       const { signal, release } = whileWanted(reply, stop);
       try {
         const verified = await verifier.verify(config, { shard, waitMs: query.waitMs, signal });
-        const { afterSequence } = await findSpace(directory, params.space);
+        const { afterSequence } = await findSpace(directory, principal, params.space);
         if (afterSequence === config.afterSequence) return verified;
         throw new ClusterError('SPACE_NOT_FOUND', 'the space was made anew meanwhile', {
           hint: 'verify it again',

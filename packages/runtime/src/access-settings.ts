@@ -1,0 +1,56 @@
+// Who is let in by a gateway, and where it listens: what settings say of it, and what must hold.
+
+import { ApiKeys } from '@engram/access';
+import { z } from 'zod';
+
+export const accessSettings = {
+  ENGRAM_AUTH: z.enum(['on', 'off']).optional(),
+  ENGRAM_API_KEYS: z.string().refine(isKeyList, { error: keyListFault }).optional(),
+  ENGRAM_API_KEYS_FILE: z.string().min(1).optional(),
+};
+
+export type AccessSettings = z.output<z.ZodObject<typeof accessSettings>> & {
+  readonly ENGRAM_HTTP_HOST: string;
+};
+
+/** Whether callers must say who they are: where somebody can, unless that is switched off. */
+export function isAuthOn(settings: AccessSettings): boolean {
+  return settings.ENGRAM_AUTH !== 'off' && hasCredentials(settings);
+}
+
+/** What is wrong with the settings of a gateway: nobody is let in unseen from outside by mistake. */
+export function accessProblems(settings: AccessSettings): string[] {
+  const { ENGRAM_AUTH: auth, ENGRAM_HTTP_HOST: host } = settings;
+  if (auth === 'off' || hasCredentials(settings)) return [];
+  const way = 'give ENGRAM_API_KEYS_FILE or ENGRAM_API_KEYS (engram keys create makes keys)';
+  if (auth === 'on') return [`ENGRAM_AUTH: there is nobody to let in; ${way}`];
+  if (isLoopback(host)) return [];
+  return [
+    `ENGRAM_HTTP_HOST: others reach ${host}, and nothing says who may; ${way}, or set ENGRAM_AUTH=off where only friends reach it`,
+  ];
+}
+
+function hasCredentials(settings: AccessSettings): boolean {
+  return settings.ENGRAM_API_KEYS !== undefined || settings.ENGRAM_API_KEYS_FILE !== undefined;
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+function keyFaultOf(text: string): string | undefined {
+  try {
+    ApiKeys.parse(text);
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+function isKeyList(text: string): boolean {
+  return keyFaultOf(text) === undefined;
+}
+
+function keyListFault({ input }: { readonly input?: unknown }): string {
+  return keyFaultOf(String(input)) ?? '';
+}

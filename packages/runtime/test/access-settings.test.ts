@@ -1,0 +1,44 @@
+import { mintApiKey, parseGrants } from '@engram/access';
+import { describe, expect, test } from 'vitest';
+import { isAuthOn } from '../src/access-settings.ts';
+import { loadSettings } from '../src/settings.ts';
+
+const { record } = mintApiKey('one', parseGrants({ '*': ['admin'] }));
+const ENGRAM_API_KEYS = JSON.stringify([record]);
+
+describe('a gateway that others reach', () => {
+  const load = (environment: Record<string, string>) => loadSettings('gateway', environment);
+
+  test.each(['0.0.0.0', '::', '10.0.0.1', 'gateway', '127.0.0.1.example.org'])(
+    'does not start on %s unless it is said who may come, or that all may',
+    (host) => {
+      const environment = { ENGRAM_HTTP_HOST: host };
+      expect(() => load(environment)).toThrow(/ENGRAM_HTTP_HOST: others reach [^]*ENGRAM_AUTH=off/);
+      expect(isAuthOn(load({ ...environment, ENGRAM_AUTH: 'off' }))).toBe(false);
+      expect(isAuthOn(load({ ...environment, ENGRAM_API_KEYS }))).toBe(true);
+      expect(isAuthOn(load({ ...environment, ENGRAM_API_KEYS_FILE: '/keys.json' }))).toBe(true);
+    },
+  );
+
+  test('that is a shard has nothing to guard', () => {
+    expect(() => loadSettings('shard', { ENGRAM_HTTP_HOST: '0.0.0.0' })).not.toThrow();
+  });
+});
+
+describe('a gateway on loopback', () => {
+  test.each(['127.0.0.1', '127.8.8.8', 'localhost', '::1'])('%s is open by default', (host) => {
+    expect(isAuthOn(loadSettings('gateway', { ENGRAM_HTTP_HOST: host }))).toBe(false);
+  });
+
+  test('asks who comes where keys are given, and refuses to be closed to everybody', () => {
+    expect(isAuthOn(loadSettings('gateway', { ENGRAM_API_KEYS }))).toBe(true);
+    expect(isAuthOn(loadSettings('gateway', { ENGRAM_API_KEYS, ENGRAM_AUTH: 'off' }))).toBe(false);
+    expect(() => loadSettings('gateway', { ENGRAM_AUTH: 'on' })).toThrow('nobody to let in');
+  });
+});
+
+test('a list of keys that is none is named, and not repeated', () => {
+  const load = () => loadSettings('gateway', { ENGRAM_API_KEYS: '[{"hash": "my secret"}]' });
+  expect(load).toThrow(/ENGRAM_API_KEYS: record 0 of the API keys: hash must be/);
+  expect(load).not.toThrow('my secret');
+});
