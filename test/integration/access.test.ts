@@ -1,9 +1,13 @@
 // A gateway that wants to know who asks, tried from outside: every route, as everybody.
 
 import { mintApiKey, parseGrants } from '@engram/access';
+import { createHmac, randomBytes } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { connect as connectNats } from 'nats';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startTestCluster, type TestCluster } from '../support/cluster.ts';
+import { tempDir } from '../support/temp-dir.ts';
 import { until } from '../support/until.ts';
 
 const operator = mintApiKey('operator', parseGrants({ '*': ['admin'] }));
@@ -13,13 +17,19 @@ const reader = mintApiKey('reader', parseGrants({ '*': ['read'] }));
 
 let running: TestCluster;
 let url: string;
+let undo: (() => PromiseLike<void>) | undefined;
 
 beforeAll(async () => {
   const records = [operator, alice, writer, reader].map(({ record }) => record);
   running = await startTestCluster({
     shards: 1,
     apiKey: operator.key,
-    env: { ENGRAM_API_KEYS: JSON.stringify(records) },
+    env: {
+      ENGRAM_API_KEYS: JSON.stringify(records),
+      ENGRAM_JWT_SECRET_FILE: await secretFile(),
+      ENGRAM_JWT_ISSUER: 'https://id.example.org/',
+      ENGRAM_JWT_AUDIENCE: 'engram',
+    },
   });
   ({ url } = running.cluster);
   for (const space of ['alice-notes', 'alice-mail', 'shared', 'bobs'])
@@ -28,7 +38,25 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await running[Symbol.asyncDispose]();
+  await undo?.();
 });
+
+const secret = randomBytes(32);
+
+async function secretFile(): Promise<string> {
+  const folder = await tempDir();
+  const path = join(folder.path, 'secret');
+  await writeFile(path, secret);
+  undo = () => folder[Symbol.asyncDispose]();
+  return path;
+}
+
+/** A token signed by hand, so that nothing of the product made it. */
+function token(claims: object, key: Uint8Array = secret): string {
+  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const signed = `${part({ alg: 'HS256' })}.${part(claims)}`;
+  return `${signed}.${createHmac('sha256', key).update(signed).digest('base64url')}`;
+}
 
 interface Answer {
   readonly status: number;
@@ -235,4 +263,26 @@ test('dead letters of a space are its admin’s, all others the operator’s', a
   expect((await as(alice, 'DELETE', '/v1/dead-letters?all=true')).status).toBe(403);
   expect((await list(operator, '')).body.deadLetters).toHaveLength(2);
   expect((await as(alice, 'DELETE', place(own))).status).toBe(200);
+});
+
+test('a token is taken beside keys, with its own scopes, for as long as it is good', async () => {
+  const exp = Math.floor(Date.now() / 1_000) + 600;
+  const claims = { iss: 'https://id.example.org/', aud: 'engram', sub: 'carol', exp };
+  const scopes = { engram: { 'alice-notes': ['read'] } };
+  const list = (credential: string) => ask(`Bearer ${credential}`, 'GET', '/v1/spaces');
+  const listed = await list(token({ ...claims, ...scopes }));
+  expect(listed.body.spaces?.map(({ space }) => space)).toEqual(['alice-notes']);
+  const refused = await ask(`Bearer ${token(claims)}`, 'GET', '/v1/spaces/alice-notes');
+  expect([refused.status, refused.body.detail]).toEqual([
+    403,
+    'jwt:carol has no scope read for space alice-notes',
+  ]);
+  const over = await list(token({ ...claims, ...scopes, exp: exp - 1_200 }));
+  expect([over.status, over.body.detail]).toEqual([401, 'the token has expired']);
+  for (const wrong of [
+    token({ ...claims, ...scopes, aud: 'other' }),
+    token({ ...claims, ...scopes }, randomBytes(32)),
+    token({ ...claims, ...scopes }).replace(/[^.]*$/, ''),
+  ])
+    expect((await list(wrong)).status).toBe(401);
 });

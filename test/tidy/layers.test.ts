@@ -37,6 +37,7 @@ const OWNER: Readonly<Record<string, string>> = {
   nats: '@engram/log',
   ioredis: '@engram/membership',
   hashring: '@engram/ring',
+  jose: '@engram/gateway',
   'prom-client': '@engram/metrics',
   'hnswlib-node': '@engram/vector-index',
   usearch: '@engram/vector-index',

@@ -29,7 +29,7 @@ function matches(pattern: string, space: string): boolean {
  * Reads `{"notes": ["read", "write"], "team-*": ["read"]}`.
  * @throws Error that names the pattern or the scope
  */
-export function parseGrants(value: unknown): Grants {
+export function parseGrants(value: unknown, { mayBeEmpty = false } = {}): Grants {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new Error('scopes must be an object, as {"notes": ["read"]}');
   const grants = new Map<string, ReadonlySet<Scope>>();
@@ -38,7 +38,7 @@ export function parseGrants(value: unknown): Grants {
       throw new Error(`the scopes of a pattern must be a list of ${SCOPES.join(', ')}`);
     grants.set(parsePattern(pattern), new Set(scopes.map(parseScope)));
   }
-  if (grants.size === 0) throw new Error('scopes must not be empty');
+  if (grants.size === 0 && !mayBeEmpty) throw new Error('scopes must not be empty');
   return grants;
 }
 

@@ -50,6 +50,11 @@ export const ERRORS = {
     retry: 'never',
     title: 'The key was used for another body',
   },
+  IDENTITY_UNAVAILABLE: {
+    status: 503,
+    retry: 'same-owner',
+    title: 'The keys of tokens cannot be fetched',
+  },
   NOTHING_ACCEPTED: { status: 422, retry: 'never', title: 'No observation was accepted' },
   BACKPRESSURE: { status: 429, retry: 'same-owner', title: 'The cluster asks for a slower pace' },
   RATE_LIMITED: { status: 429, retry: 'same-owner', title: 'The limit of the caller is reached' },

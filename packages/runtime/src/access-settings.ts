@@ -2,11 +2,13 @@
 
 import { ApiKeys } from '@engram/access';
 import { z } from 'zod';
+import { tokenProblems, tokenSettings, tokenShape } from './token-settings.ts';
 
 export const accessSettings = {
   ENGRAM_AUTH: z.enum(['on', 'off']).optional(),
   ENGRAM_API_KEYS: z.string().refine(isKeyList, { error: keyListFault }).optional(),
   ENGRAM_API_KEYS_FILE: z.string().min(1).optional(),
+  ...tokenShape,
 };
 
 export type AccessSettings = z.output<z.ZodObject<typeof accessSettings>> & {
@@ -21,8 +23,10 @@ export function isAuthOn(settings: AccessSettings): boolean {
 /** What is wrong with the settings of a gateway: nobody is let in unseen from outside by mistake. */
 export function accessProblems(settings: AccessSettings): string[] {
   const { ENGRAM_AUTH: auth, ENGRAM_HTTP_HOST: host } = settings;
-  if (auth === 'off' || hasCredentials(settings)) return [];
-  const way = 'give ENGRAM_API_KEYS_FILE or ENGRAM_API_KEYS (engram keys create makes keys)';
+  const problems = tokenProblems(settings);
+  if (auth === 'off' || problems.length > 0 || hasCredentials(settings)) return problems;
+  const way =
+    'give ENGRAM_API_KEYS_FILE (engram keys create makes it), ENGRAM_API_KEYS or ENGRAM_JWT_…';
   if (auth === 'on') return [`ENGRAM_AUTH: there is nobody to let in; ${way}`];
   if (isLoopback(host)) return [];
   return [
@@ -31,7 +35,11 @@ export function accessProblems(settings: AccessSettings): string[] {
 }
 
 function hasCredentials(settings: AccessSettings): boolean {
-  return settings.ENGRAM_API_KEYS !== undefined || settings.ENGRAM_API_KEYS_FILE !== undefined;
+  return (
+    settings.ENGRAM_API_KEYS !== undefined ||
+    settings.ENGRAM_API_KEYS_FILE !== undefined ||
+    tokenSettings(settings) !== undefined
+  );
 }
 
 function isLoopback(host: string): boolean {

@@ -3,7 +3,7 @@ import { ClusterError } from '@engram/model';
 
 /** Who makes a request. */
 export interface Principal {
-  /** `key:<id>`: the caller's name wherever callers are told apart. Safe in logs and labels. */
+  /** `key:<id>` or `jwt:<sub>`: the caller's name wherever callers are told apart. Safe in logs and labels. */
   readonly id: string;
   readonly grants: Grants;
 }

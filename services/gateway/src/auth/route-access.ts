@@ -24,15 +24,14 @@ declare module 'fastify' {
 /** Guards the routes that are added to `app` from here on: before a byte of their body is read. */
 export function guard(app: FastifyInstance, authenticator: Authenticator): void {
   app.decorateRequest('principal');
-  app.addHook('onRequest', (request, _reply, done) => {
+  app.addHook('onRequest', async (request) => {
     const { access = 'operator' } = request.routeOptions.config;
     request.principal =
-      access === 'open' ? NOBODY : authenticator.authenticate(request.headers.authorization);
+      access === 'open' ? NOBODY : await authenticator.authenticate(request.headers.authorization);
     if (access === 'operator') requireOperator(request.principal);
     else if (access !== 'open' && access !== 'judged') {
       const { space } = request.params as { readonly space?: unknown };
       requireScope(request.principal, access, parseSpaceId(space));
     }
-    done();
   });
 }
