@@ -37,7 +37,7 @@ function join(
 ): Promise<Membership> {
   return Membership.start(
     {
-      redisUrl: redis.url,
+      redis: { url: redis.url },
       cluster,
       self: { id: parseMemberId(id), role, replication: 1 },
       heartbeatMs: 100,

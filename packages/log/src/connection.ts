@@ -2,10 +2,10 @@ import { ClusterError } from '@engram/model';
 import { backoffMs, Deadline, type Clock, type Logger } from '@engram/runtime';
 import { LogEnds } from './log-ends.ts';
 import { reconnectDelays } from './reconnect-delays.ts';
-import { connect, DebugEvents, Events, type NatsConnection } from 'nats';
+import { natsAccess, placeOf, type NatsServer } from './nats-access.ts';
+import { connect, DebugEvents, Events, NatsError, type NatsConnection } from 'nats';
 
-export interface ConnectionOptions {
-  readonly url: string;
+export interface ConnectionOptions extends NatsServer {
   /** Shown in the server's list of connections. */
   readonly name: string;
   /** How long the first connection may take. */
@@ -115,7 +115,7 @@ async function firstConnection(options: ConnectionOptions): Promise<NatsConnecti
   for (let attempt = 0; ; attempt++) {
     try {
       return await connect({
-        servers: options.url,
+        ...natsAccess(options),
         name: options.name,
         // The library's default gives up for good after 20 s.
         maxReconnectAttempts: -1,
@@ -126,18 +126,13 @@ async function firstConnection(options: ConnectionOptions): Promise<NatsConnecti
         timeout: Math.max(1_000, Math.min(5_000, deadline.remainingMs)),
       });
     } catch (cause) {
-      if (deadline.isOver)
-        throw new ClusterError(
-          'LOG_UNAVAILABLE',
-          `no nats-server answers at ${redact(options.url)}`,
-          { cause },
-        );
+      const isRefused = cause instanceof NatsError && cause.isAuthError();
+      if (isRefused || deadline.isOver) {
+        const what = isRefused ? 'refuses this member' : 'does not answer';
+        const why = (cause as Error).message;
+        throw new ClusterError('LOG_UNAVAILABLE', `${placeOf(options)} ${what}: ${why}`, { cause });
+      }
       await options.clock.sleep(backoffMs(attempt, 100, 1_000, Math.random));
     }
   }
-}
-
-/** A URL may carry a password. */
-function redact(url: string): string {
-  return url.replace(/\/\/[^@/]*@/, '//…@');
 }

@@ -3,6 +3,7 @@ export type { BlobPlace } from './blobs.ts';
 export { agreeOnLayout } from './cluster-record.ts';
 export { LogConnection } from './connection.ts';
 export type { ConnectionOptions } from './connection.ts';
+export type { NatsServer } from './nats-access.ts';
 export { deadLetterNotFound, parseDeadLetterId } from './dead-letter-record.ts';
 export type { DeadLetter } from './dead-letter-record.ts';
 export { DeadLetters } from './dead-letter-store.ts';

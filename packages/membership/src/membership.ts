@@ -18,12 +18,13 @@ import {
 } from './cluster-view.ts';
 import { decodeMember, encodeMember, type Member } from './member.ts';
 import { isDead, ownProcess } from './predecessor.ts';
+import type { RedisServer } from './redis-access.ts';
 import { Registry, type RegistryState } from './registry.ts';
 import type { BucketStore } from './bucket-store.ts';
 import type { SignalStore } from './signal-store.ts';
 
 export interface MembershipOptions {
-  readonly redisUrl: string;
+  readonly redis: RedisServer;
   readonly cluster: string;
   readonly self: Pick<Member, 'id' | 'role' | 'replication'>;
   readonly heartbeatMs: number;
@@ -65,7 +66,7 @@ export class Membership implements AsyncDisposable {
     const onError = (error: unknown) => logger.debug({ err: error }, 'redis');
     const registry = await retry(deadline, clock, () =>
       Registry.start(
-        { url: options.redisUrl, cluster: options.cluster, leaseTtlMs: options.leaseTtlMs },
+        { ...options.redis, cluster: options.cluster, leaseTtlMs: options.leaseTtlMs },
         onError,
       ),
     );

@@ -4,10 +4,10 @@
 import type { MemberId } from '@engram/model';
 import { Redis } from 'ioredis';
 import { BucketStore } from './bucket-store.ts';
+import { redisAccess, type RedisServer } from './redis-access.ts';
 import { SignalStore } from './signal-store.ts';
 
-export interface RegistryOptions {
-  readonly url: string;
+export interface RegistryOptions extends RedisServer {
   /** Clusters that share a Redis have different names. */
   readonly cluster: string;
   readonly leaseTtlMs: number;
@@ -122,6 +122,7 @@ export class Registry implements AsyncDisposable {
 
   private constructor(options: RegistryOptions, onError: (error: unknown) => void) {
     const coordination = {
+      ...redisAccess(options),
       lazyConnect: true,
       connectTimeout: 2_000,
       maxRetriesPerRequest: 0,

@@ -7,6 +7,7 @@ export { loadLimits } from './limits-file.ts';
 export type { NamedLimits } from './limits-file.ts';
 export { isAuthOn } from './access-settings.ts';
 export type { AccessSettings } from './access-settings.ts';
+export { natsServer, redisServer } from './connection-settings.ts';
 export { tokenSettings } from './token-settings.ts';
 export type { TokenSettings } from './token-settings.ts';
 export { loadSettings } from './settings.ts';

@@ -3,6 +3,7 @@ import { isAbsolute, join } from 'node:path';
 import { DEFAULT_PARTITION_COUNT, isToken } from '@engram/model';
 import { z } from 'zod';
 import { accessProblems, accessSettings } from './access-settings.ts';
+import { connectionProblems, connectionShape } from './connection-settings.ts';
 import { LOG_LEVELS } from './logger.ts';
 import {
   PROFILES,
@@ -41,8 +42,7 @@ function settingsOf(role: keyof typeof HTTP_PORT, profile: Profile, machine: Mac
   return {
     ENGRAM_CLUSTER: token().default('engram'),
     ENGRAM_MEMBER_ID: token().default(fallbackId),
-    ENGRAM_NATS_URL: z.url({ protocol: /^(nats|tls)$/ }).default('nats://127.0.0.1:4222'),
-    ENGRAM_REDIS_URL: z.url({ protocol: /^rediss?$/ }).default('redis://127.0.0.1:6379'),
+    ...connectionShape,
     ENGRAM_HTTP_HOST: z.string().min(1).default('127.0.0.1'),
     ENGRAM_LOG_LEVEL: z.enum(LOG_LEVELS).default('info'),
     ENGRAM_PARTITIONS: integer(1, 4_096).default(DEFAULT_PARTITION_COUNT),
@@ -163,7 +163,10 @@ export function loadSettings(
     problems.push(
       ...parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`),
     );
-  else if (role === 'gateway') problems.push(...accessProblems(parsed.data));
+  else {
+    problems.push(...connectionProblems(parsed.data));
+    if (role === 'gateway') problems.push(...accessProblems(parsed.data));
+  }
   if (problems.length > 0 || !parsed.success)
     throw new Error(`wrong settings\n  ${problems.join('\n  ')}`);
   const settings = parsed.data;

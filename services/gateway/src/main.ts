@@ -14,7 +14,14 @@ import { gatewaysOf, Membership } from '@engram/membership';
 import { parseMemberId } from '@engram/model';
 import { advertisedUrl, Scope, systemClock, type Logger } from '@engram/runtime';
 import { createLogger } from '@engram/runtime/logger';
-import { aborted, loadLimits, loadOrExit, runService } from '@engram/runtime/service';
+import {
+  aborted,
+  loadLimits,
+  loadOrExit,
+  natsServer,
+  redisServer,
+  runService,
+} from '@engram/runtime/service';
 import { Admission } from './admission/admission.ts';
 import { configuredLimits } from './admission/configured-limits.ts';
 import { Limits } from './admission/limits.ts';
@@ -24,6 +31,7 @@ import { SignalBoard } from './admission/signal-board.ts';
 import { Authenticator } from './auth/authenticator.ts';
 import { Router } from './cluster/router.ts';
 import { loadConfig, type GatewayConfig } from './config.ts';
+import { schemeOf } from './http/listener.ts';
 import { HttpServer } from './http/server.ts';
 import { Ingest } from './ingest/ingest.ts';
 import { gatewayMetrics, observeGateway } from './metrics.ts';
@@ -51,7 +59,7 @@ async function run(
   const connection = await scope.own(
     'nats',
     LogConnection.start({
-      url: config.ENGRAM_NATS_URL,
+      ...natsServer(config),
       name: self,
       connectTimeoutMs,
       clock,
@@ -77,7 +85,7 @@ async function run(
     'membership',
     Membership.start(
       {
-        redisUrl: config.ENGRAM_REDIS_URL,
+        redis: redisServer(config),
         cluster: config.ENGRAM_CLUSTER,
         self: { id: self, role: 'gateway', replication: config.ENGRAM_REPLICATION },
         heartbeatMs: config.ENGRAM_HEARTBEAT_MS,
@@ -87,7 +95,7 @@ async function run(
         clock,
         logger,
       },
-      advertisedUrl(config.ENGRAM_HTTP_HOST, config.ENGRAM_HTTP_PORT),
+      advertisedUrl(config.ENGRAM_HTTP_HOST, config.ENGRAM_HTTP_PORT, schemeOf(config)),
     ),
   );
   const router = new Router({

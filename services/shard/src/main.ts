@@ -27,7 +27,7 @@ import { candidates, PartitionReader, partitionsToHold } from '@engram/partition
 import { Placement } from '@engram/ring';
 import { Deadline, Scope, systemClock, type Logger } from '@engram/runtime';
 import { createLogger } from '@engram/runtime/logger';
-import { aborted, loadOrExit, runService } from '@engram/runtime/service';
+import { aborted, loadOrExit, natsServer, redisServer, runService } from '@engram/runtime/service';
 import { cacheFolderOf, ShardEngine, SNAPSHOT_KEEP_MS } from '@engram/engine';
 import { Applier } from './apply.ts';
 import { Checkpointer } from './checkpoints/checkpointer.ts';
@@ -67,7 +67,7 @@ async function run(
   const connection = await scope.own(
     'nats',
     LogConnection.start({
-      url: config.ENGRAM_NATS_URL,
+      ...natsServer(config),
       name: self,
       connectTimeoutMs,
       clock,
@@ -85,7 +85,7 @@ async function run(
         member: self,
         cacheFolder,
         blobs: { store: config.ENGRAM_BLOB_STORE, cluster, replicas },
-        natsUrl: config.ENGRAM_NATS_URL,
+        nats: natsServer(config),
         connectTimeoutMs,
         logLevel: config.ENGRAM_LOG_LEVEL,
       },
@@ -162,7 +162,7 @@ async function run(
     'membership',
     Membership.start(
       {
-        redisUrl: config.ENGRAM_REDIS_URL,
+        redis: redisServer(config),
         cluster: config.ENGRAM_CLUSTER,
         self: { id: self, role: 'shard', replication: config.ENGRAM_REPLICATION },
         heartbeatMs: config.ENGRAM_HEARTBEAT_MS,

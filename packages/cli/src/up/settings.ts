@@ -18,6 +18,9 @@ const OWN: Readonly<Record<string, string>> = {
   ENGRAM_MEMBER_ID: 'up names its members itself, choose how many with --shards and --gateways',
   ENGRAM_NATS_URL: 'up starts a NATS of its own, choose its folder with --data',
   ENGRAM_REDIS_URL: 'up starts a Redis of its own, choose its folder with --data',
+  ENGRAM_NATS_CREDS_FILE: 'its NATS takes everybody on this machine',
+  ENGRAM_NATS_NKEY_FILE: 'its NATS takes everybody on this machine',
+  ENGRAM_HTTP_TLS_CERT_FILE: 'up listens on 127.0.0.1 only, in the clear',
   ENGRAM_HTTP_HOST: 'up listens on 127.0.0.1 only',
   ENGRAM_HTTP_PORT: 'choose the port of the first gateway with --port',
 };

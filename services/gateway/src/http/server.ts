@@ -32,6 +32,7 @@ import type { Verifier } from '../verify/verifier.ts';
 import { takeBytes, takeJson } from './bodies.ts';
 import { limitRequests } from './limit-requests.ts';
 import { OpenRequests } from './open-requests.ts';
+import { listenerFor, schemeOf } from './listener.ts';
 import { documentOf, draining, handleError, sendProblem } from './problem.ts';
 import { clusterRoutes } from './routes/cluster.ts';
 import { deadLetterRoutes } from './routes/dead-letters.ts';
@@ -75,8 +76,6 @@ export type GatewayApp = FastifyInstance<
 
 /** A percent-encoded id of 256 bytes has three characters a byte. */
 const PARAM_LENGTH_MAX = 1_024;
-/** A request that has not arrived by then is a slow-loris, or a lost client. */
-const REQUEST_TIMEOUT_MS = 60_000;
 
 export class HttpServer implements AsyncDisposable {
   readonly #app: GatewayApp;
@@ -98,7 +97,7 @@ export class HttpServer implements AsyncDisposable {
     const { ENGRAM_HTTP_HOST: host, ENGRAM_HTTP_PORT: port } = config;
     await app.listen({ host, port });
     const address = app.server.address() as AddressInfo;
-    return new HttpServer(app, requests, advertisedUrl(host, address.port));
+    return new HttpServer(app, requests, advertisedUrl(host, address.port, schemeOf(config)));
   }
 
   /** Refuses new requests and finishes those that run. */
@@ -124,7 +123,7 @@ async function buildApp(gateway: Gateway): Promise<GatewayApp> {
     loggerInstance,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: bytesMax,
-    requestTimeout: REQUEST_TIMEOUT_MS,
+    serverFactory: await listenerFor(config),
     routerOptions: { maxParamLength: PARAM_LENGTH_MAX },
     forceCloseConnections: 'idle',
     return503OnClosing: false,

@@ -13,9 +13,9 @@ import type { CacheUse, TransferRequest, TransferSettings } from './transfers.ts
 const settings = workerData as TransferSettings;
 
 function connect(): Promise<LogConnection> {
-  const { member, logLevel, natsUrl, connectTimeoutMs } = settings;
+  const { member, logLevel, nats, connectTimeoutMs } = settings;
   return LogConnection.start({
-    url: natsUrl,
+    ...nats,
     name: `${member}-checkpoints`,
     connectTimeoutMs,
     clock: systemClock,

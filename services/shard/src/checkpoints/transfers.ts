@@ -1,4 +1,4 @@
-import type { BlobPlace } from '@engram/log';
+import type { BlobPlace, NatsServer } from '@engram/log';
 import type { PartitionId } from '@engram/model';
 import type { LogLevel, Logger } from '@engram/runtime';
 import type {
@@ -15,7 +15,7 @@ export interface TransferSettings {
   readonly member: string;
   readonly cacheFolder: string;
   readonly blobs: BlobPlace;
-  readonly natsUrl: string;
+  readonly nats: NatsServer;
   readonly connectTimeoutMs: number;
   readonly logLevel: LogLevel;
 }
