@@ -33,18 +33,23 @@ let folder: Awaited<ReturnType<typeof tempDir>>;
 let servers: SecureServers;
 let gateway: ServerProcess;
 let shard: ServerProcess;
+/** What has started, also when something after it does not. */
+const undo: (() => PromiseLike<void>)[] = [];
 
 beforeAll(async () => {
   folder = await tempDir();
+  undo.push(() => folder[Symbol.asyncDispose]());
   servers = await startSecureServers(folder.path, CLUSTER, passwords);
-  [gateway, shard] = await Promise.all([start('gateway'), start('shard')]);
+  undo.push(() => servers[Symbol.asyncDispose]());
+  shard = await start('shard');
+  undo.push(() => shard.close());
+  gateway = await start('gateway');
+  undo.push(() => gateway.close());
   await until('the gateway serves', async () => (await ask('GET', '/readyz')).status === 200);
 });
 
 afterAll(async () => {
-  await Promise.allSettled([gateway.close(), shard.close()]);
-  await servers[Symbol.asyncDispose]();
-  await folder[Symbol.asyncDispose]();
+  for (const each of undo.reverse()) await each();
 });
 
 function environment(more: Readonly<Record<string, string>> = {}): Record<string, string> {

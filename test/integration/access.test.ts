@@ -13,20 +13,23 @@ import { until } from '../support/until.ts';
 const operator = mintApiKey('operator', parseGrants({ '*': ['admin'] }));
 const alice = mintApiKey('alice', parseGrants({ 'alice-*': ['admin'], shared: ['read'] }));
 const writer = mintApiKey('writer', parseGrants({ shared: ['write'] }));
+const limited = mintApiKey('limited', parseGrants({ '*': ['read'] }));
 const reader = mintApiKey('reader', parseGrants({ '*': ['read'] }));
 
 let running: TestCluster;
 let url: string;
-let undo: (() => PromiseLike<void>) | undefined;
+let folder: Awaited<ReturnType<typeof tempDir>>;
 
 beforeAll(async () => {
-  const records = [operator, alice, writer, reader].map(({ record }) => record);
+  folder = await tempDir();
+  const records = [operator, alice, writer, reader, limited].map(({ record }) => record);
   running = await startTestCluster({
     shards: 1,
     apiKey: operator.key,
     env: {
       ENGRAM_API_KEYS: JSON.stringify(records),
-      ENGRAM_JWT_SECRET_FILE: await secretFile(),
+      ENGRAM_LIMITS_FILE: await file('limits.json', '{"callers":{"key:limited":{"readsPerS":1}}}'),
+      ENGRAM_JWT_SECRET_FILE: await file('secret', secret),
       ENGRAM_JWT_ISSUER: 'https://id.example.org/',
       ENGRAM_JWT_AUDIENCE: 'engram',
     },
@@ -38,16 +41,14 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await running[Symbol.asyncDispose]();
-  await undo?.();
+  await folder[Symbol.asyncDispose]();
 });
 
 const secret = randomBytes(32);
 
-async function secretFile(): Promise<string> {
-  const folder = await tempDir();
-  const path = join(folder.path, 'secret');
-  await writeFile(path, secret);
-  undo = () => folder[Symbol.asyncDispose]();
+async function file(name: string, content: string | Uint8Array): Promise<string> {
+  const path = join(folder.path, name);
+  await writeFile(path, content);
   return path;
 }
 
@@ -285,4 +286,15 @@ test('a token is taken beside keys, with its own scopes, for as long as it is go
     token({ ...claims, ...scopes }).replace(/[^.]*$/, ''),
   ])
     expect((await list(wrong)).status).toBe(401);
+});
+
+test('a caller with a limit is held to it by the name of its key, and no other caller of the space', async () => {
+  const recall = (who: typeof alice) =>
+    as(who, 'POST', '/v1/spaces/shared/recall', { embedding: [1, 0], k: 1 });
+  const refused = await until('more is asked than one a second', async () => {
+    const answer = await recall(limited);
+    return answer.status === 429 && answer;
+  });
+  expect(refused.body).toMatchObject({ code: 'RATE_LIMITED', details: { scope: 'caller' } });
+  expect((await recall(reader)).status).toBe(200);
 });
