@@ -7,6 +7,7 @@ import { checkDisk, checkNode, checkPrograms } from '../doctor/machine.ts';
 import { counted, duration, failureLine, warningLine } from '../format.ts';
 import { DEFAULT_DATA } from '../local-url.ts';
 import {
+  apiKeyFileOption,
   clientFor,
   EXIT,
   jsonOption,
@@ -15,10 +16,10 @@ import {
   sentence,
   urlFor,
   urlOption,
+  type GatewayOptions,
 } from '../output.ts';
 
-interface Options {
-  readonly url?: string;
+interface Options extends GatewayOptions {
   readonly json?: boolean;
 }
 
@@ -31,6 +32,7 @@ export function doctorCommand(): Command {
   return new Command('doctor')
     .description('check this machine and the cluster, and say what to do')
     .addOption(urlOption())
+    .addOption(apiKeyFileOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',
@@ -42,10 +44,10 @@ Examples:
   $ engram doctor --url http://gateway:7700 --json`,
     )
     .action(
-      reporting(async ({ url, json }: Options) => {
+      reporting(async ({ json, ...gateway }: Options) => {
         const checks: Check[] = [];
         // Without a URL the cluster may be one of this machine.
-        for await (const check of allChecks(url)) {
+        for await (const check of allChecks(gateway)) {
           checks.push(check);
           if (json !== true) console.log(lineOf(check));
         }
@@ -57,14 +59,15 @@ Examples:
     );
 }
 
-async function* allChecks(url: string | undefined): AsyncGenerator<Check> {
+async function* allChecks(gateway: GatewayOptions): AsyncGenerator<Check> {
+  const { url } = gateway;
   yield checkNode();
   if (url === undefined) {
     yield* await checkPrograms();
     const disk = await checkDisk(DEFAULT_DATA);
     if (disk !== undefined) yield disk;
   }
-  const client = clientFor(url, 0);
+  const client = clientFor(gateway, 0);
   const begun = performance.now();
   const status = await client.cluster().catch((error: unknown) => sentence(error));
   if (typeof status === 'string') {

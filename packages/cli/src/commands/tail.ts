@@ -3,17 +3,18 @@ import { Command, InvalidArgumentError } from 'commander';
 import colors from 'picocolors';
 import { counted } from '../format.ts';
 import {
+  apiKeyFileOption,
   clientFor,
   jsonOption,
   printJsonLine,
   printNote,
   reporting,
   urlOption,
+  type GatewayOptions,
 } from '../output.ts';
 import { printable } from '../payload.ts';
 
-interface Options {
-  readonly url?: string;
+interface Options extends GatewayOptions {
   readonly json?: boolean;
   readonly since?: Date;
   readonly position?: string;
@@ -31,6 +32,7 @@ export function tailCommand(signal: AbortSignal): Command {
     .option('--position <token>', 'begin behind this position, of a line or of a write')
     .option('--embeddings', 'with the embeddings')
     .addOption(urlOption())
+    .addOption(apiKeyFileOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',
@@ -43,9 +45,12 @@ Examples:
   $ engram tail notes --since 10m --json | jq .id`,
     )
     .action(
-      reporting(async (space: string, { url, json, ...options }: Options) => {
+      reporting(async (space: string, { url, apiKeyFile, json, ...options }: Options) => {
         try {
-          for await (const event of clientFor(url).tail(space, { ...options, signal })) {
+          for await (const event of clientFor({ url, apiKeyFile }).tail(space, {
+            ...options,
+            signal,
+          })) {
             if (event.op === 'start') printNote(`following ${space} from ${event.position}`);
             else if (json === true) printJsonLine(event);
             else console.log(lineOf(event));

@@ -3,12 +3,20 @@ import type { EngramClient } from '@engram/client';
 import { Command } from 'commander';
 import { createLogUpdate } from 'log-update';
 import { failureLine, integerIn } from '../format.ts';
-import { clientFor, jsonOption, printNote, reporting, sentence, urlOption } from '../output.ts';
+import {
+  apiKeyFileOption,
+  clientFor,
+  jsonOption,
+  printNote,
+  reporting,
+  sentence,
+  urlOption,
+  type GatewayOptions,
+} from '../output.ts';
 import { sampleOf, type Sample, type Seen } from '../top/sample.ts';
 import { lineOf, tableOf } from '../top/table.ts';
 
-interface Options {
-  readonly url?: string;
+interface Options extends GatewayOptions {
   readonly json?: boolean;
   readonly once?: boolean;
   readonly interval: number;
@@ -23,6 +31,7 @@ export function topCommand(signal: AbortSignal): Command {
     .option('--once', 'print one table and end')
     .option('--interval <ms>', 'between two looks', integerIn(100, 60_000), INTERVAL_MS)
     .addOption(urlOption())
+    .addOption(apiKeyFileOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',
@@ -35,8 +44,8 @@ Examples:
   $ engram top --interval 5000 >> load.log`,
     )
     .action(
-      reporting(async ({ url, json, once, interval }: Options) => {
-        const client = clientFor(url, 0);
+      reporting(async ({ json, once, interval, ...gateway }: Options) => {
+        const client = clientFor(gateway, 0);
         if (once === true) {
           for await (const sample of samples(client, interval, signal))
             if (sample instanceof Error) throw sample;

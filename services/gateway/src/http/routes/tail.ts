@@ -17,6 +17,7 @@ const STALLED_MS = 120_000;
 
 export function tailRoutes(app: GatewayApp, { directory, tailer, stop }: Gateway): void {
   app.get('/v1/spaces/:space/tail', {
+    config: { access: 'read' },
     schema: {
       tags: ['spaces'],
       summary: 'Follow what is written into a space',
@@ -27,7 +28,7 @@ export function tailRoutes(app: GatewayApp, { directory, tailer, stop }: Gateway
       response: answers({ 200: TailedLines }),
     },
     handler: async (request, reply) => {
-      const config = await findSpace(directory, request.params.space);
+      const config = await findSpace(directory, request.principal, request.params.space);
       const { position, since, embeddings } = request.query;
       if (position !== undefined && since !== undefined)
         throw new ClusterError('INVALID_PARAMETER', 'position and since exclude each other', {
