@@ -117,7 +117,6 @@ export class Ingest {
     const total = batch.accepted + rejected;
     for (const { code } of batch.errors) metrics.items.inc({ result: 'rejected', reason: code });
     metrics.bytes.inc(request.bytes.length);
-    limits.take(request.asker, 'write', total);
     if (batch.accepted === 0 || (request.isAtomic && rejected > 0))
       return {
         accepted: 0,
@@ -129,6 +128,7 @@ export class Ingest {
       };
     const lanes = new Set(batch.frames.map(({ lane }) => lane));
     this.#options.admission.admit(config.space, lanes);
+    limits.take(request.asker, 'write', total);
     const position = await this.#publish(config, batch.frames, request.key ?? randomUUID());
     metrics.items.inc({ result: 'accepted', reason: 'none' }, batch.accepted);
     metrics.acks.observe({ level: 'logged' }, (clock.now() - startedAt) / 1000);
