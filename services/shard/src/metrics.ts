@@ -184,6 +184,9 @@ export function observeShard(
   ofLanes('pressure_level', '0 normal, 1 warning, 2 critical, 3 overloaded', ({ level }) =>
     PRESSURES.indexOf(level),
   );
+  ofLanes('stalled', 'Entries wait and none is applied: not overload, a fault', ({ cause }) =>
+    cause === 'stalled' ? 1 : 0,
+  );
   ofLanes('pressure_fill_ratio', 'Of what a lane may hold, beyond 1 too', ({ fill }) => fill);
   ofLanes('lag_seconds', 'How long what waits takes to apply', ({ lagMs }) => lagMs / 1_000);
   ofLanes(
