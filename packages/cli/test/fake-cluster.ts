@@ -1,5 +1,6 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { CONTENT_TYPES, readItems } from '@engram/codec';
 
 interface Stored {
   readonly id: string;
@@ -108,10 +109,9 @@ export async function fakeCluster(options: FakeOptions = {}): Promise<FakeCluste
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
-      const text = Buffer.concat(chunks).toString();
-      const { authorization } = request.headers;
+      const { authorization, 'content-type': contentType } = request.headers;
       if (authorization !== undefined) authorizations.push(authorization);
-      const body = text === '' ? {} : (JSON.parse(text) as Record<string, unknown>);
+      const body = read(Buffer.concat(chunks), contentType);
       const url = new URL(request.url ?? '', 'http://fake');
       void answer(request.method ?? '', url, body).then(([status, told]) => {
         response.writeHead(status, { 'content-type': 'application/json' });
@@ -138,7 +138,15 @@ function fault(code: string) {
   return { code, detail: `refused with ${code}`, status: 400 };
 }
 
+function read(bytes: Buffer, contentType: string | undefined): Record<string, unknown> {
+  if (bytes.length === 0) return {};
+  if (contentType === CONTENT_TYPES.frame)
+    return { observations: readItems('frame', bytes).map(({ value }) => value) };
+  return JSON.parse(bytes.toString()) as Record<string, unknown>;
+}
+
 function floats(value: unknown): number[] | undefined {
+  if (value instanceof Float32Array) return Array.from(value);
   if (Array.isArray(value)) return value as number[];
   if (typeof value !== 'string') return undefined;
   const bytes = Buffer.from(value, 'base64');

@@ -1,9 +1,9 @@
 // The API of a cluster in typed calls. How a request travels is the transport's, when it is
 // repeated is the retries'; this file only knows paths, bodies and answers.
 
-import { randomUUID } from 'node:crypto';
 import { ClusterError, type Observation } from '@engram/model';
-import { decodeEmbedding, encodeEmbedding, numbersOf } from './embedding.ts';
+import { encodeBody } from './body.ts';
+import { decodeEmbedding, numbersOf } from './embedding.ts';
 import { DeadLetterCalls } from './dead-letters.ts';
 import { ConnectionError, PartialFailure } from './errors.ts';
 import { HttpTransport, type ApiKeySource } from './http-transport.ts';
@@ -116,21 +116,22 @@ export class EngramClient {
     observations: readonly Observation[],
     options: PutOptions = {},
   ): Promise<PutResult> {
-    const { ack, atomic, lane, ackTimeoutMs, encoding = 'base64', onPartial = 'throw' } = options;
-    const body = JSON.stringify({
-      observations: observations.map((observation) => ({
-        ...observation,
-        embedding: encodeEmbedding(observation.embedding, encoding),
-      })),
-    });
+    const { ack, atomic, ackTimeoutMs, onPartial = 'throw' } = options;
+    const {
+      content,
+      contentType,
+      lane = options.lane,
+    } = encodeBody(observations, options.encoding);
     const request: TransportRequest = {
       method: 'POST',
       path: `${pathOf(space)}/observations`,
       query: { ack, atomic, lane, timeoutMs: ackTimeoutMs },
-      body,
-      idempotencyKey: options.idempotencyKey ?? randomUUID(),
+      body: content,
+      contentType,
+      idempotencyKey: options.idempotencyKey ?? crypto.randomUUID(),
     };
-    const response = await this.#exchange(request, options.signal, ackTimeoutMs);
+    const { signal, retries } = options;
+    const response = await this.#exchange(request, signal, ackTimeoutMs, retries);
     const result = putResultOf(response, observations.length);
     if (result === undefined) throw errorOf(response, asked(request));
     if (result.rejected === 0 || onPartial === 'return') return result;
@@ -286,13 +287,11 @@ export class EngramClient {
     request: TransportRequest,
     signal: AbortSignal | undefined,
     serverWaitMs = 0,
+    retries = this.#retries,
   ): Promise<TransportResponse> {
     // The cluster may use up its own deadline; this one is for a cluster that says nothing.
     const limits = { timeoutMs: this.#timeoutMs + serverWaitMs, signal };
-    return withRetries(() => this.#transport.exchange(request, limits), {
-      retries: this.#retries,
-      signal,
-    });
+    return withRetries(() => this.#transport.exchange(request, limits), { retries, signal });
   }
 }
 

@@ -3,8 +3,11 @@ import type { EmbeddingEncoding } from './types.ts';
 
 type Embedding = Observation['embedding'];
 
+/** Arguments of one call that builds a text of bytes; engines bound them. */
+const CHARACTERS_AT_ONCE = 8_192;
+
 /**
- * An embedding as the body carries it. What is not a list of finite float32 values is passed on
+ * An embedding as a JSON body carries it. What is not a list of finite float32 values is passed on
  * as it came, so that the cluster refuses it by its index: a conversion would make null into 0.
  */
 export function encodeEmbedding(
@@ -16,10 +19,10 @@ export function encodeEmbedding(
   if (!Array.isArray(embedding) && !(embedding instanceof Float32Array)) return embedding;
   if (!embedding.every((value) => typeof value === 'number' && Number.isFinite(Math.fround(value))))
     return numbersOf(embedding);
-  const bytes = Buffer.alloc(embedding.length * 4);
+  const view = new DataView(new ArrayBuffer(embedding.length * 4));
   // Written one by one, since the memory of a Float32Array has the byte order of this machine.
-  for (let i = 0; i < embedding.length; i++) bytes.writeFloatLE(embedding[i] as number, i * 4);
-  return bytes.toString('base64');
+  for (let i = 0; i < embedding.length; i++) view.setFloat32(i * 4, embedding[i] as number, true);
+  return base64(new Uint8Array(view.buffer));
 }
 
 /** JSON of a Float32Array is an object, not a list. */
@@ -31,6 +34,16 @@ export function numbersOf(embedding: readonly number[] | Float32Array): readonly
 export function decodeEmbedding(value: unknown): Float32Array | undefined {
   if (Array.isArray(value)) return Float32Array.from(value as number[]);
   if (typeof value !== 'string') return undefined;
-  const bytes = Buffer.from(value, 'base64');
-  return Float32Array.from({ length: bytes.length >> 2 }, (_, i) => bytes.readFloatLE(i * 4));
+  const text = atob(value);
+  const view = new DataView(Uint8Array.from(text, (each) => each.charCodeAt(0)).buffer);
+  return Float32Array.from({ length: view.byteLength >> 2 }, (_, i) =>
+    view.getFloat32(i * 4, true),
+  );
+}
+
+function base64(bytes: Uint8Array): string {
+  let text = '';
+  for (let from = 0; from < bytes.length; from += CHARACTERS_AT_ONCE)
+    text += String.fromCharCode(...bytes.subarray(from, from + CHARACTERS_AT_ONCE));
+  return btoa(text);
 }

@@ -1,4 +1,5 @@
 import { ConnectionError } from './errors.ts';
+import { detailsOf } from './problem.ts';
 import type {
   Transport,
   TransportRequest,
@@ -87,7 +88,7 @@ class Attempt {
   readonly #controller = new AbortController();
   readonly #limits: Limits;
   readonly #cancel = () => this.#controller.abort(this.#limits.signal?.reason);
-  #timer: NodeJS.Timeout | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(limits: Limits) {
     this.#limits = limits;
@@ -207,24 +208,27 @@ function send(
 
 async function responseOf(response: Response, wantsBytes?: true): Promise<TransportResponse> {
   const { status, ok, headers } = response;
+  const body =
+    wantsBytes === true && ok
+      ? new Uint8Array(await response.arrayBuffer())
+      : parse(await response.text());
+  const told = ok ? undefined : detailsOf(body)['retryAfterMs'];
   return {
     status,
-    retryAfterMs: retryAfterMs(headers.get('retry-after')),
-    body:
-      wantsBytes === true && ok
-        ? new Uint8Array(await response.arrayBuffer())
-        : parse(await response.text()),
+    // The header has whole seconds only.
+    retryAfterMs: typeof told === 'number' ? told : retryAfterMs(headers.get('retry-after')),
+    body,
   };
 }
 
 function headersOf(
-  { authorization, body, idempotencyKey }: SignedRequest,
+  { authorization, body, contentType = 'application/json', idempotencyKey }: SignedRequest,
   accept: string,
 ): Record<string, string> {
   return {
     accept,
     ...(authorization === undefined ? {} : { authorization }),
-    ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    ...(body === undefined ? {} : { 'content-type': contentType }),
     ...(idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey }),
   };
 }

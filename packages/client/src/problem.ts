@@ -1,10 +1,29 @@
-import { ClusterError, isErrorCode, type ErrorCode, type ItemError } from '@engram/model';
+import {
+  ClusterError,
+  isErrorCode,
+  type ErrorCode,
+  type ErrorDetails,
+  type ItemError,
+} from '@engram/model';
 import type { TransportResponse } from './transport.ts';
 import type { Problem } from './types.ts';
 
 /** The body as a problem; empty when it is something else. */
 export function problemOf(body: unknown): Problem {
   return isObject(body) ? body : {};
+}
+
+/** What a problem says in numbers and names; empty when it says nothing. */
+export function detailsOf(body: unknown): ErrorDetails {
+  const { details } = problemOf(body);
+  if (!isObject(details)) return {};
+  return Object.fromEntries(Object.entries(details).filter(isDetail));
+}
+
+function isDetail(entry: [string, unknown]): entry is [string, ErrorDetails[string]] {
+  const [, value] = entry;
+  if (Array.isArray(value)) return value.every((each) => typeof each === 'string');
+  return ['string', 'number', 'boolean'].includes(typeof value);
 }
 
 /** Rebuilds the cluster's error from an answer that is not a success. */
@@ -17,6 +36,7 @@ export function errorOf(response: TransportResponse, asked: string): ClusterErro
     ...(pointer === '' ? {} : { pointer }),
     ...(typeof problem.hint === 'string' ? { hint: problem.hint } : {}),
     details: {
+      ...detailsOf(response.body),
       status: response.status,
       ...(response.retryAfterMs === undefined ? {} : { retryAfterMs: response.retryAfterMs }),
     },

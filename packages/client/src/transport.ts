@@ -6,8 +6,10 @@ export interface TransportRequest {
   /** Begins with `/v1/`; every part is percent-encoded already. */
   readonly path: string;
   readonly query?: Readonly<Record<string, string | number | boolean | undefined>>;
-  /** JSON text. It is sent again as it is when the request is repeated. */
-  readonly body?: string;
+  /** It is sent again as it is when the request is repeated. */
+  readonly body?: string | Uint8Array<ArrayBuffer>;
+  /** Of the body; default JSON. */
+  readonly contentType?: string;
   readonly idempotencyKey?: string;
   /** The body of a success is wanted as its bytes. */
   readonly wantsBytes?: true;

@@ -48,7 +48,7 @@ export interface SpaceStatus extends SpaceSummary {
   readonly degraded: boolean;
 }
 
-/** How numbers travel: base64 of float32 is a third of the decimal text and exact. */
+/** How numbers travel in JSON: base64 of float32 is a third of the decimal text and exact. */
 export type EmbeddingEncoding = 'base64' | 'numbers';
 
 export interface CallOptions {
@@ -66,7 +66,10 @@ export interface PutOptions extends CallOptions {
   readonly idempotencyKey?: string;
   /** How long the cluster may wait for `ack` before it answers with less. */
   readonly ackTimeoutMs?: number;
+  /** JSON with embeddings in this form; by default the most compact body that says all that was given. */
   readonly encoding?: EmbeddingEncoding;
+  /** Instead of the client's. */
+  readonly retries?: number;
   /** Whether refused observations throw (default) or are only told in the result. */
   readonly onPartial?: 'throw' | 'return';
 }
@@ -325,4 +328,6 @@ export interface Problem {
   readonly errors?: readonly unknown[];
   readonly hint?: string;
   readonly retryable?: boolean;
+  /** Of a refusal: whose fault it is, how long to wait, what would be taken. */
+  readonly details?: unknown;
 }

@@ -62,7 +62,61 @@ describe('spaces', () => {
 });
 
 describe('put', () => {
-  test('sends embeddings as base64 of little-endian float32, with the lane and the options', async () => {
+  test('sends a batch frame where the observations fit into one', async () => {
+    await using gateway = await fakeGateway(() => ({ status: 202, body: ACCEPTED }));
+    const client = new EngramClient({ url: gateway.url });
+    const metadata = { text: 'tä\u2028', list: [1, null] };
+    await client.put(
+      'words',
+      [
+        { id: 'ä', embedding: [0.5, -1], metadata, lane: 'low' },
+        { id: '\u{1f375}', embedding: Float32Array.of(3, 4), timestamp: 7, lane: 'low' },
+      ],
+      { lane: 'high' },
+    );
+    expect(gateway.asked[0]).toMatchObject({
+      url: '/v1/spaces/words/observations?lane=low',
+      headers: { 'content-type': 'application/vnd.engram.frame' },
+    });
+    expect(gateway.asked[0]?.body).toEqual({
+      observations: [
+        { id: 'ä', embedding: Float32Array.of(0.5, -1), metadata },
+        { id: '\u{1f375}', embedding: Float32Array.of(3, 4), timestamp: 7 },
+      ],
+    });
+  });
+
+  test.each<[string, unknown[]]>([
+    [
+      'two lanes',
+      [
+        { id: 'a', embedding: [1], lane: 'low' },
+        { id: 'b', embedding: [1] },
+      ],
+    ],
+    [
+      'two dimensions',
+      [
+        { id: 'a', embedding: [1] },
+        { id: 'b', embedding: [1, 2] },
+      ],
+    ],
+    ['half a character', [{ id: '\ud83c', embedding: [1] }]],
+    ['a field of another name', [{ id: 'a', embedding: [1], vector: 1 }]],
+    ['a value beyond float32', [{ id: 'a', embedding: [1e39] }]],
+    ['a number for an id', [{ id: 7, embedding: [1] }]],
+    ['nothing', []],
+  ])('sends JSON for %s, as it was given', async (_what, observations) => {
+    await using gateway = await fakeGateway(() => ({ status: 202, body: ACCEPTED }));
+    await new EngramClient({ url: gateway.url }).put('words', observations as [], {
+      encoding: 'numbers',
+    });
+    await new EngramClient({ url: gateway.url }).put('words', observations as []);
+    expect(gateway.asked[0]?.body).toEqual({ observations });
+    expect(gateway.asked[1]?.headers['content-type']).toBe('application/json');
+  });
+
+  test('sends JSON with base64 of little-endian float32 else, with the lane and the options', async () => {
     await using gateway = await fakeGateway(() => ({ status: 202, body: ACCEPTED }));
     const client = new EngramClient({ url: gateway.url });
     const result = await client.put(
@@ -102,6 +156,22 @@ describe('put', () => {
     expect(new Set(keys).size).toBe(1);
     expect(keys[0]).toMatch(/^[\w-]{36}$/);
   });
+
+  test('waits for the milliseconds that the refusal names, not for the whole seconds of its header', async () => {
+    const details = { retryAfterMs: 5, scope: 'partition', batchMax: 40, lanesOpen: ['high'] };
+    await using gateway = await fakeGateway((_, n) =>
+      n === 1
+        ? { ...problem(429, 'BACKPRESSURE', { details }), headers: { 'retry-after': '50' } }
+        : { status: 202, body: ACCEPTED },
+    );
+    const client = new EngramClient({ url: gateway.url, timeoutMs: 5_000 });
+    await client.put('words', ONE);
+    expect(gateway.asked).toHaveLength(2);
+    await using refusing = await fakeGateway(() => problem(429, 'BACKPRESSURE', { details }));
+    const refused = new EngramClient({ url: refusing.url }).put('words', ONE, { retries: 0 });
+    await expect(refused).rejects.toMatchObject({ code: 'BACKPRESSURE', details });
+    expect(refusing.asked).toHaveLength(1);
+  }, 10_000);
 
   test('tells a partial failure by throwing, or by the result when asked', async () => {
     const errors = [{ index: 1, id: 'b', code: 'DIMENSION_MISMATCH', detail: 'has 2, wants 3' }];

@@ -1,10 +1,12 @@
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { CONTENT_TYPES, readItems } from '@engram/codec';
 
 export interface Asked {
   readonly method: string;
   readonly url: string;
   readonly headers: IncomingHttpHeaders;
+  /** Parsed; of a frame the observations that it has. */
   readonly body: unknown;
 }
 
@@ -18,6 +20,13 @@ export interface FakeGateway extends AsyncDisposable {
   readonly asked: Asked[];
 }
 
+function read(bytes: Buffer, headers: IncomingHttpHeaders): unknown {
+  if (bytes.length === 0) return undefined;
+  if (headers['content-type'] === CONTENT_TYPES.frame)
+    return { observations: readItems('frame', bytes).map(({ value }) => value) };
+  return JSON.parse(bytes.toString());
+}
+
 /** A real HTTP server on loopback that answers as the test says. */
 export async function fakeGateway(
   answer: (asked: Asked, count: number) => Answer,
@@ -27,9 +36,8 @@ export async function fakeGateway(
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
-      const text = Buffer.concat(chunks).toString();
       const { method = '', url = '', headers } = request;
-      const one: Asked = { method, url, headers, body: text === '' ? undefined : JSON.parse(text) };
+      const one: Asked = { method, url, headers, body: read(Buffer.concat(chunks), headers) };
       asked.push(one);
       const told = answer(one, asked.length);
       if (told === 'hang') return;

@@ -12,7 +12,7 @@ import {
   type Metric,
 } from '@engram/model';
 import { embeddingFault, writeEmbedding } from './embedding.ts';
-import { encodeFrame, FRAME_HEADER_BYTES } from './frame.ts';
+import { encodeFrame, FRAME_HEADER_BYTES } from './frame-encoder.ts';
 import { encodeMetadata } from './metadata.ts';
 
 /**

@@ -7,11 +7,7 @@
 //   F3. Whatever the bytes, decoding throws INVALID_FRAME or gives a frame whose accessors are safe.
 
 import { ClusterError } from '@engram/model';
-
-const MAGIC = 0x46_47_4e_45; // the bytes "ENGF" read as a little-endian u32
-const VERSION = 1;
-const ELEMENT_F32 = 0;
-export const FRAME_HEADER_BYTES = 32;
+import { ELEMENT_F32, FRAME_HEADER_BYTES, frameLayout, VERSION } from './frame-encoder.ts';
 
 /** One batch of observations and deletes of one space, as views over its buffer. */
 export interface Frame {
@@ -32,62 +28,6 @@ export interface Frame {
   idStart(index: number): number;
   /** Where a put's metadata begins in `text`; it ends where the next one's begins. */
   metadataStart(index: number): number;
-}
-
-/** Byte offsets of the columns for given counts. */
-function frameLayout(putCount: number, deleteCount: number, dimension: number) {
-  const timestamps = FRAME_HEADER_BYTES;
-  const embeddings = timestamps + putCount * 8;
-  const idEnds = embeddings + putCount * dimension * 4;
-  const metadataEnds = idEnds + (putCount + deleteCount) * 4;
-  const text = metadataEnds + putCount * 4;
-  return { timestamps, embeddings, idEnds, metadataEnds, text };
-}
-
-export interface FrameColumns {
-  readonly dimension: number;
-  readonly ids: readonly string[];
-  readonly deletes: readonly string[];
-  /** At least `ids.length × dimension` values; only those are copied. */
-  readonly embeddings: Float32Array;
-  readonly timestamps: readonly number[];
-  readonly metadata: readonly (string | undefined)[];
-}
-
-/** Encodes columns that were validated before; one allocation, owned by the caller. */
-export function encodeFrame(columns: FrameColumns): Uint8Array {
-  const { ids, deletes, dimension } = columns;
-  const putCount = ids.length;
-  const layout = frameLayout(putCount, deletes.length, dimension);
-  const idText = Buffer.from(ids.join('') + deletes.join(''), 'utf8');
-  const metadataText = Buffer.from(columns.metadata.map((text) => text ?? '').join(''), 'utf8');
-  const bytes = Buffer.alloc(layout.text + idText.length + metadataText.length);
-
-  bytes.writeUInt32LE(MAGIC, 0);
-  bytes.writeUInt8(VERSION, 4);
-  bytes.writeUInt8(ELEMENT_F32, 5);
-  bytes.writeUInt32LE(putCount, 8);
-  bytes.writeUInt32LE(deletes.length, 12);
-  bytes.writeUInt32LE(dimension, 16);
-  bytes.writeUInt32LE(idText.length, 20);
-  bytes.writeUInt32LE(metadataText.length, 24);
-  for (let i = 0; i < putCount; i++)
-    bytes.writeDoubleLE(columns.timestamps[i] ?? NaN, layout.timestamps + i * 8);
-  const slab = columns.embeddings;
-  bytes.set(
-    new Uint8Array(slab.buffer, slab.byteOffset, putCount * dimension * 4),
-    layout.embeddings,
-  );
-  let end = 0;
-  let cursor = layout.idEnds;
-  for (const id of ids) cursor = bytes.writeUInt32LE((end += Buffer.byteLength(id)), cursor);
-  for (const id of deletes) cursor = bytes.writeUInt32LE((end += Buffer.byteLength(id)), cursor);
-  end = 0;
-  for (const text of columns.metadata)
-    cursor = bytes.writeUInt32LE((end += text === undefined ? 0 : Buffer.byteLength(text)), cursor);
-  bytes.set(idText, layout.text);
-  bytes.set(metadataText, layout.text + idText.length);
-  return bytes;
 }
 
 /** True when the bytes claim to be a frame; decoding may still refuse them. */

@@ -1,7 +1,8 @@
 import { ClusterError } from '@engram/model';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { decodeFrame, encodeFrame, FRAME_HEADER_BYTES, type FrameColumns } from '../src/frame.ts';
+import { decodeFrame } from '../src/frame.ts';
+import { encodeFrame, FRAME_HEADER_BYTES, type FrameColumns } from '../src/frame-encoder.ts';
 
 const text = fc.string({ unit: 'binary', maxLength: 12 });
 

@@ -1,0 +1,81 @@
+// How observations travel: as a batch frame where they fit into one, which the cluster reads in place,
+// else as JSON, in which the cluster can name what is wrong with each of them.
+
+import { encodeFrame } from '@engram/codec/frame-encoder';
+import type { Lane, Observation } from '@engram/model';
+import { encodeEmbedding } from './embedding.ts';
+import type { EmbeddingEncoding } from './types.ts';
+
+export interface Body {
+  readonly content: string | Uint8Array<ArrayBuffer>;
+  readonly contentType: string;
+  /** Of all of them, where the body itself cannot say so. */
+  readonly lane?: Lane;
+}
+
+const FRAME = 'application/vnd.engram.frame';
+const JSON_TYPE = 'application/json';
+const FIELDS = new Set(['id', 'embedding', 'metadata', 'timestamp', 'lane']);
+/** A frame has the numbers of this machine as they are, and says they are little-endian. */
+const IS_LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
+
+/** @param encoding of embeddings in JSON, where that is asked for; the body is then JSON */
+export function encodeBody(
+  observations: readonly Observation[],
+  encoding: EmbeddingEncoding | undefined,
+): Body {
+  const frame = encoding === undefined ? frameOf(observations) : undefined;
+  if (frame !== undefined) return frame;
+  const content = JSON.stringify({
+    observations: observations.map((observation) => ({
+      ...observation,
+      embedding: encodeEmbedding(observation.embedding, encoding ?? 'base64'),
+    })),
+  });
+  return { content, contentType: JSON_TYPE };
+}
+
+/** Undefined where a frame would say less, or something else, than what was given. */
+function frameOf(observations: readonly Observation[]): Body | undefined {
+  const [first] = observations;
+  const dimension = first?.embedding.length ?? 0;
+  if (first === undefined || !IS_LITTLE_ENDIAN || dimension === 0) return undefined;
+  if (!observations.every((each) => fits(each, dimension, first.lane))) return undefined;
+  const embeddings = new Float32Array(observations.length * dimension);
+  observations.forEach(({ embedding }, i) => {
+    embeddings.set(embedding as readonly number[] | Float32Array, i * dimension);
+  });
+  if (!embeddings.every(Number.isFinite)) return undefined;
+  const content = encodeFrame({
+    dimension,
+    ids: observations.map(({ id }) => id),
+    deletes: [],
+    embeddings,
+    timestamps: observations.map(({ timestamp }) => timestamp ?? NaN),
+    metadata: observations.map(({ metadata }) =>
+      metadata === undefined || metadata === null ? undefined : JSON.stringify(metadata),
+    ),
+  });
+  return { content, contentType: FRAME, ...(first.lane === undefined ? {} : { lane: first.lane }) };
+}
+
+function fits(
+  observation: { readonly [K in keyof Observation]?: unknown },
+  dimension: number,
+  laneOfAll: Lane | undefined,
+): boolean {
+  const { id, embedding, timestamp, lane } = observation;
+  return (
+    // A frame has no half of a pair of surrogates.
+    typeof id === 'string' &&
+    id.isWellFormed() &&
+    lane === laneOfAll &&
+    (timestamp === undefined || Number.isFinite(timestamp)) &&
+    Object.keys(observation).every((key) => FIELDS.has(key)) &&
+    (embedding instanceof Float32Array
+      ? embedding.length === dimension
+      : Array.isArray(embedding) &&
+        embedding.length === dimension &&
+        embedding.every((value) => typeof value === 'number'))
+  );
+}
