@@ -7,8 +7,11 @@ import { decodeEmbedding, numbersOf } from './embedding.ts';
 import { DeadLetterCalls } from './dead-letters.ts';
 import { ConnectionError, PartialFailure } from './errors.ts';
 import { HttpTransport, type ApiKeySource } from './http-transport.ts';
+import { Producer } from './producer/producer.ts';
+import type { ProducerOptions } from './producer/options.ts';
 import { errorOf, errorOfProblem, itemErrorsOf, problemOf } from './problem.ts';
 import { withRetries } from './retry.ts';
+import { SpaceClient } from './space-client.ts';
 import { tailSpace, type TailEvent, type TailOptions } from './tail.ts';
 import type { Transport, TransportRequest, TransportResponse } from './transport.ts';
 import type {
@@ -138,6 +141,26 @@ export class EngramClient {
     const failure = new PartialFailure(result);
     if (result.accepted > 0) throw failure;
     throw new ClusterError('NOTHING_ACCEPTED', failure.message, { cause: failure });
+  }
+
+  /** One space with the type of its metadata, as `client.use<Note>('notes')`; nobody is asked. */
+  use<M extends object>(space: string): SpaceClient<M> {
+    return new SpaceClient<M>(this, space);
+  }
+
+  /** Writes a stream of observations in batches, as fast as the cluster takes them. To be closed. */
+  producer(space: string, options: ProducerOptions = {}): Producer {
+    const { ack, lane } = options;
+    const common = {
+      ...(ack === undefined ? {} : { ack }),
+      ...(lane === undefined ? {} : { lane }),
+      onPartial: 'return',
+      retries: 0,
+    } as const;
+    return new Producer(
+      (observations, each) => this.put(space, observations, { ...common, ...each }),
+      options,
+    );
   }
 
   /** @throws ClusterError OBSERVATION_NOT_FOUND */

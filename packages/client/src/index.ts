@@ -12,6 +12,11 @@ export type {
 } from './dead-letters.ts';
 export { ConnectionError, PartialFailure } from './errors.ts';
 export type { ConnectionFault } from './errors.ts';
+export { ProducerFailure } from './producer/options.ts';
+export type { Acknowledged, Produced, ProducerOptions, Rejected } from './producer/options.ts';
+export { Producer } from './producer/producer.ts';
+export { SpaceClient } from './space-client.ts';
+export type { Typed, TypedProducer } from './space-client.ts';
 export type { TailEvent, TailOptions } from './tail.ts';
 export type {
   Method,

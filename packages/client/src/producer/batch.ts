@@ -1,0 +1,51 @@
+import type { Observation } from '@engram/model';
+
+/** An observation that waits. */
+export interface Row {
+  readonly observation: Observation;
+  /** About what it has in a body. */
+  readonly bytes: number;
+}
+
+/** What a row has beside its texts and numbers. */
+const ROW_BYTES = 32;
+
+/** Copies the embedding, which the caller may use again. */
+export function rowOf(observation: Observation): Row {
+  // From plain JavaScript it may be anything: the cluster says what is wrong.
+  const { id, embedding, metadata }: Partial<Observation> = observation;
+  const text = metadata === undefined ? '' : (JSON.stringify(metadata) ?? '');
+  const bytes = ROW_BYTES + String(id).length + text.length + (embedding?.length ?? 0) * 4;
+  const isList = Array.isArray(embedding) || embedding instanceof Float32Array;
+  const own = isList ? { ...observation, embedding: embedding.slice() } : observation;
+  return { observation: own, bytes };
+}
+
+/** Rows that go together; no id stands in it twice, which the cluster would refuse. */
+export class Batch {
+  readonly rows: Row[] = [];
+  readonly #ids = new Set<string>();
+  #bytes = 0;
+  /** Of all its rows, once it is through. */
+  isDone = false;
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  has(id: string): boolean {
+    return this.#ids.has(id);
+  }
+
+  /** Whether both write the same id, so that their order matters. */
+  meets(other: Batch): boolean {
+    for (const id of this.#ids) if (other.#ids.has(id)) return true;
+    return false;
+  }
+
+  add(row: Row): void {
+    this.rows.push(row);
+    this.#ids.add(row.observation.id);
+    this.#bytes += row.bytes;
+  }
+}
