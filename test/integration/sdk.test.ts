@@ -2,6 +2,9 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { NatsWriter } from '@engram/client/nats';
+import { perLane } from '@engram/model';
+import { connect } from 'nats';
 import ts from 'typescript';
 import { startTestCluster, type TestCluster } from '../support/cluster.ts';
 import { tempDir } from '../support/temp-dir.ts';
@@ -64,4 +67,61 @@ test('a producer writes every observation once, and its acknowledgements lead to
   expect((await client.space('produced')).count).toBe(2_000);
   expect(await client.get('produced', 'o499')).toMatchObject({ metadata: { i: 2_499 } });
   expect(await client.verify('produced')).toMatchObject({ ok: true });
+});
+
+test('what is written over NATS is stored once, found by its position, and refused by item', async () => {
+  const { client, cluster } = running;
+  await client.createSpace('direct', { dimension: 2 });
+  await using writer = await NatsWriter.connect({ url: cluster.nats.url });
+  const observations = [
+    { id: 'a', embedding: [1, 0], metadata: { n: 1 } },
+    { id: 'b', embedding: [0, 1], lane: 'low' as const },
+    { id: 'c', embedding: [1] },
+  ];
+  const first = await writer.put('direct', observations, { idempotencyKey: 'once' });
+  expect(first).toMatchObject({
+    accepted: 2,
+    rejected: 1,
+    errors: [{ index: 2, id: 'c', code: 'DIMENSION_MISMATCH' }],
+  });
+  const again = await writer.put('direct', observations, { idempotencyKey: 'once' });
+  expect(again.position).toBe(first.position);
+  const query = { embedding: [1, 0], k: 5, minPosition: first.position!, waitMs: 20_000 };
+  const { results } = await client.recall('direct', query);
+  expect(results.map(({ id }) => id)).toEqual(['a', 'b']);
+  expect((await client.verify('direct')).entries).toBe(2);
+  await using producer = writer.producer('direct', { maxBatchCount: 200 });
+  const source = Array.from({ length: 1_000 }, (_, i) => ({ id: `o${i}`, embedding: [i + 1, 1] }));
+  let position = '';
+  for await (const batch of producer.from(source)) position = batch.position ?? position;
+  await client.recall('direct', { ...query, minPosition: position });
+  expect((await client.space('direct')).count).toBe(1_002);
+  await expect(writer.put('no space', source)).rejects.toMatchObject({
+    code: 'INVALID_SPACE_NAME',
+  });
+});
+
+test('who writes over NATS is refused while the shard says so, and a producer waits for it', async () => {
+  const { client, cluster } = running;
+  await client.createSpace('slowed', { dimension: 2 });
+  await using writer = await NatsWriter.connect({ url: cluster.nats.url });
+  const plain = await connect({ servers: cluster.nats.url });
+  const late = { level: 'overloaded', cause: 'lag', fill: 1, waiting: 9, lagMs: 900 };
+  const lane = { ...late, drainRate: 10, lagMaxMs: 1_000 };
+  const signal = { member: 'shard-1', count: 1, lanes: perLane(() => lane) };
+  // Newer than all that the shard itself says, until it is too old to count.
+  plain.publish(
+    'engram.signal.shard-1',
+    JSON.stringify({ ...signal, startedAt: Date.now() + 3_600_000 }),
+  );
+  await plain.drain();
+  const one = [{ id: 'a', embedding: [1, 0] }];
+  await expect(
+    (async () => {
+      for (;;) await writer.put('slowed', one);
+    })(),
+  ).rejects.toMatchObject({ code: 'BACKPRESSURE', details: { batchMax: 1 } });
+  await using producer = writer.producer('slowed');
+  await producer.write({ id: 'b', embedding: [0, 1] });
+  expect(await producer.flush()).toMatchObject({ accepted: 1 });
 });

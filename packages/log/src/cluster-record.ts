@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { ClusterError } from '@engram/model';
 import type { LogConnection } from './connection.ts';
+import { toLogError } from './errors.ts';
 import { ensureStreams, idOfLog, noteIdOfLog, type LogLayout, type LogLimits } from './streams.ts';
 
 const BUCKET = 'engram-cluster';
@@ -51,6 +52,21 @@ export async function agreeOnLayout(
       hint: `write ${inLog} under the key ${ID} of the bucket ${BUCKET}, or bring the log of ${id} back`,
     });
   return id;
+}
+
+/**
+ * The counts that the cluster was made with.
+ * @throws ClusterError LOG_UNAVAILABLE where none was made
+ */
+export async function readLayout(connection: LogConnection): Promise<LogLayout> {
+  try {
+    const kv = await connection.nc.jetstream().views.kv(BUCKET, { bindOnly: true });
+    const text = (await kv.get(LAYOUT))?.string();
+    if (text !== undefined && text !== '') return JSON.parse(text) as LogLayout;
+  } catch (error) {
+    throw toLogError(error);
+  }
+  throw new ClusterError('LOG_UNAVAILABLE', 'no cluster was made on this NATS');
 }
 
 function requireSame(written: string | undefined, wanted: string): void {

@@ -1,6 +1,6 @@
 export { openBlobs } from './blobs.ts';
 export type { BlobPlace } from './blobs.ts';
-export { agreeOnLayout } from './cluster-record.ts';
+export { agreeOnLayout, readLayout } from './cluster-record.ts';
 export { LogConnection } from './connection.ts';
 export type { ConnectionOptions } from './connection.ts';
 export type { NatsServer } from './nats-access.ts';
@@ -29,7 +29,9 @@ export type { PartitionRecord, StoredCheckpoint } from './partition-record.ts';
 export { PartitionRegister } from './partition-register.ts';
 export type { Registered, Unreadable } from './partition-register.ts';
 export { LogPublisher } from './publisher.ts';
-export type { LogEntry, PublisherOptions, Stored } from './publisher.ts';
+export type { LogEntry, PublisherOptions } from './publisher.ts';
+export { publishUntil } from './publish-until.ts';
+export type { Stored } from './publish-until.ts';
 export { RewindWatch } from './rewind-watch.ts';
 export { request, RpcServer, tell } from './rpc.ts';
 export type { RpcMethod } from './rpc.ts';
@@ -46,4 +48,10 @@ export {
   trimPartition,
 } from './streams.ts';
 export type { LogLayout, LogLimits, StreamState } from './streams.ts';
-export { observationSubject, partitionSubjects, streamName, stripeOf } from './subjects.ts';
+export {
+  observationSubject,
+  observeSubject,
+  partitionSubjects,
+  streamName,
+  stripeOf,
+} from './subjects.ts';

@@ -1,10 +1,9 @@
-import { jittered, logAway, refusalError } from '@engram/admission';
+import { jittered, refusalError } from '@engram/admission';
 import type { Lane, PartitionId, SpaceId } from '@engram/model';
-import { Deadline, type Clock } from '@engram/runtime';
-import { headers, type JetStreamClient } from 'nats';
+import type { Clock } from '@engram/runtime';
 import type { LogConnection } from './connection.ts';
-import { isTimeout, toPublishError } from './errors.ts';
 import { AFTER_HEADER } from './log-message.ts';
+import { publishUntil, type Stored } from './publish-until.ts';
 import { observationSubject, streamName, stripeOf } from './subjects.ts';
 
 export interface PublisherOptions {
@@ -28,28 +27,19 @@ export interface LogEntry {
   readonly messageId: string;
 }
 
-export interface Stored {
-  readonly sequence: number;
-  /** The entry was in the log before; nothing was added. */
-  readonly isDuplicate: boolean;
-}
-
 /** Frames under way are soon stored. */
 const RETRY_MS = 250;
-const ATTEMPT_TIMEOUT_MS = 2_000;
 /** Entries of one request under way at one time: enough to hide the way to the log and back. */
 const REQUEST_WIDTH = 16;
 
 /** Puts entries into the log. An entry is accepted when its promise resolves. */
 export class LogPublisher {
   readonly #connection: LogConnection;
-  readonly #js: JetStreamClient;
   readonly #options: PublisherOptions;
   #inFlight = 0;
 
   constructor(connection: LogConnection, options: PublisherOptions) {
     this.#connection = connection;
-    this.#js = connection.nc.jetstream();
     this.#options = options;
   }
 
@@ -100,29 +90,16 @@ export class LogPublisher {
     return stored;
   }
 
-  async #publish(entry: LogEntry): Promise<Stored> {
+  #publish({ partition, lane, space, ...entry }: LogEntry): Promise<Stored> {
     const { clock, timeoutMs, stripeCount } = this.#options;
-    const subject = observationSubject(entry.partition, entry.lane, entry.space);
-    const expect = { streamName: streamName(stripeOf(entry.partition, stripeCount)) };
-    const head = headers();
-    head.set('Content-Type', entry.contentType);
-    head.set(AFTER_HEADER, String(entry.afterSequence));
-    const deadline = new Deadline(clock, timeoutMs);
-    for (;;) {
-      // The library would buffer without bound while it is disconnected.
-      if (!this.#connection.isConnected)
-        throw refusalError(logAway('the log cannot be reached', Math.random));
-      try {
-        const ack = await this.#js.publish(subject, entry.bytes, {
-          msgID: entry.messageId,
-          timeout: Math.max(1, Math.min(ATTEMPT_TIMEOUT_MS, deadline.remainingMs)),
-          headers: head,
-          expect,
-        });
-        return { sequence: ack.seq, isDuplicate: ack.duplicate };
-      } catch (error) {
-        if (!isTimeout(error) || deadline.isOver) throw toPublishError(error);
-      }
-    }
+    return publishUntil(this.#connection, {
+      subject: observationSubject(partition, lane, space),
+      bytes: entry.bytes,
+      headers: { 'Content-Type': entry.contentType, [AFTER_HEADER]: String(entry.afterSequence) },
+      messageId: entry.messageId,
+      expect: { streamName: streamName(stripeOf(partition, stripeCount)) },
+      timeoutMs,
+      clock,
+    });
   }
 }

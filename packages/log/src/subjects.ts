@@ -8,6 +8,11 @@ export function observationSubject(partition: PartitionId, lane: Lane, space: Sp
   return `obs.${partition}.${lane}.${space}`;
 }
 
+/** Where anybody publishes: the server maps it to the partition. */
+export function observeSubject(lane: Lane, space: SpaceId): string {
+  return `observe.${lane}.${space}`;
+}
+
 /** All of one space's entries. */
 export function spaceSubject(partition: PartitionId, space: SpaceId): string {
   return `obs.${partition}.*.${space}`;

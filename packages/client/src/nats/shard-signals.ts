@@ -1,0 +1,57 @@
+// What the shards say of their load, for who writes past the gateways.
+
+import {
+  decodeSignal,
+  isNewer,
+  isOpen,
+  refusalOf,
+  type Refusal,
+  type ShardSignal,
+} from '@engram/admission';
+import type { Lane, MemberId, PartitionId } from '@engram/model';
+import { assign, type Assignment } from '@engram/ring';
+
+/** A signal counts for so long; a shard that lives says one every second. */
+const TTL_MS = 4_000;
+
+export class ShardSignals {
+  readonly #partitionCount: number;
+  readonly #random: () => number;
+  readonly #heard = new Map<MemberId, { readonly signal: ShardSignal; readonly atMs: number }>();
+
+  #ring: { readonly members: string; readonly assignment: Assignment } | undefined;
+
+  constructor(partitionCount: number, random: () => number) {
+    this.#partitionCount = partitionCount;
+    this.#random = random;
+  }
+
+  /** Takes what somebody said; whatever else it may be is passed over. */
+  readonly take = (text: string): void => {
+    const signal = decodeSignal(text);
+    if (signal === undefined || !isNewer(signal, this.#heard.get(signal.member)?.signal)) return;
+    this.#heard.set(signal.member, { signal, atMs: performance.now() });
+  };
+
+  /**
+   * Why the owner of a partition takes nothing in a lane now. Who that is comes from the ring of those that
+   * are heard, which may be wrong for some seconds while members change: it is advice, the log takes all.
+   */
+  refusal(partition: PartitionId, lane: Lane): Refusal | undefined {
+    for (const [member, { atMs }] of this.#heard)
+      if (performance.now() - atMs > TTL_MS) this.#heard.delete(member);
+    const [owner] = this.#ringOf([...this.#heard.keys()]).owners(partition);
+    const signal = owner === undefined ? undefined : this.#heard.get(owner)?.signal;
+    if (owner === undefined || signal === undefined) return undefined;
+    if (isOpen(lane, signal.lanes[lane].level)) return undefined;
+    return refusalOf(lane, signal.lanes, owner, this.#random);
+  }
+
+  /** Computed anew only when members come or go. */
+  #ringOf(heard: readonly MemberId[]): Assignment {
+    const members = heard.toSorted().join(' ');
+    if (this.#ring?.members !== members)
+      this.#ring = { members, assignment: assign(heard, this.#partitionCount) };
+    return this.#ring.assignment;
+  }
+}
