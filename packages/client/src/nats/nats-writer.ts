@@ -102,7 +102,7 @@ export class NatsWriter implements AsyncDisposable {
     });
     for (const each of LANES) {
       if (!frames.some((frame) => frame.lane === each)) continue;
-      const refusal = this.#signals.refusal(partition, each);
+      const refusal = this.#signals.refusal(id, partition, each);
       if (refusal !== undefined) throw refusalError(refusal);
     }
     const stored: { lane: EncodedFrame['lane']; sequence: number }[] = [];

@@ -5,10 +5,11 @@ import {
   isNewer,
   isOpen,
   refusalOf,
+  refusalOfSpace,
   type Refusal,
   type ShardSignal,
 } from '@engram/admission';
-import type { Lane, MemberId, PartitionId } from '@engram/model';
+import type { Lane, MemberId, PartitionId, SpaceId } from '@engram/model';
 import { assign, type Assignment } from '@engram/ring';
 
 /** A signal counts for so long; a shard that lives says one every second. */
@@ -34,17 +35,20 @@ export class ShardSignals {
   };
 
   /**
-   * Why the owner of a partition takes nothing in a lane now. Who that is comes from the ring of those that
+   * Why the owner of a space's partition takes nothing of it in a lane now. Who that is comes from the ring of those that
    * are heard, which may be wrong for some seconds while members change: it is advice, the log takes all.
    */
-  refusal(partition: PartitionId, lane: Lane): Refusal | undefined {
+  refusal(space: SpaceId, partition: PartitionId, lane: Lane): Refusal | undefined {
     for (const [member, { atMs }] of this.#heard)
       if (performance.now() - atMs > TTL_MS) this.#heard.delete(member);
     const [owner] = this.#ringOf([...this.#heard.keys()]).owners(partition);
     const signal = owner === undefined ? undefined : this.#heard.get(owner)?.signal;
     if (owner === undefined || signal === undefined) return undefined;
-    if (isOpen(lane, signal.lanes[lane].level)) return undefined;
-    return refusalOf(lane, signal.lanes, owner, this.#random);
+    const told = signal.lanes[lane];
+    if (!isOpen(lane, told.level)) return refusalOf(lane, signal.lanes, owner, this.#random);
+    const share = told.spaces.get(space);
+    if (share === undefined || isOpen(lane, share.level)) return undefined;
+    return refusalOfSpace(lane, share, told, this.#random);
   }
 
   /** Computed anew only when members come or go. */
