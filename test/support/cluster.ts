@@ -8,6 +8,8 @@ interface TestClusterOptions {
   readonly gateways?: number;
   /** Of an operator, where gateways want to know who asks. */
   readonly apiKey?: string;
+  /** Where its only gateway serves operators, if not where it serves all. */
+  readonly adminPort?: number;
   readonly env?: Readonly<Record<string, string>>;
   readonly entries?: LocalClusterOptions['entries'];
   readonly onCreate?: LocalClusterOptions['onCreate'];
@@ -35,8 +37,9 @@ interface ClusterAnswer {
 
 /** Real servers and services on free ports in a folder of its own; no process is restarted. */
 export async function startTestCluster(options: TestClusterOptions): Promise<TestCluster> {
-  const { shards, gateways = 1, apiKey, env, entries, onCreate, prepare } = options;
+  const { shards, gateways = 1, apiKey, adminPort, env, entries, onCreate, prepare } = options;
   const folder = await tempDir();
+  const admin = adminPort === undefined ? {} : { ENGRAM_ADMIN_PORT: String(adminPort) };
   let undo: (() => Promise<void>) | undefined;
   let cluster: LocalCluster;
   try {
@@ -47,7 +50,7 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
       gateways,
       port: 0,
       // A gateway that is late because the machine is busy with tests is not to refuse their writes.
-      env: { ENGRAM_WORKERS: '1', ENGRAM_LOOP_DELAY_MAX_MS: '0', ...env },
+      env: { ENGRAM_WORKERS: '1', ENGRAM_LOOP_DELAY_MAX_MS: '0', ...admin, ...env },
       ...(entries === undefined ? {} : { entries }),
       ...(onCreate === undefined ? {} : { onCreate }),
     });
@@ -58,7 +61,11 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
   }
   const client = new EngramClient({ url: cluster.url, apiKey });
   const whenSettled = async (deadlineMs?: number) => {
-    for (const { url } of cluster.gateways)
+    const urls =
+      adminPort === undefined
+        ? cluster.gateways.map(({ url }) => url)
+        : [`http://127.0.0.1:${adminPort}`];
+    for (const url of urls)
       await until(
         'every partition is served by its owners',
         async () => {

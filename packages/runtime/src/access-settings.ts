@@ -13,6 +13,8 @@ export const accessSettings = {
 
 export type AccessSettings = z.output<z.ZodObject<typeof accessSettings>> & {
   readonly ENGRAM_HTTP_HOST: string;
+  readonly ENGRAM_ADMIN_HOST: string;
+  readonly ENGRAM_ADMIN_PORT?: number | undefined;
 };
 
 /** Whether callers must say who they are: where somebody can, unless that is switched off. */
@@ -22,15 +24,19 @@ export function isAuthOn(settings: AccessSettings): boolean {
 
 /** What is wrong with the settings of a gateway: nobody is let in unseen from outside by mistake. */
 export function accessProblems(settings: AccessSettings): string[] {
-  const { ENGRAM_AUTH: auth, ENGRAM_HTTP_HOST: host } = settings;
+  const { ENGRAM_AUTH: auth } = settings;
   const problems = tokenProblems(settings);
   if (auth === 'off' || problems.length > 0 || hasCredentials(settings)) return problems;
   const way =
     'give ENGRAM_API_KEYS_FILE (engram keys create makes it), ENGRAM_API_KEYS or ENGRAM_JWT_…';
   if (auth === 'on') return [`ENGRAM_AUTH: there is nobody to let in; ${way}`];
-  if (isLoopback(host)) return [];
+  const names = ['ENGRAM_HTTP_HOST', 'ENGRAM_ADMIN_HOST'] as const;
+  const seen = names
+    .filter((name) => name === 'ENGRAM_HTTP_HOST' || settings.ENGRAM_ADMIN_PORT !== undefined)
+    .find((name) => !isLoopback(settings[name]));
+  if (seen === undefined) return [];
   return [
-    `ENGRAM_HTTP_HOST: others reach ${host}, and nothing says who may; ${way}, or set ENGRAM_AUTH=off where only friends reach it`,
+    `${seen}: others reach ${settings[seen]}, and nothing says who may; ${way}, or set ENGRAM_AUTH=off where only friends reach it`,
   ];
 }
 

@@ -56,6 +56,11 @@ function settingsOf(role: keyof typeof HTTP_PORT, profile: Profile, machine: Mac
     ENGRAM_DRAIN_TIMEOUT_MS: integer(0).default(20_000),
     ENGRAM_HTTP_PORT: integer(0, 65_535).default(HTTP_PORT[role]),
     // Gateways
+    ENGRAM_ADMIN_HOST: z.string().min(1).default('127.0.0.1'),
+    ENGRAM_ADMIN_PORT: integer(0, 65_535).optional(),
+    ENGRAM_CONNECTIONS_MAX: integer(1, 1_000_000).default(4_096),
+    ENGRAM_HEADERS_TIMEOUT_MS: integer(100, 600_000).default(10_000),
+    ENGRAM_REQUEST_TIMEOUT_MS: integer(100, 3_600_000).default(60_000),
     ENGRAM_BODY_BYTES_MAX: integer(1_024, 256 * MIB).default(16 * MIB),
     ENGRAM_PUBLISH_TIMEOUT_MS: integer(100).default(10_000),
     ENGRAM_PUBLISHES_MAX: integer(1).default(256),
@@ -120,6 +125,11 @@ const CROSS_RULES: readonly {
     holds: (all) => all.ENGRAM_LEASE_TTL_MS > 3 * all.ENGRAM_HEARTBEAT_MS,
     // Or one lost packet moves partitions.
     message: 'must be more than three times ENGRAM_HEARTBEAT_MS',
+  },
+  {
+    fields: ['ENGRAM_HEADERS_TIMEOUT_MS', 'ENGRAM_REQUEST_TIMEOUT_MS'],
+    holds: (all) => all.ENGRAM_HEADERS_TIMEOUT_MS <= all.ENGRAM_REQUEST_TIMEOUT_MS,
+    message: 'must not be more than ENGRAM_REQUEST_TIMEOUT_MS',
   },
   {
     fields: ['ENGRAM_MIN_BATCH', 'ENGRAM_MAX_BATCH'],

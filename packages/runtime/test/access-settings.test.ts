@@ -21,6 +21,12 @@ describe('a gateway that others reach', () => {
     },
   );
 
+  test('is also one whose port for operators they reach', () => {
+    const reached = { ENGRAM_ADMIN_HOST: '0.0.0.0' };
+    expect(() => load({ ...reached, ENGRAM_ADMIN_PORT: '1' })).toThrow('ENGRAM_ADMIN_HOST: others');
+    expect(() => load(reached)).not.toThrow();
+  });
+
   test('that is a shard has nothing to guard', () => {
     expect(() => loadSettings('shard', { ENGRAM_HTTP_HOST: '0.0.0.0' })).not.toThrow();
   });

@@ -1,9 +1,9 @@
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { STATUS_CODES } from 'node:http';
 import type { DeadLetters, IdempotencyStore, LogConnection, SpaceDirectory } from '@engram/log';
 import type { Membership } from '@engram/membership';
 import type { ErrorCode } from '@engram/model';
-import { advertisedUrl, type Logger } from '@engram/runtime';
+import { Scope, type Logger } from '@engram/runtime';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
@@ -31,11 +31,12 @@ import type { Tailer } from '../tail/tailer.ts';
 import type { Verifier } from '../verify/verifier.ts';
 import { takeBytes, takeJson } from './bodies.ts';
 import { limitRequests } from './limit-requests.ts';
-import { OpenRequests } from './open-requests.ts';
+import { Port } from './port.ts';
 import { listenerFor, schemeOf } from './listener.ts';
 import { documentOf, draining, handleError, sendProblem } from './problem.ts';
 import { clusterRoutes } from './routes/cluster.ts';
 import { deadLetterRoutes } from './routes/dead-letters.ts';
+import { healthRoutes } from './routes/health.ts';
 import { observationRoutes } from './routes/observations.ts';
 import { recallRoutes } from './routes/recall.ts';
 import { spaceRoutes } from './routes/spaces.ts';
@@ -77,36 +78,43 @@ export type GatewayApp = FastifyInstance<
 /** A percent-encoded id of 256 bytes has three characters a byte. */
 const PARAM_LENGTH_MAX = 1_024;
 
+/** What a gateway serves, on one port or on two. */
 export class HttpServer implements AsyncDisposable {
-  readonly #app: GatewayApp;
-  readonly #requests: OpenRequests;
+  readonly #ports: Scope;
   readonly url: string;
 
-  private constructor(app: GatewayApp, requests: OpenRequests, url: string) {
-    this.#app = app;
-    this.#requests = requests;
+  private constructor(ports: Scope, url: string) {
+    this.#ports = ports;
     this.url = url;
   }
 
-  /** @throws the system's error when the port is taken */
+  /** @throws the system's error when a port is taken */
   static async start(gateway: Gateway): Promise<HttpServer> {
-    const { config } = gateway;
-    const app = await buildApp(gateway);
-    const requests = new OpenRequests();
-    app.server.on('request', (_, response) => requests.add(response));
-    const { ENGRAM_HTTP_HOST: host, ENGRAM_HTTP_PORT: port } = config;
-    await app.listen({ host, port });
-    const address = app.server.address() as AddressInfo;
-    return new HttpServer(app, requests, advertisedUrl(host, address.port, schemeOf(config)));
+    const { config, logger } = gateway;
+    const scheme = schemeOf(config);
+    const data = { scheme, host: config.ENGRAM_HTTP_HOST, port: config.ENGRAM_HTTP_PORT };
+    const adminPort = config.ENGRAM_ADMIN_PORT;
+    const ports = new Scope();
+    try {
+      if (adminPort !== undefined) {
+        const admin = { scheme, host: config.ENGRAM_ADMIN_HOST, port: adminPort };
+        const app = await buildApp(gateway, ['operators']);
+        const { url } = await ports.own('operators', Port.open(app, admin));
+        logger.info({ url }, 'operators are served');
+      }
+      const audiences = adminPort === undefined ? AUDIENCES : (['users'] as const);
+      const app = await buildApp(gateway, audiences);
+      const { url } = await ports.own('users', Port.open(app, data));
+      return new HttpServer(ports, url);
+    } catch (error) {
+      await ports.close();
+      throw error;
+    }
   }
 
   /** Refuses new requests and finishes those that run. */
-  async close(): Promise<void> {
-    const closed = this.#app.close();
-    await this.#requests.none();
-    // To Node a connection on which nothing was asked yet is not idle, and would be waited for.
-    this.#app.server.closeAllConnections();
-    await closed;
+  close(): Promise<void> {
+    return this.#ports.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -114,7 +122,11 @@ export class HttpServer implements AsyncDisposable {
   }
 }
 
-async function buildApp(gateway: Gateway): Promise<GatewayApp> {
+/** Whom a port serves. Both are asked who they are; which port it is says what there is to ask for. */
+const AUDIENCES = ['users', 'operators'] as const;
+type Audience = (typeof AUDIENCES)[number];
+
+async function buildApp(gateway: Gateway, audiences: readonly Audience[]): Promise<GatewayApp> {
   const { config, metrics, authenticator } = gateway;
   const bytesMax = config.ENGRAM_BODY_BYTES_MAX;
   // Typed as fastify's own, or the logger's type would run through every route.
@@ -186,13 +198,17 @@ async function buildApp(gateway: Gateway): Promise<GatewayApp> {
     guard(scope, authenticator);
     takeJson(scope, bytesMax);
     const typed = scope.withTypeProvider<TypeBoxTypeProvider>();
+    healthRoutes(typed, gateway);
     spaceRoutes(typed, gateway);
-    clusterRoutes(typed, gateway);
-    verifyRoutes(typed, gateway);
-    tailRoutes(typed, gateway);
-    deadLetterRoutes(typed, gateway);
+    if (audiences.includes('users')) tailRoutes(typed, gateway);
+    if (audiences.includes('operators')) {
+      clusterRoutes(typed, gateway);
+      verifyRoutes(typed, gateway);
+      deadLetterRoutes(typed, gateway);
+    }
     done();
   });
+  if (!audiences.includes('users')) return app;
   await app.register((scope: FastifyInstance, _options, done) => {
     guard(scope, authenticator);
     takeJson(scope, bytesMax);
@@ -226,6 +242,11 @@ function documented<T extends { readonly body?: unknown; readonly querystring?: 
   };
 }
 
+const CLIENT_FAULTS: Readonly<Record<number, string>> = {
+  408: 'the request did not arrive in time',
+  431: 'the headers are too large',
+};
+
 /** What the HTTP parser itself refuses never becomes a request; it still gets our dialect. */
 function answerClientError(
   this: FastifyInstance,
@@ -242,8 +263,7 @@ function answerClientError(
       : error.code === 'HPE_HEADER_OVERFLOW'
         ? [431, 'INVALID_PARAMETER']
         : [400, 'INVALID_PARAMETER'];
-  const detail =
-    status === 431 ? 'the headers are too large' : 'the request is not well-formed HTTP';
+  const detail = CLIENT_FAULTS[status] ?? 'the request is not well-formed HTTP';
   const body = JSON.stringify(documentOf({ status, code, detail }));
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\ncontent-type: application/problem+json\r\n` +

@@ -1,4 +1,4 @@
-import { explainError, isErrorCode, type PartitionId } from '@engram/model';
+import type { PartitionId } from '@engram/model';
 import { describeMember, shardStatuses } from '../members.ts';
 import { reasonsOf } from '../reasons.ts';
 import { ringOf, RingSchema } from '../ring.ts';
@@ -77,45 +77,11 @@ export function clusterRoutes(app: GatewayApp, gateway: Gateway): void {
     },
   });
 
-  app.get('/livez', {
-    config: { access: 'open' },
-    schema: { tags, summary: 'The process answers' },
-    handler: () => ({ status: 'ok' }),
-  });
-
-  app.get('/readyz', {
-    config: { access: 'open' },
-    schema: { tags, summary: 'The gateway can serve' },
-    handler: (_request, reply) => {
-      const unserved = Array.from(
-        { length: router.partitionCount },
-        (_, p) => p as PartitionId,
-      ).filter((partition) => router.candidates(partition).ready.length === 0).length;
-      const checks = {
-        accepting: !gateway.stop.aborted,
-        nats: connection.isConnected,
-        partitionsWithoutShard: unserved,
-        membershipAgeMs: Math.round(membership.ageMs),
-      };
-      const isReady = checks.accepting && checks.nats && unserved === 0;
-      return reply.code(isReady ? 200 : 503).send({ status: isReady ? 'ok' : 'unready', checks });
-    },
-  });
-
   app.get('/metrics', {
+    // Scrapers have no key: on a port of its own the port is what keeps others out.
+    config: { access: config.ENGRAM_ADMIN_PORT === undefined ? 'operator' : 'open' },
     schema: { tags, summary: 'Prometheus exposition' },
     handler: async (_request, reply) =>
       reply.type(metrics.registry.contentType).send(await metrics.registry.render()),
-  });
-
-  app.get<{ Params: { code: string } }>('/problems/:code', {
-    config: { access: 'open' },
-    schema: { tags, summary: 'What an error code means' },
-    handler: (request, reply) => {
-      const { code } = request.params;
-      if (!isErrorCode(code)) return reply.callNotFound();
-      const { title, status, retryable, advice } = explainError(code);
-      return { code, title, status, retryable, advice };
-    },
   });
 }
