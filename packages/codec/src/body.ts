@@ -28,11 +28,23 @@ export function bodyKind(contentType: string): BodyKind | undefined {
  * @throws ClusterError INVALID_*, EMPTY_BATCH, BATCH_TOO_LARGE when the body as a whole is refused
  */
 export function readItems(kind: BodyKind, bytes: Uint8Array): BatchItem[] {
-  const items = itemsOf(kind, bytes);
+  return counted(
+    itemsOf(kind, bytes),
+    kind === 'json' || kind === 'msgpack' ? '/observations' : '',
+  );
+}
+
+/**
+ * The items of a list that came in a message with other fields.
+ * @throws ClusterError INVALID_BODY, EMPTY_BATCH, BATCH_TOO_LARGE
+ */
+export function readObservations(observations: unknown): BatchItem[] {
+  return counted(itemsOfObject({ observations }), '/observations');
+}
+
+function counted(items: BatchItem[], pointer: string): BatchItem[] {
   if (items.length === 0)
-    throw new ClusterError('EMPTY_BATCH', 'the body has no observation', {
-      pointer: kind === 'json' || kind === 'msgpack' ? '/observations' : '',
-    });
+    throw new ClusterError('EMPTY_BATCH', 'the body has no observation', { pointer });
   if (items.length > LIMITS.batchCountMax) throw tooMany(String(items.length));
   return items;
 }
@@ -50,7 +62,7 @@ function itemsOf(kind: BodyKind, bytes: Uint8Array): BatchItem[] {
     case 'json':
       return itemsOfObject(parseJson(bytes));
     case 'msgpack':
-      return itemsOfObject(unpack(bytes));
+      return itemsOfObject(parseMsgpack(bytes));
     case 'ndjson':
       return itemsOfLines(decodeUtf8(bytes));
     case 'frame':
@@ -128,7 +140,8 @@ function itemsOfFrame(frame: Frame): BatchItem[] {
   });
 }
 
-function unpack(bytes: Uint8Array): unknown {
+/** @throws ClusterError INVALID_MSGPACK */
+export function parseMsgpack(bytes: Uint8Array): unknown {
   if (bytes.length === 0) throw new ClusterError('INVALID_MSGPACK', 'the body is empty');
   try {
     // Not msgpackr, which reads extensions of its own: shared references among them, by which some

@@ -1,6 +1,13 @@
 export { encodeBatch, encodeDeletes, FRAME_BYTES_MAX, isTimestamp } from './batch.ts';
 export type { BatchItem, BatchOptions, EncodedBatch, EncodedFrame } from './batch.ts';
-export { bodyKind, CONTENT_TYPES, readItems, sniffBodyKind } from './body.ts';
+export {
+  bodyKind,
+  CONTENT_TYPES,
+  parseMsgpack,
+  readItems,
+  readObservations,
+  sniffBodyKind,
+} from './body.ts';
 export type { BodyKind } from './body.ts';
 export { embeddingFault, writeEmbedding } from './embedding.ts';
 export type { EmbeddingFault } from './embedding.ts';
