@@ -76,6 +76,9 @@ function settingsOf(role: keyof typeof HTTP_PORT, profile: Profile, machine: Mac
     ENGRAM_LIMITS_FILE: z.string().refine(isAbsolute, 'must be an absolute path').optional(),
     ENGRAM_RECALL_TIMEOUT_MS: integer(10).default(5_000),
     ENGRAM_RECALL_HEDGE_MS: integer(0).default(100),
+    ENGRAM_SESSIONS_MAX: integer(0, 1_000_000).default(20_000),
+    ENGRAM_SESSION_IDLE_MS: integer(100).default(300_000),
+    ENGRAM_SESSION_MESSAGE_BYTES_MAX: integer(1_024, 64 * MIB).default(4 * MIB),
     ...accessSettings,
     // Shards
     ENGRAM_PROFILE: z.enum(PROFILES).default('production'),

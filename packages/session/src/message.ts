@@ -96,7 +96,7 @@ export interface AckMessage {
 /** The cluster is behind, so that credit grows more slowly. */
 export interface SlowMessage {
   readonly type: 'slow';
-  /** `lag`, `memory`, `stalled` or `backlog` (of the gateway). */
+  /** `lag`, `share` (of the space among others), `memory`, `stalled` or `backlog` (of the gateway). */
   readonly reason: string;
   readonly detail: string;
   /** Of the usual credit, from 0 to 1. */

@@ -38,6 +38,9 @@ import { gatewayMetrics, observeGateway } from './metrics.ts';
 import { Recall } from './recall/recall.ts';
 import { Tailer } from './tail/tailer.ts';
 import { Verifier } from './verify/verifier.ts';
+import { Backlog } from './ws/backlog.ts';
+import { lagOf } from './ws/lag.ts';
+import { Sessions } from './ws/sessions.ts';
 
 async function run(
   config: GatewayConfig,
@@ -184,7 +187,23 @@ async function run(
   const unfollow = membership.onView(({ shards }) => admission.noteShards(shards.length));
   scope.onClose('view', () => void unfollow());
   const ingest = new Ingest({ publisher, router, admission, limits, metrics, clock });
-  observeGateway(metrics, publisher, membership);
+  const sessions = new Sessions({
+    directory,
+    ingest,
+    limits,
+    recall,
+    metrics,
+    lagOf: (space, lane) => lagOf(router, board, space, lane),
+    backlog: new Backlog(config.ENGRAM_INGEST_BYTES_MAX),
+    sessionsMax: config.ENGRAM_SESSIONS_MAX,
+    idleMs: config.ENGRAM_SESSION_IDLE_MS,
+    messageBytesMax: config.ENGRAM_SESSION_MESSAGE_BYTES_MAX,
+    clock,
+    random: Math.random,
+    logger,
+  });
+  await scope.own('sessions', sessions);
+  observeGateway(metrics, publisher, membership, sessions);
   const http = await scope.own(
     'http',
     HttpServer.start({
@@ -203,6 +222,7 @@ async function run(
       deadLetters,
       verifier,
       tailer,
+      sessions,
       metrics,
       logger,
       stop,

@@ -1,6 +1,7 @@
 import { LATENCY_SECONDS, MetricsRegistry, type Counter, type Histogram } from '@engram/metrics';
 import type { LogPublisher } from '@engram/log';
 import type { Membership } from '@engram/membership';
+import type { Sessions } from './ws/sessions.ts';
 
 export interface GatewayMetrics {
   readonly registry: MetricsRegistry;
@@ -50,7 +51,13 @@ export function observeGateway(
   { registry }: GatewayMetrics,
   publisher: LogPublisher,
   membership: Membership,
+  sessions: Sessions,
 ): void {
+  registry.gauge('sessions', 'WebSocket sessions by state', ['state'], (set) => {
+    const { open, paused } = sessions.counts();
+    set(open - paused, { state: 'flowing' });
+    set(paused, { state: 'paused' });
+  });
   registry.gauge('publishes_in_flight', 'Frames that wait for the log', [], (set) =>
     set(publisher.inFlight),
   );

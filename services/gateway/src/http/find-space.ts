@@ -7,7 +7,7 @@ const SUGGESTIONS_MAX = 3;
 
 /** @throws ClusterError INVALID_SPACE_NAME, SPACE_NOT_FOUND with the near names that may be known */
 export async function findSpace(
-  directory: SpaceDirectory,
+  directory: Pick<SpaceDirectory, 'find' | 'list'>,
   principal: Principal,
   name: unknown,
   pointer = '#space',

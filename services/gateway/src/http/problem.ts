@@ -165,7 +165,10 @@ function toClusterError(error: FastifyError | ClusterError, request: FastifyRequ
   }
 }
 
-function validationError(error: FastifyError): ClusterError {
+/** What the first fault of a validation says; `cause` is what threw it. */
+export function validationError(
+  error: Pick<FastifyError, 'validation' | 'validationContext'>,
+): ClusterError {
   const fault = error.validation?.[0];
   const isBody = error.validationContext === 'body';
   const params = fault?.params as Readonly<Record<string, unknown>> | undefined;

@@ -29,6 +29,8 @@ import type { GatewayMetrics } from '../metrics.ts';
 import type { Recall } from '../recall/recall.ts';
 import type { Tailer } from '../tail/tailer.ts';
 import type { Verifier } from '../verify/verifier.ts';
+import type { Sessions } from '../ws/sessions.ts';
+import { streamRoute, takeWebSockets } from '../ws/stream-route.ts';
 import { takeBytes, takeJson } from './bodies.ts';
 import { limitRequests } from './limit-requests.ts';
 import { Port } from './port.ts';
@@ -61,6 +63,7 @@ export interface Gateway {
   readonly deadLetters: DeadLetters;
   readonly verifier: Verifier;
   readonly tailer: Tailer;
+  readonly sessions: Sessions;
   readonly metrics: GatewayMetrics;
   readonly logger: Logger;
   /** Aborted once the gateway drains. */
@@ -178,6 +181,8 @@ async function buildApp(gateway: Gateway, audiences: readonly Audience[]): Promi
     done();
   });
 
+  if (audiences.includes('users'))
+    await takeWebSockets(app, gateway.sessions, config.ENGRAM_SESSION_MESSAGE_BYTES_MAX);
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -200,7 +205,10 @@ async function buildApp(gateway: Gateway, audiences: readonly Audience[]): Promi
     const typed = scope.withTypeProvider<TypeBoxTypeProvider>();
     healthRoutes(typed, gateway);
     spaceRoutes(typed, gateway);
-    if (audiences.includes('users')) tailRoutes(typed, gateway);
+    if (audiences.includes('users')) {
+      tailRoutes(typed, gateway);
+      streamRoute(scope, gateway.sessions);
+    }
     if (audiences.includes('operators')) {
       clusterRoutes(typed, gateway);
       verifyRoutes(typed, gateway);

@@ -8,6 +8,7 @@ import {
   readItems,
   type AwaitReply,
   type AwaitRequest,
+  type BatchItem,
   type BodyKind,
   type EncodedFrame,
 } from '@engram/codec';
@@ -53,7 +54,8 @@ export interface IngestRequest {
   readonly config: SpaceConfig;
   /** Whom its observations are counted for. */
   readonly asker: Asker;
-  readonly kind: BodyKind;
+  /** What the bytes are, or how to get the items that they hold. */
+  readonly kind: BodyKind | (() => BatchItem[]);
   readonly bytes: Uint8Array;
   readonly lane: Lane | undefined;
   /** All or nothing: one bad observation refuses the batch. */
@@ -107,8 +109,8 @@ export class Ingest {
   async put(request: IngestRequest): Promise<IngestResult> {
     const { metrics, limits, clock } = this.#options;
     const startedAt = clock.now();
-    const { config } = request;
-    const batch = encodeBatch(readItems(request.kind, request.bytes), {
+    const { config, kind, bytes } = request;
+    const batch = encodeBatch(typeof kind === 'function' ? kind() : readItems(kind, bytes), {
       dimension: config.dimension,
       metric: config.metric,
       ...(request.lane === undefined ? {} : { lane: request.lane }),
@@ -132,7 +134,7 @@ export class Ingest {
     const position = await this.#publish(config, batch.frames, request.key ?? randomUUID());
     metrics.items.inc({ result: 'accepted', reason: 'none' }, batch.accepted);
     metrics.acks.observe({ level: 'logged' }, (clock.now() - startedAt) / 1000);
-    const ack = await this.#reach(config, position, request.ack);
+    const ack = await this.reach(config, position, request.ack);
     if (ack !== 'logged') metrics.acks.observe({ level: ack }, (clock.now() - startedAt) / 1000);
     return {
       accepted: batch.accepted,
@@ -152,7 +154,7 @@ export class Ingest {
   ): Promise<{ readonly position: string; readonly ack: AckLevel }> {
     const frame: EncodedFrame = { lane: 'high', bytes: encodeDeletes([id]), count: 1 };
     const position = await this.#publish(config, [frame], randomUUID(), { isDelete: true });
-    return { position: formatPosition(position), ack: await this.#reach(config, position, ack) };
+    return { position: formatPosition(position), ack: await this.reach(config, position, ack) };
   }
 
   /** Sent again after a failure, the batch is stored once more under the same ids: nothing doubles. */
@@ -186,7 +188,7 @@ export class Ingest {
    * Waits until every shard that a recall may be answered by has reached the level. The data is in
    * whatever happens here, so nothing here is an error.
    */
-  async #reach(
+  async reach(
     config: SpaceConfig,
     position: Position,
     { level, timeoutMs }: Acknowledgement,

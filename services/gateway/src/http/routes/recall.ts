@@ -113,7 +113,7 @@ function requireK(k: number, isStreamed: boolean): void {
 }
 
 /** @throws ClusterError INVALID_*, DIMENSION_MISMATCH, ZERO_EMBEDDING */
-function toQuery(body: Static<typeof RecallBody>, config: SpaceConfig): RecallQuery {
+export function toQuery(body: Static<typeof RecallBody>, config: SpaceConfig): RecallQuery {
   const { k, ef, filter, include, minPosition, asOf, waitMs, allowPartial } = body;
   const { dimension, metric, space } = config;
   const embedding = new Float32Array(dimension);

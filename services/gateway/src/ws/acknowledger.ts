@@ -1,0 +1,89 @@
+// Answers the batches of a session that are in the log, in their order, once they have reached the level
+// that the session asks for. Those that come while others are waited for are waited for together.
+
+import {
+  formatPosition,
+  parsePosition,
+  positionOf,
+  LANES,
+  type AckLevel,
+  type Position,
+} from '@engram/model';
+import type { Refused } from '@engram/session';
+import type { Acknowledgement, Ingest } from '../ingest/ingest.ts';
+import type { Written } from './writer.ts';
+
+export interface Answer {
+  readonly upTo: number;
+  readonly level: AckLevel;
+  readonly position: string | undefined;
+  readonly refused: readonly Refused[];
+}
+
+export interface AcknowledgerOptions {
+  readonly ingest: Pick<Ingest, 'reach'>;
+  readonly ack: Acknowledgement;
+  readonly onAnswer: (answer: Answer) => void;
+}
+
+export class Acknowledger {
+  readonly #options: AcknowledgerOptions;
+  #waiting: Written[] = [];
+  /** Of all that was written. */
+  #position: Position | undefined;
+  #isRunning = false;
+
+  constructor(options: AcknowledgerOptions) {
+    this.#options = options;
+  }
+
+  add(written: Written): void {
+    this.#waiting.push(written);
+    if (this.#options.ack.level === 'logged') this.#answer('logged', this.#take());
+    else if (!this.#isRunning) void this.#run();
+  }
+
+  async #run(): Promise<void> {
+    this.#isRunning = true;
+    const { ingest, ack } = this.#options;
+    while (this.#waiting.length > 0) {
+      const written = this.#take();
+      const config = written.findLast((each) => each.config !== undefined)?.config;
+      const position = this.#position;
+      const level =
+        config === undefined || position === undefined
+          ? ack.level
+          : await ingest.reach(config, position, ack);
+      this.#answer(level, written);
+    }
+    this.#isRunning = false;
+  }
+
+  #take(): Written[] {
+    const written = this.#waiting;
+    this.#waiting = [];
+    for (const { position } of written)
+      if (position !== undefined)
+        this.#position = latestOf(this.#position, parsePosition(position, ''));
+    return written;
+  }
+
+  #answer(level: AckLevel, written: readonly Written[]): void {
+    const last = written.at(-1);
+    if (last === undefined) return;
+    this.#options.onAnswer({
+      upTo: last.seq,
+      level,
+      position: this.#position && formatPosition(this.#position),
+      refused: written.flatMap(({ refused }) => refused ?? []),
+    });
+  }
+}
+
+function latestOf(known: Position | undefined, next: Position): Position {
+  if (known === undefined) return next;
+  const entries = [known, next].flatMap(({ sequences }) =>
+    LANES.map((lane) => ({ lane, sequence: sequences[lane] })),
+  );
+  return positionOf(next.partition, entries);
+}
