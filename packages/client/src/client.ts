@@ -11,6 +11,8 @@ import { Producer } from './producer/producer.ts';
 import type { ProducerOptions } from './producer/options.ts';
 import { errorOf, errorOfProblem, itemErrorsOf, problemOf } from './problem.ts';
 import { withRetries } from './retry.ts';
+import type { SessionOptions } from './session/options.ts';
+import { WriteSession } from './session/write-session.ts';
 import { SpaceClient } from './space-client.ts';
 import { tailSpace, type TailEvent, type TailOptions } from './tail.ts';
 import type { Transport, TransportRequest, TransportResponse } from './transport.ts';
@@ -56,7 +58,7 @@ export interface ClientOptions {
 }
 
 /**
- * A client holds no resources of its own, so there is nothing to close. Every call may throw
+ * A client holds no resources of its own, so there is nothing to close but its sessions. Every call may throw
  * ClusterError (the cluster refused), ConnectionError (nobody answered) or its signal's reason.
  */
 export class EngramClient {
@@ -64,10 +66,14 @@ export class EngramClient {
   readonly #transport: Transport;
   readonly #timeoutMs: number;
   readonly #retries: number;
+  readonly #urls: readonly string[];
+  readonly #apiKey: ApiKeySource | undefined;
 
   constructor(options: ClientOptions) {
     const { url, apiKey, timeoutMs = TIMEOUT_MS, retries = RETRIES } = options;
     const urls = typeof url === 'string' ? [url] : url;
+    this.#urls = urls;
+    this.#apiKey = apiKey;
     this.#transport = options.transport ?? new HttpTransport(urls, apiKey);
     this.#timeoutMs = timeoutMs;
     this.#retries = retries;
@@ -161,6 +167,14 @@ export class EngramClient {
       (observations, each) => this.put(space, observations, { ...common, ...each }),
       options,
     );
+  }
+
+  /**
+   * A session over WebSocket, for who writes all the time: in order, at the pace of the cluster, and over
+   * lost connections. It holds a socket and has to be closed.
+   */
+  session(options: SessionOptions): WriteSession {
+    return new WriteSession(this.#urls, this.#apiKey, options);
   }
 
   /** @throws ClusterError OBSERVATION_NOT_FOUND */

@@ -14,6 +14,14 @@ const ACCEPT_LINES = 'application/x-ndjson, application/problem+json';
 /** An API key or a token, or what gives one for each call. */
 export type ApiKeySource = string | (() => string | Promise<string>);
 
+/** @throws TypeError for a key that cannot stand in a header; fetch would repeat it in its own error */
+export async function authorizationOf(source: ApiKeySource): Promise<string> {
+  const key = typeof source === 'string' ? source : await source();
+  if (!/^[\x21-\x7e]+$/.test(key))
+    throw new TypeError('the API key has characters that no key has');
+  return `Bearer ${key}`;
+}
+
 /** A request, and who makes it. */
 type SignedRequest = TransportRequest & { readonly authorization?: string };
 
@@ -44,13 +52,9 @@ export class HttpTransport implements Transport {
     return this.#askInTurn(limits, (base) => askForLines(base, signed, limits));
   }
 
-  /** @throws TypeError for a key that cannot stand in a header; fetch would repeat it in its own error */
   async #sign(request: TransportRequest): Promise<SignedRequest> {
     if (this.#apiKey === undefined) return request;
-    const key = typeof this.#apiKey === 'string' ? this.#apiKey : await this.#apiKey();
-    if (!/^[\x21-\x7e]+$/.test(key))
-      throw new TypeError('the API key has characters that no key has');
-    return { ...request, authorization: `Bearer ${key}` };
+    return { ...request, authorization: await authorizationOf(this.#apiKey) };
   }
 
   async #askInTurn<T extends TransportResponse>(

@@ -18,6 +18,8 @@ export { Producer } from './producer/producer.ts';
 export { SpaceClient } from './space-client.ts';
 export type { Typed, TypedProducer } from './space-client.ts';
 export type { TailEvent, TailOptions } from './tail.ts';
+export type { Sent, SessionOptions, SessionPace, SessionPutOptions } from './session/options.ts';
+export { WriteSession } from './session/write-session.ts';
 export type {
   Method,
   Transport,

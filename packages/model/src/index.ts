@@ -17,7 +17,7 @@ export type { Lane, PerLane } from './lane.ts';
 export { ACK_LEVELS, LIMITS } from './observation.ts';
 export type { AckLevel, Metadata, Observation } from './observation.ts';
 export { DEFAULT_PARTITION_COUNT, fnv1a32, partitionOf } from './partition.ts';
-export { formatPosition, parsePosition, positionOf } from './position.ts';
+export { formatPosition, latestPosition, parsePosition, positionOf } from './position.ts';
 export type { Position } from './position.ts';
 export {
   differingOptions,

@@ -40,3 +40,17 @@ export function positionOf(
     if (sequence > sequences[lane]) sequences[lane] = sequence;
   return { partition, sequences };
 }
+
+/** The token that covers two others of one partition. @throws ClusterError INVALID_POSITION */
+export function latestPosition(
+  left: string | undefined,
+  right: string | undefined,
+): string | undefined {
+  if (left === undefined || right === undefined) return left ?? right;
+  const { partition, sequences } = parsePosition(left, '');
+  const other = parsePosition(right, '').sequences;
+  const entries = [sequences, other].flatMap((each) =>
+    LANES.map((lane) => ({ lane, sequence: each[lane] })),
+  );
+  return formatPosition(positionOf(partition, entries));
+}

@@ -10,7 +10,7 @@ import {
   type SpaceId,
 } from '../src/ids.ts';
 import { fnv1a32, partitionOf } from '../src/partition.ts';
-import { formatPosition, parsePosition, positionOf } from '../src/position.ts';
+import { formatPosition, latestPosition, parsePosition, positionOf } from '../src/position.ts';
 import { differingOptions, parseSpaceOptions, SPACE_LIMITS } from '../src/space.ts';
 
 const codeOf = (run: () => unknown): unknown => {
@@ -216,4 +216,11 @@ describe('space options', () => {
     expect(differingOptions(options, options)).toEqual([]);
     expect(differingOptions(options, { ...options, m: 9, metric: 'ip' })).toEqual(['metric', 'm']);
   });
+});
+
+test('the latest of two positions has the highest sequence of each lane', () => {
+  expect(latestPosition('3-1.20.3', '3-2.10.3')).toBe('3-2.20.3');
+  expect(latestPosition(undefined, '3-2.10.3')).toBe('3-2.10.3');
+  expect(latestPosition('3-2.10.3', undefined)).toBe('3-2.10.3');
+  expect(latestPosition(undefined, undefined)).toBeUndefined();
 });

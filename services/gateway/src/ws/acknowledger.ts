@@ -1,14 +1,7 @@
 // Answers the batches of a session that are in the log, in their order, once they have reached the level
 // that the session asks for. Those that come while others are waited for are waited for together.
 
-import {
-  formatPosition,
-  parsePosition,
-  positionOf,
-  LANES,
-  type AckLevel,
-  type Position,
-} from '@engram/model';
+import { latestPosition, parsePosition, type AckLevel } from '@engram/model';
 import type { Refused } from '@engram/session';
 import type { Acknowledgement, Ingest } from '../ingest/ingest.ts';
 import type { Written } from './writer.ts';
@@ -30,7 +23,7 @@ export class Acknowledger {
   readonly #options: AcknowledgerOptions;
   #waiting: Written[] = [];
   /** Of all that was written. */
-  #position: Position | undefined;
+  #position: string | undefined;
   #isRunning = false;
 
   constructor(options: AcknowledgerOptions) {
@@ -53,7 +46,7 @@ export class Acknowledger {
       const level =
         config === undefined || position === undefined
           ? ack.level
-          : await ingest.reach(config, position, ack);
+          : await ingest.reach(config, parsePosition(position, ''), ack);
       this.#answer(level, written);
     }
     this.#isRunning = false;
@@ -62,9 +55,7 @@ export class Acknowledger {
   #take(): Written[] {
     const written = this.#waiting;
     this.#waiting = [];
-    for (const { position } of written)
-      if (position !== undefined)
-        this.#position = latestOf(this.#position, parsePosition(position, ''));
+    for (const { position } of written) this.#position = latestPosition(this.#position, position);
     return written;
   }
 
@@ -74,16 +65,8 @@ export class Acknowledger {
     this.#options.onAnswer({
       upTo: last.seq,
       level,
-      position: this.#position && formatPosition(this.#position),
+      position: this.#position,
       refused: written.flatMap(({ refused }) => refused ?? []),
     });
   }
-}
-
-function latestOf(known: Position | undefined, next: Position): Position {
-  if (known === undefined) return next;
-  const entries = [known, next].flatMap(({ sequences }) =>
-    LANES.map((lane) => ({ lane, sequence: sequences[lane] })),
-  );
-  return positionOf(next.partition, entries);
 }

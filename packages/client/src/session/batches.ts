@@ -1,0 +1,54 @@
+import { ClusterError, type Observation } from '@engram/model';
+import { encodeEmbedding } from '../embedding.ts';
+
+/** What a gateway takes in one message. */
+export interface BatchLimits {
+  readonly batchItemsMax: number;
+  readonly messageBytesMax: number;
+}
+
+export interface EncodedBatch {
+  readonly text: string;
+  readonly bytes: number;
+  /** Place of its first observation in what was to be sent. */
+  readonly offset: number;
+  readonly items: number;
+}
+
+/**
+ * The message that has as many observations from a place on as fit into one.
+ * @throws ClusterError OBSERVATION_TOO_LARGE, BATCH_TOO_LARGE where it has to be whole
+ */
+export function encodeBatch(
+  seq: number,
+  observations: readonly Observation[],
+  offset: number,
+  limits: BatchLimits,
+  isAtomic: boolean,
+): EncodedBatch {
+  let items = Math.min(observations.length - offset, limits.batchItemsMax);
+  for (;;) {
+    const text = JSON.stringify({
+      type: 'batch',
+      seq,
+      observations: observations.slice(offset, offset + items).map((observation) => ({
+        ...observation,
+        embedding: encodeEmbedding(observation.embedding, 'base64'),
+      })),
+    });
+    const bytes = Buffer.byteLength(text);
+    const isWhole = items === observations.length;
+    if (bytes <= limits.messageBytesMax && (isWhole || !isAtomic))
+      return { text, bytes, offset, items };
+    if (isAtomic)
+      throw new ClusterError('BATCH_TOO_LARGE', 'the batch does not fit into one message', {
+        hint: `an atomic one has at most ${limits.batchItemsMax} observations and ${limits.messageBytesMax} bytes`,
+      });
+    if (items <= 1)
+      throw new ClusterError(
+        'OBSERVATION_TOO_LARGE',
+        `observation ${offset} does not fit into a message of ${limits.messageBytesMax} bytes`,
+      );
+    items = Math.ceil(items / 2);
+  }
+}
