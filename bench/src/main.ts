@@ -14,6 +14,7 @@ import { graph } from './groups/graph.ts';
 import { ingest } from './groups/ingest.ts';
 import { overload } from './groups/overload.ts';
 import { recovery } from './groups/recovery.ts';
+import { sessions } from './groups/sessions.ts';
 import { storage } from './groups/storage.ts';
 import { tenants } from './groups/tenants.ts';
 import { parseOptions, UsageError, WORDS_DEFAULT, type BenchOptions } from './options.ts';
@@ -29,6 +30,7 @@ const GROUPS: readonly Group[] = [
   recovery,
   failover,
   overload,
+  sessions,
   tenants,
   checkpoints,
 ];
