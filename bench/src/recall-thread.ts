@@ -7,6 +7,7 @@ import { recallOf } from './dataset.ts';
 import type { RecallLoadOptions, RecallSample } from './recall-load.ts';
 
 const TIMEOUT_MS = 30_000;
+const CONNECTIONS = 32;
 
 if (parentPort === null) throw new Error('this file is the entry of a thread');
 const port = parentPort;
@@ -16,6 +17,9 @@ const client = new EngramClient({ url, timeoutMs: TIMEOUT_MS, retries: 0 });
 const stop = new AbortController();
 port.once('message', () => stop.abort());
 
+// Of a client that is there already: how fast new connections are let in is another matter.
+const warm = Array.from({ length: CONNECTIONS }, () => fetch(new URL('/livez', url)));
+for (const answer of await Promise.all(warm)) await answer.arrayBuffer();
 const startedAt = performance.now();
 const pending: Promise<RecallSample>[] = [];
 for (let sent = 0; sent !== count && !stop.signal.aborted; sent++) {
