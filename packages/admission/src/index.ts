@@ -1,3 +1,4 @@
+export { AdaptiveLimit } from './adaptive-limit.ts';
 export { pressureOf, PRESSURES } from './pressure.ts';
 export {
   isOpen,

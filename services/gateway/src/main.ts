@@ -27,6 +27,7 @@ import { configuredLimits } from './admission/configured-limits.ts';
 import { Limits } from './admission/limits.ts';
 import { LoopDelay } from './admission/loop-delay.ts';
 import { OwnLoad } from './admission/own-load.ts';
+import { WriteSlots } from './admission/write-slots.ts';
 import { SignalBoard } from './admission/signal-board.ts';
 import { Authenticator } from './auth/authenticator.ts';
 import { Router } from './cluster/router.ts';
@@ -156,8 +157,6 @@ async function run(
     bytesMax: config.ENGRAM_INGEST_BYTES_MAX,
     publishes: () => publisher.inFlight,
     publishesMax: config.ENGRAM_PUBLISHES_MAX,
-    loopDelayMs: () => loop.ms,
-    loopDelayMaxMs: config.ENGRAM_LOOP_DELAY_MAX_MS,
   });
   const onRefused = ({ scope: of, cause, lane }: Refusal) =>
     metrics.refusals.inc({ scope: of, cause, lane: lane ?? 'none' });
@@ -166,12 +165,23 @@ async function run(
     candidates: (partition) => router.candidates(partition),
     signalOf: (shard) => board.of(shard),
     isLogConnected: () => connection.isConnected,
-    ownFill: (lane) => load.fill(lane),
+    ownFill: () => load.fill(),
     unservedGraceMs: config.ENGRAM_UNSERVED_GRACE_MS,
     onRefused,
     clock,
     random: Math.random,
   });
+  const slots = await scope.own(
+    'slots',
+    new WriteSlots({
+      loopDelayMs: () => loop.ms,
+      loopDelayMaxMs: config.ENGRAM_LOOP_DELAY_MAX_MS,
+      onRefused,
+      clock,
+      random: Math.random,
+      logger,
+    }),
+  );
   const limits = await scope.own(
     'limits',
     new Limits({
@@ -191,6 +201,7 @@ async function run(
     directory,
     ingest,
     limits,
+    slots,
     recall,
     metrics,
     lagOf: (space, lane) => lagOf(router, board, space, lane),
@@ -203,7 +214,7 @@ async function run(
     logger,
   });
   await scope.own('sessions', sessions);
-  observeGateway(metrics, publisher, membership, sessions);
+  observeGateway(metrics, { publisher, membership, sessions, slots });
   const http = await scope.own(
     'http',
     HttpServer.start({
@@ -216,6 +227,7 @@ async function run(
       router,
       board,
       load,
+      slots,
       limits,
       ingest,
       recall,

@@ -1,6 +1,7 @@
 import { LATENCY_SECONDS, MetricsRegistry, type Counter, type Histogram } from '@engram/metrics';
 import type { LogPublisher } from '@engram/log';
 import type { Membership } from '@engram/membership';
+import type { WriteSlots } from './admission/write-slots.ts';
 import type { Sessions } from './ws/sessions.ts';
 
 export interface GatewayMetrics {
@@ -47,12 +48,26 @@ export function gatewayMetrics(member: string): GatewayMetrics {
   };
 }
 
+interface Observed {
+  readonly publisher: LogPublisher;
+  readonly membership: Membership;
+  readonly sessions: Sessions;
+  readonly slots: WriteSlots;
+}
+
 export function observeGateway(
   { registry }: GatewayMetrics,
-  publisher: LogPublisher,
-  membership: Membership,
-  sessions: Sessions,
+  { publisher, membership, sessions, slots }: Observed,
 ): void {
+  registry.gauge('writes_under_way', 'Writes that are not answered', [], (set) =>
+    set(slots.underWay),
+  );
+  registry.gauge(
+    'writes_limit',
+    'Writes that may be under way, so that turns stay short',
+    [],
+    (set) => set(slots.limit),
+  );
   registry.gauge('sessions', 'WebSocket sessions by state', ['state'], (set) => {
     const { open, paused } = sessions.counts();
     set(open - paused, { state: 'flowing' });

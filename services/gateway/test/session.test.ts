@@ -54,6 +54,7 @@ class World {
         reach: () => Promise.resolve(this.reached),
       },
       limits: { enter: () => this.#enter() },
+      slots: { enter: () => () => undefined },
       recall: { stream: () => Promise.reject(new Error('not asked for here')) },
       metrics: gatewayMetrics('test'),
       lagOf: () => this.load,

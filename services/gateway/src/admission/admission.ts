@@ -38,7 +38,7 @@ export interface AdmissionOptions {
   };
   readonly signalOf: (shard: MemberId) => ShardSignal | undefined;
   readonly isLogConnected: () => boolean;
-  readonly ownFill: (lane: Lane) => OwnFill;
+  readonly ownFill: () => OwnFill;
   /** So long writes are taken though no shard is in the cluster. */
   readonly unservedGraceMs: number;
   readonly onRefused: (refusal: Refusal) => void;
@@ -85,17 +85,14 @@ export class Admission {
   #ofGateway(lane: Lane): Refusal | undefined {
     const { isLogConnected, ownFill, random } = this.#options;
     if (!isLogConnected()) return logAway('the log cannot be reached', random);
-    const { fill, cause } = ownFill(lane);
+    const { fill, cause } = ownFill();
     if (lane === 'high' ? fill < 1 : isOpen(lane, pressureOf(fill))) return undefined;
     return {
       code: 'BACKPRESSURE',
       scope: 'gateway',
       cause,
       lane,
-      detail:
-        cause === 'loop'
-          ? 'this gateway has more to do than its processor does in time'
-          : `this gateway has ${Math.round(fill * 100)} % of the ${cause} under way that it may have`,
+      detail: `this gateway has ${Math.round(fill * 100)} % of the ${cause} under way that it may have`,
       hint: 'send more slowly, or to another gateway',
       retryAfterMs: jittered(RETRY_OWN_MS, random),
       waitHelps: true,

@@ -1,6 +1,6 @@
 // What is decided of a request before its body is read: who asks for too much is not worth reading.
 
-import { isToken, type SpaceId } from '@engram/model';
+import { DEFAULT_LANE, isToken, LANES, type Lane, type SpaceId } from '@engram/model';
 import type { FastifyRequest } from 'fastify';
 import type { Asker } from '../admission/limits.ts';
 import type { Underway } from '../admission/own-load.ts';
@@ -16,7 +16,7 @@ declare module 'fastify' {
 
 /** Counts requests for their space and caller, and refuses those beyond a limit. Deletes are always taken. */
 export function limitRequests(app: GatewayApp, gateway: Gateway): void {
-  const { limits, load, ingest, config } = gateway;
+  const { limits, load, slots, ingest, config } = gateway;
   app.decorateRequest('underway');
   app.addHook('onRequest', (request, reply, done) => {
     const { space } = request.params as { readonly space?: string };
@@ -31,6 +31,7 @@ export function limitRequests(app: GatewayApp, gateway: Gateway): void {
       reply.raw.once('close', leave);
       if (isWrite) {
         ingest.admit(space as SpaceId);
+        reply.raw.once('close', slots.enter(space, laneOf(request)));
         const underway = load.enter(bodyBytes(request, config.ENGRAM_BODY_BYTES_MAX));
         request.underway = underway;
         reply.raw.once('close', () => underway.leave());
@@ -47,6 +48,12 @@ export const WRITES = '/v1/spaces/:space/observations';
 /** Callers are told apart where they must say who they are. */
 export function askerOf({ principal }: FastifyRequest, spaces: readonly string[]): Asker {
   return { spaces, caller: principal === ANYBODY ? undefined : principal.id };
+}
+
+/** Of the write as a whole: items may name others. What is no lane is refused by the schema. */
+function laneOf({ query }: FastifyRequest): Lane {
+  const { lane } = query as { readonly lane?: unknown };
+  return LANES.find((each) => each === lane) ?? DEFAULT_LANE;
 }
 
 /** What a body may come to: of one that does not say how long it is, or is packed, all that one may be. */

@@ -19,6 +19,7 @@ import Fastify, {
 } from 'fastify';
 import type { Limits } from '../admission/limits.ts';
 import type { OwnLoad } from '../admission/own-load.ts';
+import type { WriteSlots } from '../admission/write-slots.ts';
 import type { Authenticator } from '../auth/authenticator.ts';
 import { guard } from '../auth/route-access.ts';
 import type { SignalBoard } from '../admission/signal-board.ts';
@@ -57,6 +58,7 @@ export interface Gateway {
   readonly router: Router;
   readonly board: SignalBoard;
   readonly load: OwnLoad;
+  readonly slots: WriteSlots;
   readonly limits: Limits;
   readonly ingest: Ingest;
   readonly recall: Recall;

@@ -15,6 +15,7 @@ import {
   type WindowLimits,
 } from '@engram/session';
 import type { Asker } from '../admission/limits.ts';
+import type { WriteSlots } from '../admission/write-slots.ts';
 import { may, requireScope, type Principal } from '../auth/principal.ts';
 import { findSpace } from '../http/find-space.ts';
 import type { Ingest } from '../ingest/ingest.ts';
@@ -29,6 +30,7 @@ export interface SessionContext extends RecallsOptions {
   readonly ingest: Pick<Ingest, 'put' | 'reach'>;
   readonly lagOf: (space: SpaceConfig['space'], lane: NonNullable<OpenMessage['lane']>) => Load;
   readonly backlog: Backlog;
+  readonly slots: Pick<WriteSlots, 'enter'>;
   readonly idleMs: number;
   readonly messageBytesMax: number;
   readonly clock: Clock;
@@ -76,7 +78,7 @@ export class Session {
     context: SessionContext,
     link: SessionLink,
   ) {
-    const { messageBytesMax, idleMs, directory, ingest, limits, clock, logger } = context;
+    const { messageBytesMax, idleMs, directory, ingest, limits, slots, clock, logger } = context;
     const { resume, ack: level, ackTimeoutMs: timeoutMs } = open;
     const session = resume?.session ?? randomUUID();
     const asker: Asker = { spaces: [open.space], caller: link.caller };
@@ -101,6 +103,7 @@ export class Session {
       directory,
       ingest,
       limits,
+      slots,
       asker,
       principal: link.principal,
       clock,

@@ -10,10 +10,11 @@
 import { createHash } from 'node:crypto';
 import { readObservations } from '@engram/codec';
 import type { SpaceDirectory } from '@engram/log';
-import { ClusterError, type SpaceConfig, type SpaceId } from '@engram/model';
+import { ClusterError, DEFAULT_LANE, type SpaceConfig, type SpaceId } from '@engram/model';
 import type { Clock, Logger } from '@engram/runtime';
 import { problemOf, type OpenMessage, type Refused } from '@engram/session';
 import type { Asker, Limits } from '../admission/limits.ts';
+import type { WriteSlots } from '../admission/write-slots.ts';
 import type { Principal } from '../auth/principal.ts';
 import { findSpace } from '../http/find-space.ts';
 import { LISTED_ERRORS_MAX } from '../http/problem.ts';
@@ -41,6 +42,7 @@ export interface WriterOptions {
   readonly directory: Pick<SpaceDirectory, 'find' | 'list'>;
   readonly ingest: Pick<Ingest, 'put'>;
   readonly limits: Pick<Limits, 'enter'>;
+  readonly slots: Pick<WriteSlots, 'enter'>;
   readonly asker: Asker;
   readonly principal: Principal;
   readonly clock: Clock;
@@ -111,12 +113,13 @@ export class SessionWriter {
   }
 
   async #put(batch: TakenBatch): Promise<Written> {
-    const { limits, asker } = this.#options;
-    const leave = limits.enter(asker, 'write');
+    const { limits, slots, asker, open } = this.#options;
+    const leaves = [limits.enter(asker, 'write')];
     try {
+      leaves.push(slots.enter(open.space, open.lane ?? DEFAULT_LANE));
       return await this.#store(batch);
     } finally {
-      leave();
+      for (const leave of leaves) leave();
     }
   }
 

@@ -1,0 +1,141 @@
+// How many writes this gateway has under way at one time. Each turn of its event loop does a part of all of
+// them, so that recalls and whatever is urgent wait for as many: there are as many as keep turns short.
+//
+//   G1. `high` may have twice as many as `normal`, and `low` fewer: what is urgent finds a place.
+//   G2. Where several spaces write, each may have as many as are free, as in a shard's lanes: one greedy
+//       space leaves half to the others.
+
+import { AdaptiveLimit, jittered, refusalError, type Refusal } from '@engram/admission';
+import type { Lane, PerLane } from '@engram/model';
+import { Repeater, type Clock, type Logger } from '@engram/runtime';
+
+export interface WriteSlotsOptions {
+  /** How late the event loop is. */
+  readonly loopDelayMs: () => number;
+  /** How late it may be; 0: there is no limit. */
+  readonly loopDelayMaxMs: number;
+  readonly onRefused: (refusal: Refusal) => void;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly logger: Logger;
+}
+
+interface SpaceSlots {
+  underWay: number;
+  enteredAtMs: number;
+}
+
+const LIMIT = { least: 8, first: 64, most: 4_096 };
+const LOOK_MS = 100;
+/** So long after its last write a space counts as one of those that share the gateway. */
+const SHARES_FOR_MS = 10_000;
+const SHARE_OF_LANE: PerLane<number> = { high: 2, normal: 1, low: 0.8 }; // G1
+/** However many others are under way. */
+const SPACE_LEAST = 2;
+/** A slot is soon free, but not for all who wait. */
+const RETRY_MS = 1_000;
+
+export class WriteSlots implements AsyncDisposable {
+  readonly #options: WriteSlotsOptions;
+  readonly #limit: AdaptiveLimit;
+  readonly #spaces = new Map<string, SpaceSlots>();
+  readonly #looks: Repeater;
+  #underWay = 0;
+  #most = 0;
+  #hasRefused = false;
+
+  constructor(options: WriteSlotsOptions) {
+    const { clock, logger, loopDelayMaxMs } = options;
+    this.#options = options;
+    this.#limit = new AdaptiveLimit({ ...LIMIT, delayMaxMs: loopDelayMaxMs });
+    this.#looks = new Repeater({
+      clock,
+      intervalMs: LOOK_MS,
+      run: () => Promise.resolve(this.#look()),
+      onError: (error) => logger.error({ err: error }, 'the writes under way'),
+    });
+  }
+
+  get underWay(): number {
+    return this.#underWay;
+  }
+
+  get limit(): number {
+    return this.#limit.value;
+  }
+
+  /**
+   * Takes a slot; returns what to call when the write is answered.
+   * @throws ClusterError BACKPRESSURE, whose details are a `Refusal`
+   */
+  enter(space: string, lane: Lane): () => void {
+    const { clock, loopDelayMaxMs } = this.#options;
+    const known = this.#spaces.get(space);
+    const its = known ?? { underWay: 0, enteredAtMs: 0 };
+    const others = this.#spaces.size - (known === undefined ? 0 : 1);
+    if (loopDelayMaxMs > 0) this.#check(its.underWay, others > 0, lane);
+    this.#spaces.set(space, its);
+    its.enteredAtMs = clock.now();
+    its.underWay++;
+    this.#most = Math.max(this.#most, ++this.#underWay);
+    let hasLeft = false;
+    return () => {
+      if (hasLeft) return;
+      hasLeft = true;
+      its.underWay--;
+      this.#underWay--;
+    };
+  }
+
+  close(): Promise<void> {
+    return this.#looks.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #check(own: number, isShared: boolean, lane: Lane): void {
+    const free = this.#limit.value * SHARE_OF_LANE[lane] - this.#underWay;
+    if (free < 1)
+      this.#refuse(
+        lane,
+        'gateway',
+        'loop',
+        `${this.#underWay} writes are under way in this gateway, as many as it does in time`,
+      );
+    if (isShared && own >= Math.max(SPACE_LEAST, free))
+      this.#refuse(
+        lane,
+        'space',
+        'share',
+        `${own} writes of this space are under way in this gateway, which leaves too few to other spaces`,
+      ); // G2
+  }
+
+  #refuse(lane: Lane, scope: 'gateway' | 'space', cause: 'loop' | 'share', detail: string): never {
+    this.#hasRefused = true;
+    const refusal: Refusal = {
+      code: 'BACKPRESSURE',
+      scope,
+      cause,
+      lane,
+      detail,
+      hint: 'send more slowly, or to another gateway; deletes are always taken',
+      retryAfterMs: jittered(RETRY_MS, this.#options.random),
+      waitHelps: true,
+    };
+    this.#options.onRefused(refusal);
+    throw refusalError(refusal);
+  }
+
+  #look(): void {
+    const { loopDelayMs, clock } = this.#options;
+    this.#limit.note(loopDelayMs(), this.#most, this.#hasRefused);
+    this.#most = this.#underWay;
+    this.#hasRefused = false;
+    const since = clock.now() - SHARES_FOR_MS;
+    for (const [space, { underWay, enteredAtMs }] of this.#spaces)
+      if (underWay === 0 && enteredAtMs < since) this.#spaces.delete(space);
+  }
+}
