@@ -13,6 +13,7 @@ import { feeds } from './groups/feeds.ts';
 import { graph } from './groups/graph.ts';
 import { ingest } from './groups/ingest.ts';
 import { overload } from './groups/overload.ts';
+import { pipes } from './groups/pipes.ts';
 import { recovery } from './groups/recovery.ts';
 import { sessions } from './groups/sessions.ts';
 import { storage } from './groups/storage.ts';
@@ -26,6 +27,7 @@ const GROUPS: readonly Group[] = [
   engine,
   storage,
   feeds,
+  pipes,
   ingest,
   recovery,
   failover,
