@@ -43,7 +43,7 @@ const PATHS: Readonly<Record<Way, () => Promise<Path>>> = {
       }),
     );
     return {
-      send: (batch) => stream.publish(`observe.normal.${space}`, frames[batch]!, { headers: head }),
+      send: (batch) => stream.publish(`observe.normal.${space}`, frames[batch], { headers: head }),
       [Symbol.asyncDispose]: () => nats.close(),
     };
   },
