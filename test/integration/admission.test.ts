@@ -1,4 +1,6 @@
 import { writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { connect as connectSocket } from 'node:net';
 import { join } from 'node:path';
 import { connect } from 'nats';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -161,6 +163,23 @@ describe('a cluster that is asked for too much', () => {
     }
     expect(TAKEN).toContain((await write('other', 'low')).status);
     expect(TAKEN).toContain((await forget('metered')).status);
+  });
+
+  test('is not closed by clients that announce much and send nothing', async () => {
+    const { port, hostname } = new URL(urls[0]!);
+    const head = `POST /v1/spaces/other/observations HTTP/1.1\r\nhost: ${hostname}\r\ncontent-type: application/json\r\n`;
+    const idle = Array.from({ length: 40 }, (_, i) => {
+      const socket = connectSocket(Number(port), hostname);
+      const length = i % 2 === 0 ? 'transfer-encoding: chunked' : 'content-length: 16777216';
+      socket.write(`${head}${length}\r\n\r\n`);
+      return socket;
+    });
+    try {
+      await Promise.all(idle.map((socket) => once(socket, 'connect')));
+      for (let i = 0; i < 5; i++) expect(TAKEN).toContain((await write('other', 'low')).status);
+    } finally {
+      for (const socket of idle) socket.destroy();
+    }
   });
 
   test('goes on without Redis, within the limits that each gateway knows', async () => {

@@ -66,6 +66,8 @@ export interface Refusal {
 
 /** Nobody is to come back sooner: a shorter pause would not let anything change. */
 const RETRY_MS_MIN = 200;
+/** Nor much later: by then something has changed, whatever was reckoned. */
+const RETRY_MS_MAX = 600_000;
 /** What only people can change is asked for less often. */
 const RETRY_UNHELPED_MS = 5_000;
 /** Until somebody else has taken over, or is back. */
@@ -79,7 +81,8 @@ const BATCH_SHARE = 0.1;
 
 /** Up to half longer. @param random from 0 to 1 */
 export function jittered(ms: number, random: () => number): number {
-  return Math.ceil(Math.max(RETRY_MS_MIN, ms) * (1 + JITTER * random()));
+  const bounded = Math.min(RETRY_MS_MAX, Math.max(RETRY_MS_MIN, ms));
+  return Math.ceil(bounded * (1 + JITTER * random()));
 }
 
 /** What a shard's signal means to one whose lane it closes. */

@@ -46,6 +46,9 @@ export interface ShardSignal {
   readonly lanes: PerLane<LaneSignal>;
 }
 
+/** With as many spaces as a shard tells of there are some ten thousand. */
+const SIGNAL_CHARS_MAX = 65_536;
+
 export function encodeSignal(signal: ShardSignal): string {
   return JSON.stringify(signal, (_key, value: unknown) =>
     value instanceof Map ? (Object.fromEntries(value) as unknown) : value,
@@ -54,6 +57,7 @@ export function encodeSignal(signal: ShardSignal): string {
 
 /** Undefined for what no shard of this version says. */
 export function decodeSignal(text: string): ShardSignal | undefined {
+  if (text.length > SIGNAL_CHARS_MAX) return undefined;
   try {
     const { member, startedAt, count, lanes } = objectOf(JSON.parse(text));
     if (!isToken(member) || !isCount(startedAt) || !isCount(count)) return undefined;
@@ -99,7 +103,7 @@ function isOneOf<T>(all: readonly T[], value: unknown): value is T {
 }
 
 function isCount(value: unknown): value is number {
-  return typeof value === 'number' && Number.isFinite(value) && value >= 0;
+  return typeof value === 'number' && value >= 0 && value <= Number.MAX_SAFE_INTEGER;
 }
 
 /** @throws TypeError */

@@ -139,7 +139,7 @@ export class Registry implements AsyncDisposable {
     this.#keys = [`${prefix}:records`, `${prefix}:leases`, `${prefix}:meta`];
     this.#channel = `${prefix}:changes`;
     this.#leaseTtlMs = options.leaseTtlMs;
-    this.buckets = new BucketStore(this.#redis, prefix);
+    this.buckets = new BucketStore(this.#redis, prefix, COMMAND_TIMEOUT_MS);
     this.signals = new SignalStore(this.#redis, this.#subscriber, prefix, options.leaseTtlMs);
   }
 

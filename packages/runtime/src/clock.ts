@@ -10,12 +10,15 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
 export const systemClock: Clock = {
   now: () => performance.now(),
   wallNow: () => Date.now(),
   async sleep(ms, signal) {
     try {
-      await delay(ms, undefined, signal === undefined ? {} : { signal });
+      // A longer one the timers would take for one of a millisecond.
+      await delay(Math.min(ms, TIMER_MS_MAX), undefined, signal === undefined ? {} : { signal });
     } catch (error) {
       if (signal?.aborted !== true) throw error;
     }

@@ -58,7 +58,7 @@ function settingsOf(role: keyof typeof HTTP_PORT, profile: Profile, machine: Mac
     // Gateways
     ENGRAM_ADMIN_HOST: z.string().min(1).default('127.0.0.1'),
     ENGRAM_ADMIN_PORT: integer(0, 65_535).optional(),
-    ENGRAM_CONNECTIONS_MAX: integer(1, 1_000_000).default(4_096),
+    ENGRAM_CONNECTIONS_MAX: integer(1, 1_000_000).default(24_096),
     ENGRAM_HEADERS_TIMEOUT_MS: integer(100, 600_000).default(10_000),
     ENGRAM_REQUEST_TIMEOUT_MS: integer(100, 3_600_000).default(60_000),
     ENGRAM_BODY_BYTES_MAX: integer(1_024, 256 * MIB).default(16 * MIB),

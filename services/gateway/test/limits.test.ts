@@ -136,6 +136,15 @@ describe('limits', () => {
     expect(isOpen(['b'], 'read', 'you')).toBe(true);
   });
 
+  test('let one of the requests overdraw that came in together, and not all of them', () => {
+    const { it, isOpen } = limits({ space: { observationsPerS: 10 } });
+    const asker = { spaces: ['a'], caller: undefined };
+    for (let i = 0; i < 8; i++) expect(isOpen(['a'])).toBe(true);
+    it.spend(asker, 'write', 5_000);
+    for (let i = 0; i < 7; i++)
+      expect(() => it.spend(asker, 'write', 5_000)).toThrow('the space a may have 10');
+  });
+
   test('may be others for single spaces and callers', () => {
     const { it, isOpen } = limits({
       space: { observationsPerS: 100 },

@@ -108,6 +108,17 @@ describe('the writes of a gateway', () => {
     expect(fill('greedy').leaves).toHaveLength(64);
   });
 
+  test('are not taken by looking whether there are any', async () => {
+    const { it, fill, looks } = slots();
+    await looks(100, 80);
+    for (let i = 0; i < 100; i++) it.check('idle', 'normal');
+    expect(it.underWay).toBe(0);
+    const { leaves } = fill('a');
+    expect(() => it.check('idle', 'normal')).toThrow();
+    for (const leave of leaves) leave();
+    it.check('idle', 'normal');
+  });
+
   test('leave once, and are not limited where that is not wanted', async () => {
     const { it, enter, looks } = slots(0);
     await looks(10, 999);

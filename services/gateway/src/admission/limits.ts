@@ -89,7 +89,16 @@ export class Limits implements AsyncDisposable {
     };
   }
 
-  /** Counts what a request turned out to have. */
+  /**
+   * Counts what a request turned out to have. Others that came in with it may have taken all there was.
+   * @throws ClusterError RATE_LIMITED
+   */
+  spend(asker: Asker, work: Work, count: number): void {
+    for (const [scope, name] of namesOf(asker)) this.#checkRate(scope, name, work);
+    this.take(asker, work, count);
+  }
+
+  /** Counts what was let in. */
   take(asker: Asker, work: Work, count: number): void {
     const nowMs = this.#options.clock.now();
     for (const [scope, name] of namesOf(asker)) {
@@ -107,7 +116,7 @@ export class Limits implements AsyncDisposable {
   }
 
   #check(scope: Scope, name: string, work: Work): void {
-    const { limitOf, clock, random } = this.#options;
+    const { limitOf, random } = this.#options;
     const limit = limitOf(scope, name);
     const whose = scope === 'space' ? `the space ${name}` : 'the caller';
     const { requestsMax } = limit;
@@ -119,7 +128,13 @@ export class Limits implements AsyncDisposable {
         hint: 'wait for answers before the next request',
         retryAfterMs: jittered(RETRY_BUSY_MS, random),
       });
-    const rate = rateOf(limit, work);
+    this.#checkRate(scope, name, work);
+  }
+
+  #checkRate(scope: Scope, name: string, work: Work): void {
+    const { limitOf, clock, random } = this.#options;
+    const whose = scope === 'space' ? `the space ${name}` : 'the caller';
+    const rate = rateOf(limitOf(scope, name), work);
     if (rate === undefined) return;
     const waitMs = this.#buckets.waitMs(bucketOf(scope, name, work), rate, clock.now());
     if (waitMs === 0) return;

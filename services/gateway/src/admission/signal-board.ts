@@ -48,7 +48,9 @@ export class SignalBoard implements AsyncDisposable {
   /** Takes what somebody said; whatever else it may be is passed over. */
   readonly take = (text: string): void => {
     const signal = decodeSignal(text);
-    if (signal === undefined || !isNewer(signal, this.#heard.get(signal.member)?.signal)) return;
+    // What expired counts as nothing, whatever number it had; and only of shards is anything wanted.
+    if (signal === undefined || !isNewer(signal, this.of(signal.member))) return;
+    if (!this.#options.shards().includes(signal.member)) return;
     this.#heard.set(signal.member, { signal, atMs: this.#options.clock.now() });
   };
 

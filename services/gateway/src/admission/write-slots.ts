@@ -65,17 +65,26 @@ export class WriteSlots implements AsyncDisposable {
   }
 
   /**
-   * Takes a slot; returns what to call when the write is answered.
+   * Refuses a write that would find no slot, before its body is read. It takes none: who sends headers and
+   * nothing else keeps nobody out.
    * @throws ClusterError BACKPRESSURE, whose details are a `Refusal`
    */
-  enter(space: string, lane: Lane): () => void {
-    const { clock, loopDelayMaxMs } = this.#options;
+  check(space: string, lane: Lane): void {
+    if (this.#options.loopDelayMaxMs === 0) return;
     const known = this.#spaces.get(space);
-    const its = known ?? { underWay: 0, enteredAtMs: 0 };
     const others = this.#spaces.size - (known === undefined ? 0 : 1);
-    if (loopDelayMaxMs > 0) this.#check(its.underWay, others > 0, lane);
+    this.#judge(known?.underWay ?? 0, others > 0, lane);
+  }
+
+  /**
+   * Takes a slot, once all of the write is there; returns what to call when it is answered.
+   * @throws as `check`
+   */
+  enter(space: string, lane: Lane): () => void {
+    this.check(space, lane);
+    const its = this.#spaces.get(space) ?? { underWay: 0, enteredAtMs: 0 };
     this.#spaces.set(space, its);
-    its.enteredAtMs = clock.now();
+    its.enteredAtMs = this.#options.clock.now();
     its.underWay++;
     this.#most = Math.max(this.#most, ++this.#underWay);
     let hasLeft = false;
@@ -95,7 +104,7 @@ export class WriteSlots implements AsyncDisposable {
     return this.close();
   }
 
-  #check(own: number, isShared: boolean, lane: Lane): void {
+  #judge(own: number, isShared: boolean, lane: Lane): void {
     const free = this.#limit.value * SHARE_OF_LANE[lane] - this.#underWay;
     if (free < 1)
       this.#refuse(

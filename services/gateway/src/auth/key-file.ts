@@ -76,7 +76,10 @@ export class KeyFile implements AsyncDisposable {
 }
 
 async function versionOf(path: string): Promise<string> {
-  const { dev, ino, size, mtimeNs } = await stat(path, { bigint: true });
+  const stats = await stat(path, { bigint: true });
+  // To read a pipe would be to wait for whoever writes to it.
+  if (!stats.isFile()) throw new Error(`${path} is no file`);
+  const { dev, ino, size, mtimeNs } = stats;
   return [dev, ino, size, mtimeNs].join();
 }
 

@@ -1,11 +1,15 @@
 // What is decided of a request before its body is read: who asks for too much is not worth reading.
 
+import { pipeline, Transform } from 'node:stream';
 import { DEFAULT_LANE, isToken, LANES, type Lane, type SpaceId } from '@engram/model';
 import type { FastifyRequest } from 'fastify';
 import type { Asker } from '../admission/limits.ts';
 import type { Underway } from '../admission/own-load.ts';
 import { ANYBODY } from '../auth/principal.ts';
 import type { GatewayApp, Gateway } from './server.ts';
+import { whenOver } from './when-over.ts';
+
+const ANNOUNCED_MAX = 1024 * 1024;
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -16,7 +20,7 @@ declare module 'fastify' {
 
 /** Counts requests for their space and caller, and refuses those beyond a limit. Deletes are always taken. */
 export function limitRequests(app: GatewayApp, gateway: Gateway): void {
-  const { limits, load, slots, ingest, config } = gateway;
+  const { limits, load, slots, ingest } = gateway;
   app.decorateRequest('underway');
   app.addHook('onRequest', (request, reply, done) => {
     const { space } = request.params as { readonly space?: string };
@@ -26,20 +30,47 @@ export function limitRequests(app: GatewayApp, gateway: Gateway): void {
     }
     try {
       const isWrite = request.routeOptions.url === WRITES && request.method === 'POST';
-      const leave = limits.enter(askerOf(request, [space]), isWrite ? 'write' : 'read');
-      // Also of a request whose client goes away in the middle.
-      reply.raw.once('close', leave);
+      whenOver(reply, limits.enter(askerOf(request, [space]), isWrite ? 'write' : 'read'));
       if (isWrite) {
         ingest.admit(space as SpaceId);
-        reply.raw.once('close', slots.enter(space, laneOf(request)));
-        const underway = load.enter(bodyBytes(request, config.ENGRAM_BODY_BYTES_MAX));
+        slots.check(space, laneOf(request));
+        const underway = load.enter(announced(request) ?? 0);
         request.underway = underway;
-        reply.raw.once('close', () => underway.leave());
+        whenOver(reply, () => underway.leave());
       }
       done();
     } catch (error) {
       done(error as Error);
     }
+  });
+}
+
+/** The length of a small body; larger ones, and those that do not say, are counted as they come. */
+function announced({ headers }: FastifyRequest): number | undefined {
+  const length = Number(headers['content-length']);
+  return length <= ANNOUNCED_MAX ? length : undefined;
+}
+
+/** Counts large bodies as they come: who announces much and sends nothing is to keep nobody out. */
+export function countBody(app: GatewayApp): void {
+  app.addHook('preParsing', (request, _reply, payload, done) => {
+    const { underway } = request;
+    if (underway === undefined || announced(request) !== undefined) {
+      done(null, payload);
+      return;
+    }
+    let bytes = 0;
+    const counted = new Transform({
+      transform(chunk: Buffer, _encoding, next) {
+        bytes += chunk.length;
+        underway.resize(bytes);
+        next(null, chunk);
+      },
+    });
+    done(
+      null,
+      pipeline(payload, counted, () => undefined),
+    );
   });
 }
 
@@ -51,14 +82,7 @@ export function askerOf({ principal }: FastifyRequest, spaces: readonly string[]
 }
 
 /** Of the write as a whole: items may name others. What is no lane is refused by the schema. */
-function laneOf({ query }: FastifyRequest): Lane {
+export function laneOf({ query }: FastifyRequest): Lane {
   const { lane } = query as { readonly lane?: unknown };
   return LANES.find((each) => each === lane) ?? DEFAULT_LANE;
-}
-
-/** What a body may come to: of one that does not say how long it is, or is packed, all that one may be. */
-function bodyBytes({ headers }: FastifyRequest, bytesMax: number): number {
-  const length = Number(headers['content-length']);
-  const isPlain = (headers['content-encoding'] ?? 'identity') === 'identity';
-  return isPlain && length >= 0 ? Math.min(length, bytesMax) : bytesMax;
 }

@@ -161,8 +161,18 @@ function toClusterError(error: FastifyError | ClusterError, request: FastifyRequ
     case 'FST_ERR_VALIDATION':
       return validationError(error);
     default:
-      return ClusterError.from(error);
+      return unforeseen(error, request);
   }
+}
+
+/** Of the library's own errors those that are the caller's fault are not ours. */
+function unforeseen(error: FastifyError | undefined, { raw }: FastifyRequest): ClusterError {
+  if (raw.destroyed && !raw.complete)
+    return new ClusterError('REQUEST_TIMEOUT', 'the client went away', { cause: error });
+  const { statusCode = 500, message = '' }: Partial<FastifyError> = error ?? {};
+  if (statusCode < 400 || statusCode > 499) return ClusterError.from(error);
+  const code = statusCode === 403 || statusCode === 404 ? 'ROUTE_NOT_FOUND' : 'INVALID_PARAMETER';
+  return new ClusterError(code, message, { cause: error });
 }
 
 /** What the first fault of a validation says; `cause` is what threw it. */

@@ -33,7 +33,7 @@ import type { Verifier } from '../verify/verifier.ts';
 import type { Sessions } from '../ws/sessions.ts';
 import { streamRoute, takeWebSockets } from '../ws/stream-route.ts';
 import { takeBytes, takeJson } from './bodies.ts';
-import { limitRequests } from './limit-requests.ts';
+import { countBody, limitRequests } from './limit-requests.ts';
 import { Port } from './port.ts';
 import { listenerFor, schemeOf } from './listener.ts';
 import { documentOf, draining, handleError, sendProblem } from './problem.ts';
@@ -82,6 +82,8 @@ export type GatewayApp = FastifyInstance<
 
 /** A percent-encoded id of 256 bytes has three characters a byte. */
 const PARAM_LENGTH_MAX = 1_024;
+/** Of what is no write: the largest there can be has 64 spaces, a thousand positions and a filter. */
+const JSON_BYTES_MAX = 1024 * 1024;
 
 /** What a gateway serves, on one port or on two. */
 export class HttpServer implements AsyncDisposable {
@@ -134,6 +136,7 @@ type Audience = (typeof AUDIENCES)[number];
 async function buildApp(gateway: Gateway, audiences: readonly Audience[]): Promise<GatewayApp> {
   const { config, metrics, authenticator } = gateway;
   const bytesMax = config.ENGRAM_BODY_BYTES_MAX;
+  const jsonBytesMax = Math.min(bytesMax, JSON_BYTES_MAX);
   // Typed as fastify's own, or the logger's type would run through every route.
   const loggerInstance: FastifyBaseLogger = gateway.logger;
   const app = Fastify({
@@ -203,7 +206,7 @@ async function buildApp(gateway: Gateway, audiences: readonly Audience[]): Promi
   app.get('/openapi.json', { schema: { hide: true }, handler: () => app.swagger() });
   await app.register((scope: FastifyInstance, _options, done) => {
     guard(scope, authenticator);
-    takeJson(scope, bytesMax);
+    takeJson(scope, jsonBytesMax);
     const typed = scope.withTypeProvider<TypeBoxTypeProvider>();
     healthRoutes(typed, gateway);
     spaceRoutes(typed, gateway);
@@ -221,7 +224,7 @@ async function buildApp(gateway: Gateway, audiences: readonly Audience[]): Promi
   if (!audiences.includes('users')) return app;
   await app.register((scope: FastifyInstance, _options, done) => {
     guard(scope, authenticator);
-    takeJson(scope, bytesMax);
+    takeJson(scope, jsonBytesMax);
     const typed = scope.withTypeProvider<TypeBoxTypeProvider>();
     limitRequests(typed, gateway);
     recallRoutes(typed, gateway);
@@ -233,6 +236,7 @@ async function buildApp(gateway: Gateway, audiences: readonly Audience[]): Promi
     scope.setValidatorCompiler(bytesValidator);
     const typed = scope.withTypeProvider<TypeBoxTypeProvider>();
     limitRequests(typed, gateway);
+    countBody(typed);
     observationRoutes(typed, gateway);
     done();
   });

@@ -130,7 +130,7 @@ export class Ingest {
       };
     const lanes = new Set(batch.frames.map(({ lane }) => lane));
     this.#options.admission.admit(config.space, lanes);
-    limits.take(request.asker, 'write', total);
+    limits.spend(request.asker, 'write', total);
     const position = await this.#publish(config, batch.frames, request.key ?? randomUUID());
     metrics.items.inc({ result: 'accepted', reason: 'none' }, batch.accepted);
     metrics.acks.observe({ level: 'logged' }, (clock.now() - startedAt) / 1000);

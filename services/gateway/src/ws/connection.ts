@@ -31,6 +31,8 @@ const PROBLEMS_MAX = 100;
 /** An `open` that does not come is a client that speaks something else. */
 const OPEN_TIMEOUT_MS = 10_000;
 const PING_MS = 30_000;
+/** Answers that wait for a client to read them; a window of batches has less. */
+const BUFFERED_MAX = 4 * 1024 * 1024;
 
 export class Connection {
   readonly #socket: WebSocket;
@@ -202,7 +204,11 @@ export class Connection {
   #send(message: ServerMessage): Promise<void> {
     return new Promise((resolve) => {
       if (this.#socket.readyState !== this.#socket.OPEN) resolve();
-      else this.#socket.send(encodeMessage(this.#format, message), () => resolve());
+      else if (this.#socket.bufferedAmount > BUFFERED_MAX) {
+        // It sends, and does not read what is answered.
+        this.#socket.terminate();
+        resolve();
+      } else this.#socket.send(encodeMessage(this.#format, message), () => resolve());
     });
   }
 

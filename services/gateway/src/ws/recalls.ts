@@ -2,6 +2,7 @@
 
 import type { SpaceDirectory } from '@engram/log';
 import { ClusterError } from '@engram/model';
+import type { Clock } from '@engram/runtime';
 import {
   problemOf,
   type RecallControl,
@@ -25,6 +26,7 @@ export interface RecallsOptions {
   readonly recall: Pick<Recall, 'stream'>;
   readonly limits: Pick<Limits, 'enter'>;
   readonly metrics: Pick<GatewayMetrics, 'recalls'>;
+  readonly clock: Clock;
 }
 
 /** At one time in a session. */
@@ -32,6 +34,8 @@ const RECALLS_MAX = 8;
 /** Results in one message, and numbers of their embeddings where those are asked for. */
 const RESULTS_MAX = 100;
 const NUMBERS_MAX = 16 * 1024;
+/** As long as a shard keeps the place of a stream. */
+const PAUSE_MS_MAX = 30_000;
 
 const isRecallBody = new Ajv({ useDefaults: true, coerceTypes: false, strict: false }).compile<
   Static<typeof RecallBody>
@@ -51,8 +55,15 @@ class Running {
     this.#go = undefined;
   }
 
-  async whenFlowing(): Promise<void> {
-    if (this.#isPaused) await new Promise<void>((resolve) => (this.#go = resolve));
+  /** @returns false when it was paused for too long */
+  async whenFlowing(clock: Clock): Promise<boolean> {
+    while (this.#isPaused) {
+      const goes = new AbortController();
+      this.#go = () => goes.abort();
+      await clock.sleep(PAUSE_MS_MAX, goes.signal);
+      if (!goes.signal.aborted) return false;
+    }
+    return true;
   }
 }
 
@@ -153,7 +164,8 @@ export class SessionRecalls {
         results.push(result);
         if (results.length < countMax) continue;
       }
-      await running.whenFlowing();
+      if (!(await running.whenFlowing(this.#options.clock)))
+        throw new ClusterError('CURSOR_EXPIRED', `the recall was paused for ${PAUSE_MS_MAX} ms`);
       if (running.isCancelled) break;
       if (results.length > 0) await this.#send({ type: 'results', recall, results });
       results = [];

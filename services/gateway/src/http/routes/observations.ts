@@ -7,8 +7,9 @@ import type { Principal } from '../../auth/principal.ts';
 import type { IngestResult } from '../../ingest/ingest.ts';
 import { numbersOf } from '../../recall/results.ts';
 import { findSpace } from '../find-space.ts';
-import { askerOf, WRITES } from '../limit-requests.ts';
+import { askerOf, laneOf, WRITES } from '../limit-requests.ts';
 import { LISTED_ERRORS_MAX, sendRefusedBatch, unknownType } from '../problem.ts';
+import { whenOver } from '../when-over.ts';
 import {
   answers,
   Deleted,
@@ -32,7 +33,7 @@ interface Asked {
 }
 
 export function observationRoutes(app: GatewayApp, gateway: Gateway): void {
-  const { directory, ingest, recall, idempotency } = gateway;
+  const { directory, ingest, slots, recall, idempotency } = gateway;
   const tags = ['observations'];
   const find = ({ principal, params }: Asked) => findSpace(directory, principal, params.space);
 
@@ -56,6 +57,7 @@ export function observationRoutes(app: GatewayApp, gateway: Gateway): void {
         throw new ClusterError('EMPTY_BATCH', 'the request has no body');
       const { lane, atomic, ack, timeoutMs } = request.query;
       request.underway?.resize(body.length);
+      whenOver(reply, slots.enter(config.space, laneOf(request)));
       ingest.admitBody({ config, bytes: body, lane });
       const key = keyOf(request.headers['idempotency-key']);
       // What is not part of the body but of the request's meaning tells requests apart too.

@@ -13,6 +13,7 @@ import { requireScope } from '../../auth/principal.ts';
 import type { RecallQuery } from '../../recall/recall.ts';
 import { findSpace } from '../find-space.ts';
 import { askerOf } from '../limit-requests.ts';
+import { whenOver } from '../when-over.ts';
 import { asksForStream, sendStream } from '../recall-lines.ts';
 import {
   answers,
@@ -73,7 +74,7 @@ export function recallRoutes(app: GatewayApp, gateway: Gateway): void {
       // All of them are judged before the first is looked up.
       for (const [index, name] of names.entries())
         requireScope(request.principal, 'read', parseSpaceId(name, `/spaces/${index}`));
-      reply.raw.once('close', limits.enter(askerOf(request, names), 'read'));
+      whenOver(reply, limits.enter(askerOf(request, names), 'read'));
       const configs = await Promise.all(
         names.map((name, index) =>
           findSpace(directory, request.principal, name, `/spaces/${index}`),
