@@ -3,7 +3,7 @@
 
 import { encodeFrame } from '@engram/codec/frame-encoder';
 import type { Lane, Observation } from '@engram/model';
-import { encodeEmbedding } from './embedding.ts';
+import { jsonOf, wireOf } from './observations.ts';
 import type { EmbeddingEncoding } from './types.ts';
 
 export interface Body {
@@ -19,27 +19,28 @@ const FIELDS = new Set(['id', 'embedding', 'metadata', 'timestamp', 'lane']);
 /** A frame has the numbers of this machine as they are, and says they are little-endian. */
 const IS_LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
-/** @param encoding of embeddings in JSON, where that is asked for; the body is then JSON */
+/**
+ * @param encoding of embeddings in JSON, where that is asked for; the body is then JSON
+ * @throws TypeError that names the observation of which no JSON can be made
+ */
 export function encodeBody(
   observations: readonly Observation[],
   encoding: EmbeddingEncoding | undefined,
 ): Body {
   const frame = encoding === undefined ? frameOf(observations) : undefined;
   if (frame !== undefined) return frame;
-  const content = JSON.stringify({
-    observations: observations.map((observation) => ({
-      ...observation,
-      embedding: encodeEmbedding(observation.embedding, encoding ?? 'base64'),
-    })),
-  });
+  const content = jsonOf(
+    { observations: observations.map((each) => wireOf(each, encoding ?? 'base64')) },
+    observations,
+  );
   return { content, contentType: JSON_TYPE };
 }
 
 /** Undefined where a frame would say less, or something else, than what was given. */
 function frameOf(observations: readonly Observation[]): Body | undefined {
-  const [first] = observations;
-  const dimension = first?.embedding.length ?? 0;
-  if (first === undefined || !IS_LITTLE_ENDIAN || dimension === 0) return undefined;
+  const first: Partial<Observation> | null | undefined = observations[0];
+  const dimension = first?.embedding?.length ?? 0;
+  if (!first || !IS_LITTLE_ENDIAN || dimension === 0) return undefined;
   if (!observations.every((each) => fits(each, dimension, first.lane))) return undefined;
   const embeddings = new Float32Array(observations.length * dimension);
   observations.forEach(({ embedding }, i) => {
@@ -53,17 +54,18 @@ function frameOf(observations: readonly Observation[]): Body | undefined {
     embeddings,
     timestamps: observations.map(({ timestamp }) => timestamp ?? NaN),
     metadata: observations.map(({ metadata }) =>
-      metadata === undefined || metadata === null ? undefined : JSON.stringify(metadata),
+      metadata === undefined || metadata === null ? undefined : jsonOf(metadata, observations),
     ),
   });
   return { content, contentType: FRAME, ...(first.lane === undefined ? {} : { lane: first.lane }) };
 }
 
 function fits(
-  observation: { readonly [K in keyof Observation]?: unknown },
+  observation: { readonly [K in keyof Observation]?: unknown } | null | undefined,
   dimension: number,
   laneOfAll: Lane | undefined,
 ): boolean {
+  if (typeof observation !== 'object' || observation === null) return false;
   const { id, embedding, timestamp, lane } = observation;
   return (
     // A frame has no half of a pair of surrogates.

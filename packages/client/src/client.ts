@@ -5,10 +5,11 @@ import { ClusterError, type Observation } from '@engram/model';
 import { encodeBody } from './body.ts';
 import { decodeEmbedding, numbersOf } from './embedding.ts';
 import { DeadLetterCalls } from './dead-letters.ts';
-import { ConnectionError, PartialFailure } from './errors.ts';
+import { ConnectionError, judged } from './errors.ts';
 import { HttpTransport, type ApiKeySource } from './http-transport.ts';
 import { Producer } from './producer/producer.ts';
 import type { ProducerOptions } from './producer/options.ts';
+import { listOf } from './observations.ts';
 import { errorOf, errorOfProblem, itemErrorsOf, problemOf } from './problem.ts';
 import { withRetries } from './retry.ts';
 import type { SessionOptions } from './session/options.ts';
@@ -119,13 +120,15 @@ export class EngramClient {
    * used again as soon as the call was made.
    * @throws PartialFailure when some are refused, unless `onPartial` is `return`
    * @throws ClusterError NOTHING_ACCEPTED when all are, with the PartialFailure as its cause
+   * @throws TypeError for what is no list, or cannot be JSON
    */
   async put(
     space: string,
-    observations: readonly Observation[],
+    given: readonly Observation[],
     options: PutOptions = {},
   ): Promise<PutResult> {
-    const { ack, atomic, ackTimeoutMs, onPartial = 'throw' } = options;
+    const observations = listOf(given);
+    const { ack, atomic, ackTimeoutMs } = options;
     const {
       content,
       contentType,
@@ -143,10 +146,7 @@ export class EngramClient {
     const response = await this.#exchange(request, signal, ackTimeoutMs, retries);
     const result = putResultOf(response, observations.length);
     if (result === undefined) throw errorOf(response, asked(request));
-    if (result.rejected === 0 || onPartial === 'return') return result;
-    const failure = new PartialFailure(result);
-    if (result.accepted > 0) throw failure;
-    throw new ClusterError('NOTHING_ACCEPTED', failure.message, { cause: failure });
+    return judged(result, options.onPartial);
   }
 
   /** One space with the type of its metadata, as `client.use<Note>('notes')`; nobody is asked. */

@@ -1,4 +1,5 @@
-import type { PutResult } from './types.ts';
+import { ClusterError } from '@engram/model';
+import type { PutOptions, PutResult } from './types.ts';
 
 /** Why no answer came: the connection failed, or none came in time. */
 export type ConnectionFault = 'unreachable' | 'timeout';
@@ -32,4 +33,18 @@ export class PartialFailure extends Error {
     super(`${rejected} of ${accepted + rejected} observations were refused${why}`);
     this.result = result;
   }
+}
+
+/**
+ * The result, where nothing was refused or the caller wants it told there.
+ * @throws PartialFailure; ClusterError NOTHING_ACCEPTED when all were refused, with it as the cause
+ */
+export function judged(
+  result: PutResult,
+  onPartial: NonNullable<PutOptions['onPartial']> = 'throw',
+): PutResult {
+  if (result.rejected === 0 || onPartial === 'return') return result;
+  const failure = new PartialFailure(result);
+  if (result.accepted > 0) throw failure;
+  throw new ClusterError('NOTHING_ACCEPTED', failure.message, { cause: failure });
 }

@@ -67,15 +67,16 @@ export class Producer implements AsyncDisposable {
 
   /**
    * Takes an observation; waits while as much as may be is under way (P1).
-   * @throws ProducerFailure once the producer has failed; Error after `close`
+   * @throws ProducerFailure once the producer has failed; Error after `close`; TypeError for what is no
+   *   observation, which changes nothing
    */
-  write(observation: Observation): Promise<void> {
-    if (this.#closing !== undefined) return Promise.reject(new Error('the producer is closed'));
+  async write(observation: Observation): Promise<void> {
+    if (this.#closing !== undefined) throw new Error('the producer is closed');
     const row = rowOf(observation);
     // One after the other, so that writes that nobody waited for keep their order.
     const turn = this.#turn.then(() => this.#add(row));
     this.#turn = turn.catch(() => undefined);
-    return turn;
+    await turn;
   }
 
   /**

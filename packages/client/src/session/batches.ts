@@ -1,5 +1,5 @@
 import { ClusterError, type Observation } from '@engram/model';
-import { encodeEmbedding } from '../embedding.ts';
+import { jsonOf, wireOf } from '../observations.ts';
 
 /** What a gateway takes in one message. */
 export interface BatchLimits {
@@ -18,6 +18,7 @@ export interface EncodedBatch {
 /**
  * The message that has as many observations from a place on as fit into one.
  * @throws ClusterError OBSERVATION_TOO_LARGE, BATCH_TOO_LARGE where it has to be whole
+ * @throws TypeError that names the observation of which no JSON can be made
  */
 export function encodeBatch(
   seq: number,
@@ -28,14 +29,9 @@ export function encodeBatch(
 ): EncodedBatch {
   let items = Math.min(observations.length - offset, limits.batchItemsMax);
   for (;;) {
-    const text = JSON.stringify({
-      type: 'batch',
-      seq,
-      observations: observations.slice(offset, offset + items).map((observation) => ({
-        ...observation,
-        embedding: encodeEmbedding(observation.embedding, 'base64'),
-      })),
-    });
+    const given = observations.slice(offset, offset + items);
+    const batch = given.map((each) => wireOf(each, 'base64'));
+    const text = jsonOf({ type: 'batch', seq, observations: batch }, given, offset);
     const bytes = Buffer.byteLength(text);
     const isWhole = items === observations.length;
     if (bytes <= limits.messageBytesMax && (isWhole || !isAtomic))

@@ -6,6 +6,7 @@ import { errorOfProblem, Outbox, type AckMessage, type ServerMessage } from '@en
 import { ConnectionError } from '../errors.ts';
 import type { ApiKeySource } from '../http-transport.ts';
 import { jitterMs } from '../retry.ts';
+import { listOf } from '../observations.ts';
 import type { PutResult } from '../types.ts';
 import { encodeBatch, type BatchLimits } from './batches.ts';
 import { Delivery } from './delivery.ts';
@@ -68,6 +69,7 @@ export class WriteSession implements AsyncDisposable {
    * Writes observations, after all that were given before. Resolves when they are acknowledged. What is
    * not acknowledged after an aborted wait may be stored all the same.
    * @throws ClusterError OBSERVATION_TOO_LARGE; those before it may be stored
+   * @throws TypeError for what is no list, or cannot be JSON
    * @throws PartialFailure, or ClusterError when all were refused, unless `onPartial` is `return`
    * @throws ConnectionError when there was no connection for too long: they may be stored or not
    */
@@ -128,9 +130,10 @@ export class WriteSession implements AsyncDisposable {
   }
 
   async #enqueue(
-    observations: readonly Observation[],
+    given: readonly Observation[],
     { signal, onPartial }: SessionPutOptions,
   ): Promise<Sent> {
+    const observations = listOf(given);
     signal?.throwIfAborted();
     if (this.#stop.signal.aborted) throw new Error('the session is closed');
     if (observations.length === 0)
