@@ -78,14 +78,26 @@ test('what is written over NATS is stored once, found by its position, and refus
     { id: 'b', embedding: [0, 1], lane: 'low' as const },
     { id: 'c', embedding: [1] },
   ];
-  const first = await writer.put('direct', observations, { idempotencyKey: 'once' });
+  const options = { idempotencyKey: 'once', onPartial: 'return' } as const;
+  const first = await writer.put('direct', observations, options);
   expect(first).toMatchObject({
     accepted: 2,
     rejected: 1,
     errors: [{ index: 2, id: 'c', code: 'DIMENSION_MISMATCH' }],
   });
-  const again = await writer.put('direct', observations, { idempotencyKey: 'once' });
+  const again = await writer.put('direct', observations, options);
   expect(again.position).toBe(first.position);
+  await expect(writer.put('direct', observations, { idempotencyKey: 'once' })).rejects.toThrow(
+    /^1 of 3 observations were refused: DIMENSION_MISMATCH at 2/,
+  );
+  await expect(writer.put('direct', [{ id: '', embedding: [1, 0] }])).rejects.toMatchObject({
+    code: 'NOTHING_ACCEPTED',
+    cause: { result: { errors: [{ index: 0, pointer: '/observations/0/id' }] } },
+  });
+  await expect(writer.put('direct', [])).rejects.toMatchObject({ code: 'EMPTY_BATCH' });
+  await expect(writer.put('direct', observations, { ack: 'searchable' })).rejects.toThrow(
+    /^over NATS the ack is logged/,
+  );
   const query = { embedding: [1, 0], k: 5, minPosition: first.position!, waitMs: 20_000 };
   const { results } = await client.recall('direct', query);
   expect(results.map(({ id }) => id)).toEqual(['a', 'b']);
@@ -99,6 +111,21 @@ test('what is written over NATS is stored once, found by its position, and refus
   await expect(writer.put('no space', source)).rejects.toMatchObject({
     code: 'INVALID_SPACE_NAME',
   });
+});
+
+test('the same key in another space, or with other observations, was acknowledged over NATS and not stored', async () => {
+  const { client, cluster } = running;
+  await using writer = await NatsWriter.connect({ url: cluster.nats.url });
+  const write = async (space: string, id: string) => {
+    await client.createSpace(space, { dimension: 2 });
+    const options = { idempotencyKey: 'same' };
+    const { position } = await writer.put(space, [{ id, embedding: [1, 0] }], options);
+    const query = { embedding: [1, 0], k: 5, minPosition: position!, waitMs: 20_000 };
+    return (await client.recall(space, query)).results.map((result) => result.id);
+  };
+  expect(await write('keyed', 'a')).toEqual(['a']);
+  expect(await write('keyed', 'b')).toEqual(['a', 'b']);
+  expect(await write('keyed-too', 'a')).toEqual(['a']);
 });
 
 test('who writes over NATS is refused while the shard says so, and a producer waits for it', async () => {

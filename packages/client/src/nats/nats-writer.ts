@@ -1,7 +1,7 @@
 // Writes straight to NATS, past the gateways: one hop less, and the acknowledgement is the log's own.
 
 import { refusalError } from '@engram/admission';
-import { CONTENT_TYPES, encodeBatch, type EncodedFrame } from '@engram/codec';
+import { CONTENT_TYPES, type EncodedFrame } from '@engram/codec';
 import {
   LogConnection,
   observeSubject,
@@ -11,20 +11,26 @@ import {
   type ConnectionOptions,
 } from '@engram/log';
 import {
+  ClusterError,
   DEFAULT_LANE,
   formatPosition,
   LANES,
   parseSpaceId,
   partitionOf,
   positionOf,
+  type AckLevel,
   type Observation,
   type SpaceId,
 } from '@engram/model';
 import { systemClock } from '@engram/runtime';
 import { createLogger } from '@engram/runtime/logger';
+import { judged } from '../errors.ts';
+import { listOf } from '../observations.ts';
 import type { ProducerOptions } from '../producer/options.ts';
 import { Producer } from '../producer/producer.ts';
 import type { PutOptions, PutResult } from '../types.ts';
+import { framesOf } from './frames.ts';
+import { messageIdOf } from './message-id.ts';
 import { ShardSignals } from './shard-signals.ts';
 
 export interface NatsWriterOptions extends Omit<
@@ -37,7 +43,11 @@ export interface NatsWriterOptions extends Omit<
   readonly timeoutMs?: number;
 }
 
-export type NatsPutOptions = Pick<PutOptions, 'lane' | 'idempotencyKey' | 'signal'>;
+/** `ack` may only be `logged`: no shard answers here. */
+export type NatsPutOptions = Pick<
+  PutOptions,
+  'ack' | 'lane' | 'idempotencyKey' | 'signal' | 'onPartial'
+>;
 
 const TIMEOUT_MS = 10_000;
 const ERRORS_MAX = 100;
@@ -81,37 +91,40 @@ export class NatsWriter implements AsyncDisposable {
   }
 
   /**
-   * Writes observations of one dimension, that of the first. Those that no shard could take are told in the
-   * result. Repeated within two minutes with the same key they are stored once.
+   * Writes observations of one dimension, that of the first. The same observations, written into the same
+   * space with the same key within two minutes, are stored once, and have the position of the first time.
+   * @throws PartialFailure when no shard could take some, unless `onPartial` is `return`
+   * @throws ClusterError NOTHING_ACCEPTED when that is so of all, with the PartialFailure as its cause; EMPTY_BATCH
    * @throws ClusterError BACKPRESSURE, MEMORY_LIMIT, PARTITION_UNAVAILABLE as the owner says; LOG_UNAVAILABLE,
    *   LOG_FULL: some may be stored then
+   * @throws TypeError for what is no list, or cannot be JSON, and for another `ack` than `logged`
    */
   async put(
     space: string,
-    observations: readonly Observation[],
-    { lane = DEFAULT_LANE, idempotencyKey = crypto.randomUUID(), signal }: NatsPutOptions = {},
+    given: readonly Observation[],
+    options: NatsPutOptions = {},
   ): Promise<PutResult> {
+    const observations = listOf(given);
+    const { ack, lane = DEFAULT_LANE, idempotencyKey = crypto.randomUUID(), signal } = options;
+    refuseBeyondLog(ack);
     const id = parseSpaceId(space);
     const partition = partitionOf(id, this.#partitionCount);
-    const items = observations.map((value, index) => ({ value, pointer: `/${index}` }));
-    const { frames, accepted, errors } = encodeBatch(items, {
-      dimension: dimensionOf(observations[0]),
-      // The zero vector is for the shard to judge, which knows the metric.
-      metric: 'ip',
-      lane,
-    });
+    if (observations.length === 0)
+      throw new ClusterError('EMPTY_BATCH', 'there is no observation to write');
+    const { frames, accepted, errors } = framesOf(observations, lane);
     for (const each of LANES) {
       if (!frames.some((frame) => frame.lane === each)) continue;
       const refusal = this.#signals.refusal(id, partition, each);
       if (refusal !== undefined) throw refusalError(refusal);
     }
     const stored: { lane: EncodedFrame['lane']; sequence: number }[] = [];
-    for (const [index, frame] of frames.entries()) {
+    for (const frame of frames) {
       signal?.throwIfAborted();
-      const { sequence } = await this.#publish(id, frame, `${idempotencyKey}-${index}`);
+      // Of a duplicate it is the sequence of the first: the same frame, of the same space.
+      const { sequence } = await this.#publish(id, frame, messageIdOf(id, idempotencyKey, frame));
       stored.push({ lane: frame.lane, sequence });
     }
-    return {
+    const result: PutResult = {
       accepted,
       rejected: errors.length,
       ...(stored.length === 0
@@ -120,12 +133,15 @@ export class NatsWriter implements AsyncDisposable {
       errors: errors.slice(0, ERRORS_MAX),
       errorsTruncated: errors.length > ERRORS_MAX,
     };
+    return judged(result, options.onPartial);
   }
 
   /** The producer of `EngramClient`, over NATS; its `ack` is `logged`. To be closed before the writer. */
-  producer(space: string, options: Omit<ProducerOptions, 'ack'> = {}): Producer {
+  producer(space: string, options: ProducerOptions = {}): Producer {
+    refuseBeyondLog(options.ack);
     const lane = options.lane === undefined ? {} : { lane: options.lane };
-    return new Producer((given, each) => this.put(space, given, { ...lane, ...each }), options);
+    const common = { ...lane, onPartial: 'return' } as const;
+    return new Producer((given, each) => this.put(space, given, { ...common, ...each }), options);
   }
 
   async close(): Promise<void> {
@@ -149,9 +165,10 @@ export class NatsWriter implements AsyncDisposable {
   }
 }
 
-/** 1 where it has none: the observation is then refused by name. */
-function dimensionOf(first: Observation | undefined): number {
-  const { embedding }: Partial<Observation> = first ?? {};
-  if (typeof embedding !== 'string') return Math.max(1, embedding?.length ?? 0);
-  return Math.max(1, Math.floor(atob(embedding).length / 4));
+/** @throws TypeError */
+function refuseBeyondLog(ack: AckLevel = 'logged'): void {
+  if (ack !== 'logged')
+    throw new TypeError(
+      `over NATS the ack is logged, not ${ack}: recall with the position as minPosition, or write with EngramClient`,
+    );
 }
