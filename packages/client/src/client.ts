@@ -17,6 +17,7 @@ import { WriteSession } from './session/write-session.ts';
 import { SpaceClient } from './space-client.ts';
 import { tailSpace, type TailEvent, type TailOptions } from './tail.ts';
 import type { Transport, TransportRequest, TransportResponse } from './transport.ts';
+import { gatewayUrls } from './urls.ts';
 import type {
   CallOptions,
   ClusterStatus,
@@ -70,9 +71,12 @@ export class EngramClient {
   readonly #urls: readonly string[];
   readonly #apiKey: ApiKeySource | undefined;
 
+  /** @throws TypeError for a url that is missing or none, which says what to give */
   constructor(options: ClientOptions) {
     const { url, apiKey, timeoutMs = TIMEOUT_MS, retries = RETRIES } = options;
-    const urls = typeof url === 'string' ? [url] : url;
+    // Another transport has urls of its own kind.
+    const given = typeof url === 'string' ? [url] : url;
+    const urls = options.transport === undefined ? gatewayUrls(url) : given;
     this.#urls = urls;
     this.#apiKey = apiKey;
     this.#transport = options.transport ?? new HttpTransport(urls, apiKey);

@@ -16,7 +16,11 @@ export type ApiKeySource = string | (() => string | Promise<string>);
 
 /** @throws TypeError for a key that cannot stand in a header; fetch would repeat it in its own error */
 export async function authorizationOf(source: ApiKeySource): Promise<string> {
-  const key = typeof source === 'string' ? source : await source();
+  const given: unknown = typeof source === 'string' ? source : await source();
+  // One that was read from a file ends with a line break.
+  const key = typeof given === 'string' ? given.trim() : '';
+  if (key === '')
+    throw new TypeError('the API key is empty: give one, or leave apiKey out where none is needed');
   if (!/^[\x21-\x7e]+$/.test(key))
     throw new TypeError('the API key has characters that no key has');
   return `Bearer ${key}`;
@@ -37,7 +41,6 @@ export class HttpTransport implements Transport {
   /** @throws TypeError for a text that is not a URL */
   constructor(urls: readonly string[], apiKey?: ApiKeySource) {
     this.#apiKey = apiKey;
-    if (urls.length === 0) throw new TypeError('the client needs the url of a gateway');
     // A base without the last slash would lose its last folder when a path is resolved on it.
     this.#urls = urls.map((url) => new URL(url.endsWith('/') ? url : `${url}/`));
   }

@@ -1,6 +1,7 @@
 import type { Observation } from '@engram/model';
 import { expect, test } from 'vitest';
 import { EngramClient } from '../src/index.ts';
+import { NatsWriter } from '../src/nats/index.ts';
 import { Producer } from '../src/producer/producer.ts';
 import { fakeGateway } from './fake-gateway.ts';
 import { FakeStream } from './fake-stream.ts';
@@ -69,4 +70,33 @@ test('what is no observation is refused by write, and the producer goes on', asy
   await producer.write(ONE);
   expect(await producer.close()).toMatchObject({ accepted: 1 });
   expect(taken).toEqual(['a']);
+});
+
+test('a client without a url, or with one without a scheme, failed later or spoke of a length', () => {
+  const made = (options: object) => () => new EngramClient(options as { url: string });
+  for (const options of [{}, { url: undefined }, { url: [] }])
+    expect(made(options)).toThrow("the client needs the url of a gateway, as { url: 'http");
+  for (const url of ['127.0.0.1:8123', 'localhost:8123', 'gateway', '', 'http://', 7, 'nats://a:1'])
+    for (const given of [url, ['http://a', url]])
+      expect(made({ url: given })).toThrow('a url must be a text that begins with http:// or');
+  expect(made({ url: 'localhost:8123' })).toThrow('as http://127.0.0.1:7700, not "localhost:8123"');
+  expect(made({ url: 'me:secret@host:1' })).not.toThrow('secret');
+});
+
+test('a writer without a url, or with one of a gateway, says what to give', async () => {
+  for (const options of [{}, { url: 'http://127.0.0.1:7700' }, { url: '127.0.0.1:4222' }])
+    await expect(NatsWriter.connect(options as { url: string })).rejects.toThrow(
+      'a url must be a text that begins with nats:// or tls://, as nats://127.0.0.1:4222',
+    );
+});
+
+test('the line break after an API key from a file made every call fail', async () => {
+  await using gateway = await fakeGateway(() => ({ status: 204 }));
+  const { url } = gateway;
+  await new EngramClient({ url, apiKey: 'key\n' }).deleteSpace('docs');
+  expect(gateway.asked[0]?.headers.authorization).toBe('Bearer key');
+  for (const apiKey of ['', '\n', () => undefined as never])
+    await expect(new EngramClient({ url, apiKey }).deleteSpace('docs')).rejects.toThrow(
+      'the API key is empty',
+    );
 });

@@ -29,6 +29,7 @@ import { listOf } from '../observations.ts';
 import type { ProducerOptions } from '../producer/options.ts';
 import { Producer } from '../producer/producer.ts';
 import type { PutOptions, PutResult } from '../types.ts';
+import { checkedUrl } from '../urls.ts';
 import { framesOf } from './frames.ts';
 import { messageIdOf } from './message-id.ts';
 import { ShardSignals } from './shard-signals.ts';
@@ -71,9 +72,13 @@ export class NatsWriter implements AsyncDisposable {
     this.#unlisten = onSignals(connection, this.#signals.take);
   }
 
-  /** @throws ClusterError LOG_UNAVAILABLE where no NATS answers, or no cluster was made on it */
+  /**
+   * @throws ClusterError LOG_UNAVAILABLE where no NATS answers, or no cluster was made on it
+   * @throws TypeError for a url that is missing or none of NATS
+   */
   static async connect(options: NatsWriterOptions): Promise<NatsWriter> {
     const { name = 'engram-writer', timeoutMs = TIMEOUT_MS, ...server } = options;
+    checkedUrl(server.url, ['nats:', 'tls:'], 'nats://127.0.0.1:4222');
     const connection = await LogConnection.start({
       ...server,
       name,
