@@ -54,6 +54,26 @@ test('nothing is sent beyond the credit, and everything once there is more', asy
   expect(await put).toMatchObject({ accepted: 40, rejected: 0 });
 });
 
+test('close throws what was refused of what was only sent, once, and ends the session all the same', async () => {
+  await using gateway = await FakeStream.start();
+  gateway.onMessage = ({ type, seq }, self) => {
+    if (type === 'open') self.opened();
+    if (seq === undefined) return;
+    const error = { index: 0, id: 'o0', code: 'ZERO_EMBEDDING' as const, detail: 'no direction' };
+    self.ack(seq, { refused: [{ seq, rejected: 1, errors: [error], errorsTruncated: false }] });
+  };
+  const client = new EngramClient({ url: gateway.url });
+  const told = client.session({ space: 'docs' });
+  await told.send(some(1));
+  await expect(told.flush()).rejects.toMatchObject({ code: 'NOTHING_ACCEPTED' });
+  await told.close();
+  const untold = client.session({ space: 'docs' });
+  await untold.send(some(1));
+  await expect(untold.close()).rejects.toMatchObject({ code: 'NOTHING_ACCEPTED' });
+  await untold.close();
+  await expect(untold.send(some(1))).rejects.toThrow('the session is closed');
+});
+
 test('a call waits while too much is not acknowledged', async () => {
   await using gateway = await FakeStream.start();
   gateway.onMessage = ({ type }, self) => type === 'open' && self.opened();
