@@ -180,6 +180,8 @@ describe('credit', () => {
     const { problem } = await client.next('problem');
     expect(problem).toMatchObject({
       code: 'CREDIT_EXCEEDED',
+      // There is no message of its own for credit.
+      hint: expect.stringMatching(/credit of opened and of each ack/) as unknown,
       details: { items: credit.items, bytes: credit.bytes },
     });
     expect(await client.whenClosed()).toEqual({ code: 4429, reason: 'CREDIT_EXCEEDED' });

@@ -181,7 +181,7 @@ export class Session {
           'CREDIT_EXCEEDED',
           `with batch ${seq} it would be ${asked.items} observations and ${asked.bytes} bytes; ${granted.items} and ${granted.bytes} are granted`,
           {
-            hint: 'wait for the credit of an ack or credit message; it counts from the beginning of the connection',
+            hint: 'connect again and resume; send no more than the credit of opened and of each ack, which counts from the beginning of the connection',
             details: { items: granted.items, bytes: granted.bytes },
           },
         );

@@ -70,7 +70,8 @@ export class Sessions implements AsyncDisposable {
   /** Sends everybody elsewhere; what was taken is answered before, as far as that goes. */
   async drain(): Promise<void> {
     const { random } = this.#options;
-    for (const connection of this.#connections) connection.drain(random() * RECONNECT_SPREAD_MS);
+    for (const connection of this.#connections)
+      connection.drain(Math.round(random() * RECONNECT_SPREAD_MS));
     await this.#empty(DRAIN_MS);
     for (const connection of this.#connections) connection.abort();
     await this.#empty(CLOSE_MS);
