@@ -8,7 +8,7 @@ import { InvalidArgumentError, Option } from 'commander';
 import { failureLine, invocation } from './format.ts';
 import { localUrl } from './local-url.ts';
 
-export const EXIT = { ok: 0, failure: 1, usage: 2, partial: 3 } as const;
+export const EXIT = { ok: 0, failure: 1, usage: 2, partial: 3, denied: 4 } as const;
 
 const DEFAULT_URL = 'http://127.0.0.1:7700';
 
@@ -107,6 +107,14 @@ export function reporting<A extends readonly unknown[]>(
       process.exitCode = exitCodeOf(error);
     }
   };
+}
+
+/** A gateway answered, and does not take the caller. */
+export function isDenied(error: unknown): boolean {
+  return (
+    error instanceof ClusterError &&
+    (error.code === 'UNAUTHENTICATED' || error.code === 'FORBIDDEN')
+  );
 }
 
 /** What went wrong and what to do about it. */

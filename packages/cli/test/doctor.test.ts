@@ -156,6 +156,22 @@ describe('trouble is found, with what to do about it', () => {
   });
 });
 
+test.each([401, 403] as const)(
+  'a gateway that answers %i is there: doctor asks for a key, and not to bring one up',
+  async (denied) => {
+    await using cluster = await fakeCluster({ denied });
+    const ran = await runCommand(doctorCommand(), ['--url', cluster.url, '--json']);
+    expect(ran.code).toBe(1);
+    const { checks } = JSON.parse(ran.out) as { checks: Check[] };
+    expect(checks).toMatchObject([
+      { name: 'node' },
+      { name: 'gateway', state: 'failure', found: expect.stringContaining('is there') as string },
+      { name: 'ready', state: 'ok' },
+    ]);
+    expect(checks[1]?.advice).toMatch(/key with the scope \*:admin, with --api-key-file/);
+  },
+);
+
 test('without a gateway that is the failure, and the exit code is 1', async () => {
   const { url, [Symbol.asyncDispose]: close } = await fakeCluster();
   await close();

@@ -29,6 +29,8 @@ export interface FakeCluster extends AsyncDisposable {
 }
 
 interface FakeOptions {
+  /** The gateway takes nobody: each answer, other than of health, is this one. */
+  readonly denied?: 401 | 403;
   /** Refusals that one answer lists at most. */
   readonly listed?: number;
   /** Answers about a space that are degraded before the first whole one. */
@@ -48,6 +50,9 @@ export async function fakeCluster(options: FakeOptions = {}): Promise<FakeCluste
     url: URL,
     body: Record<string, unknown>,
   ): Promise<[number, unknown]> {
+    if (url.pathname === '/readyz') return [200, { ready: true }];
+    if (options.denied !== undefined)
+      return [options.denied, fault(options.denied === 401 ? 'UNAUTHENTICATED' : 'FORBIDDEN')];
     const [, , , name = '', kind, id] = url.pathname.split('/').map(decodeURIComponent);
     const space = spaces.get(name);
     if (method === 'GET' && name === '')

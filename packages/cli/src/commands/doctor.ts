@@ -10,6 +10,7 @@ import {
   apiKeyFileOption,
   clientFor,
   EXIT,
+  isDenied,
   jsonOption,
   printJson,
   reporting,
@@ -69,9 +70,11 @@ async function* allChecks(gateway: GatewayOptions): AsyncGenerator<Check> {
   }
   const client = clientFor(gateway, 0);
   const begun = performance.now();
-  const status = await client.cluster().catch((error: unknown) => sentence(error));
-  if (typeof status === 'string') {
-    yield failure('gateway', status, 'everything else is asked of a gateway: bring one up first');
+  const status = await client
+    .cluster()
+    .catch((error: unknown) => (error instanceof Error ? error : new Error(String(error))));
+  if (status instanceof Error) {
+    yield* checkUntold(urlFor(url), status);
     return;
   }
   const nowMs = Date.now();
@@ -84,6 +87,21 @@ async function* allChecks(gateway: GatewayOptions): AsyncGenerator<Check> {
     (error: unknown) =>
       failure('dead letters', sentence(error), 'they are in NATS: look at that first'),
   );
+}
+
+/** Of a gateway that does not describe its cluster. */
+async function* checkUntold(url: string, error: Error): AsyncGenerator<Check> {
+  if (!isDenied(error)) {
+    const advice = 'everything else is asked of a gateway: bring one up first';
+    yield failure('gateway', sentence(error), advice);
+    return;
+  }
+  yield failure(
+    'gateway',
+    `${url} is there, and does not take the caller: ${error.message}`,
+    'give a key with the scope *:admin, with --api-key-file FILE or in ENGRAM_API_KEY',
+  );
+  yield await checkReady(url);
 }
 
 async function checkReady(url: string): Promise<Check> {

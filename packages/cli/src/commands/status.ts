@@ -16,6 +16,7 @@ import {
   apiKeyOf,
   checkUrl,
   EXIT,
+  isDenied,
   jsonOption,
   printJson,
   printNote,
@@ -61,7 +62,7 @@ interface MemberView {
   readonly pressure?: Pressure;
 }
 
-type Verdict = 'healthy' | 'degraded' | 'starting' | 'unreachable' | 'not running';
+type Verdict = 'healthy' | 'degraded' | 'starting' | 'denied' | 'unreachable' | 'not running';
 
 const TIMEOUT_MS = 5_000;
 
@@ -76,7 +77,8 @@ export function statusCommand(): Command {
     .addHelpText(
       'after',
       `
-Exit code: 0 healthy, 1 not running, starting or not reachable, 2 wrong usage, 3 degraded.
+Exit code: 0 healthy, 1 not running, starting or not reachable, 2 wrong usage, 3 degraded,
+4 a gateway is there and wants a key with the scope *:admin.
 
 Examples:
   $ engram status
@@ -99,9 +101,10 @@ export async function showStatus({ data, url, apiKeyFile, json }: Options): Prom
   const own = state?.members.flatMap((each) => (each.role === 'gateway' ? (each.url ?? []) : []));
   const gateways = url === undefined ? (own ?? []) : [url];
   const view = gateways.length === 0 ? undefined : await ask(gateways, apiKeyOf({ apiKeyFile }));
-  const failure = view instanceof Error ? sentence(view) : undefined;
+  const failed = view instanceof Error ? view : undefined;
+  const failure = failed === undefined ? undefined : failureText(failed);
   const cluster = view instanceof Error ? undefined : view;
-  const verdict = verdictOf(state, cluster, failure);
+  const verdict = verdictOf(state, cluster, failed);
   process.exitCode = exitCodeOf(verdict);
   const members = mergedMembers(state, cluster);
   if (json === true) {
@@ -141,13 +144,19 @@ async function ask(
   }
 }
 
+function failureText(failed: Error): string {
+  const wanted = isDenied(failed) ? 'the gateway is there and wants a key with *:admin: ' : '';
+  return `${wanted}${sentence(failed)}`;
+}
+
 function verdictOf(
   state: ClusterState | undefined,
   cluster: ClusterView | undefined,
-  failure: string | undefined,
+  failed: Error | undefined,
 ): Verdict {
-  if (failure === undefined && cluster === undefined)
+  if (failed === undefined && cluster === undefined)
     return state !== undefined && isRunning(state.supervisor) ? 'starting' : 'not running';
+  if (isDenied(failed)) return 'denied';
   if (cluster === undefined)
     return state !== undefined && !isRunning(state.supervisor) ? 'not running' : 'unreachable';
   const isMissing = state?.members.some((member) => localState(member) !== 'running') ?? false;
@@ -160,6 +169,8 @@ function exitCodeOf(verdict: Verdict): number {
       return EXIT.ok;
     case 'degraded':
       return EXIT.partial;
+    case 'denied':
+      return EXIT.denied;
     case 'starting':
     case 'unreachable':
     case 'not running':
@@ -198,7 +209,9 @@ function localState(member: MemberState): 'running' | 'starting' | 'ended' {
 }
 
 function headline(verdict: Verdict, url = '', cluster: ClusterView = {}): string {
-  const color = { healthy: colors.green, degraded: colors.yellow }[verdict as string] ?? colors.red;
+  const color =
+    { healthy: colors.green, degraded: colors.yellow, denied: colors.yellow }[verdict as string] ??
+    colors.red;
   const { partitions, partitionCount } = cluster;
   const ready = partitions?.filter((partition) => partition.ready === true).length;
   const parts = [
