@@ -6,8 +6,10 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { ownIdentity } from '../../runtime/src/process-identity.ts';
 import { localUrl } from '../src/local-url.ts';
+import { lostKeysText } from '../src/up/lost-keys.ts';
 import { whenServed } from '../src/up/served.ts';
 import { upSettings } from '../src/up/settings.ts';
+import { summaryText } from '../src/up/summary.ts';
 
 /** A gateway whose readiness is what the function says. */
 async function gateway(status: () => number): Promise<string> {
@@ -44,8 +46,10 @@ test('up takes the number of partitions and settings of services from the enviro
     ENGRAM_EF: '9',
     ENGRAM_PARTITIONS: '16',
   };
-  expect(upSettings(environment)).toEqual({ partitionCount: 16, services: { ENGRAM_EF: '9' } });
-  expect(upSettings({})).toEqual({ partitionCount: undefined, services: {} });
+  const wantsKeys = undefined;
+  const services = { ENGRAM_EF: '9' };
+  expect(upSettings(environment)).toEqual({ partitionCount: 16, wantsKeys, services });
+  expect(upSettings({})).toEqual({ partitionCount: undefined, wantsKeys, services: {} });
   const typed = upSettings({ ENGRAM_REPLICATION: '1' }, 2);
   expect(typed.services).toEqual({ ENGRAM_REPLICATION: '2' });
   for (const text of ['', '0', '4097', '1.5', 'many'])
@@ -62,7 +66,46 @@ test('up refuses settings that it decides itself and says what to use instead', 
     ENGRAM_NATS_URL: '--data',
     ENGRAM_REDIS_URL: '--data',
   }))
-    expect(() => upSettings({ [name]: 'x' })).toThrow(new RegExp(`^${name} .*${instead}`));
+    expect(() => upSettings({ [name]: 'x' })).toThrow(
+      new RegExp(`^${name} is not for up: .*${instead}.*; unset it$`),
+    );
+});
+
+test('with keys, up claims no cluster without passwords, and suggests no request that gets 401', () => {
+  expect(upSettings({ ENGRAM_API_KEYS_FILE: 'keys.json' }).wantsKeys).toBe(true);
+  expect(upSettings({ ENGRAM_API_KEYS: '[]', ENGRAM_AUTH: 'off' }).wantsKeys).toBe(false);
+  const url = 'http://127.0.0.1:7700';
+  const pages = { docs: `${url}/docs`, metrics: `${url}/metrics`, cluster: `${url}/v1/cluster` };
+  const servers = { nats: 'nats://127.0.0.1:1', redis: 'redis://127.0.0.1:2' };
+  const members = { gateways: [url], shards: [], dataDir: '/data', supervisor: 1 };
+  const summary = { url, ...pages, ...servers, ...members };
+  const told = (wantsKeys: boolean) =>
+    summaryText({ ...summary, wantsKeys }, { isDetached: false, hasDemo: false });
+  expect(told(true)).not.toContain('without passwords');
+  expect(told(true)).toContain(`curl -H "Authorization: Bearer $ENGRAM_API_KEY" ${url}/v1/spaces`);
+  expect(told(true)).toMatch(/HTTP wants a key[^]*NATS and Redis have no\s+passwords/);
+  expect(told(false)).toContain(`curl ${url}/v1/spaces`);
+  expect(told(false)).toContain('without passwords');
+});
+
+test('a folder that had keys and is started without is warned of, unless auth is off by name', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'engram-keyless-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const write = (wantsKeys?: boolean) => {
+    const record = { partitionCount: 64, natsPort: 1, redisPort: 2, wantsKeys };
+    writeFileSync(join(folder, 'folder.json'), JSON.stringify(record));
+  };
+  const told = (environment: Record<string, string>) =>
+    lostKeysText(folder, upSettings(environment));
+  expect(told({})).toBeUndefined();
+  write();
+  expect(told({})).toBeUndefined();
+  write(true);
+  expect(told({})).toMatch(/had keys, and starts without: everybody on this machine may do/);
+  expect(told({ ENGRAM_AUTH: 'off' })).toBeUndefined();
+  expect(told({ ENGRAM_API_KEYS_FILE: 'keys.json' })).toBeUndefined();
+  write(false);
+  expect(told({})).toBeUndefined();
 });
 
 test('the default gateway is the first one of a cluster that runs on the folder', () => {

@@ -10,6 +10,8 @@ export interface FolderRecord {
   readonly partitionCount: number;
   readonly natsPort: number;
   readonly redisPort: number;
+  /** Whether gateways wanted keys when that was last told; absent where it never was. */
+  readonly wantsKeys?: boolean;
 }
 
 /** Undefined for a new folder, and for one whose file is not one of these. */
@@ -31,9 +33,14 @@ function parseFolderRecord(text: string): FolderRecord | undefined {
   } catch {
     return undefined; // not ours: it is always written whole
   }
-  const { partitionCount, natsPort, redisPort } = value ?? {};
+  const { partitionCount, natsPort, redisPort, wantsKeys } = value ?? {};
   return isWhole(partitionCount) && isWhole(natsPort) && isWhole(redisPort)
-    ? { partitionCount, natsPort, redisPort }
+    ? {
+        partitionCount,
+        natsPort,
+        redisPort,
+        ...(typeof wantsKeys === 'boolean' ? { wantsKeys } : {}),
+      }
     : undefined;
 }
 

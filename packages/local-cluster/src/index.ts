@@ -6,6 +6,7 @@ export { ClusterMember } from './cluster-member.ts';
 export type { ClusterEvent } from './cluster-member.ts';
 export { readClusterState } from './cluster-state.ts';
 export type { ClusterState, MemberRole, MemberState } from './cluster-state.ts';
+export { readFolderRecord } from './folder-record.ts';
 export { LocalCluster } from './local-cluster.ts';
 export type { LocalClusterOptions } from './local-cluster.ts';
 export { freePort } from './loopback-port.ts';

@@ -43,6 +43,8 @@ export interface LocalClusterOptions {
   readonly partitionCount?: number;
   /** Whether a process that ends unasked is started again; default false. */
   readonly restart?: boolean;
+  /** Whether gateways want keys, for the folder's record; default what the folder has. */
+  readonly wantsKeys?: boolean;
   /** Added to the environment of gateways and shards. */
   readonly env?: Readonly<Record<string, string>>;
   readonly onEvent?: (event: ClusterEvent) => void;
@@ -63,6 +65,7 @@ export class LocalCluster implements AsyncDisposable {
   readonly redis: ClusterMember;
   readonly #options: LocalClusterOptions;
   readonly #partitionCount: number;
+  readonly #wantsKeys: boolean | undefined;
   readonly #lock: FileLock;
   readonly #since = new Date().toISOString();
   #gateways: ClusterMember[] = [];
@@ -77,6 +80,7 @@ export class LocalCluster implements AsyncDisposable {
   ) {
     this.#options = options;
     this.#lock = lock;
+    this.#wantsKeys = options.wantsKeys ?? record?.wantsKeys;
     this.dataDir = resolve(options.dataDir);
     const partitionCount = (this.#partitionCount =
       partitionCountOf(this.dataDir, record, options.partitionCount) ?? PARTITION_COUNT);
@@ -156,6 +160,7 @@ export class LocalCluster implements AsyncDisposable {
       partitionCount: this.#partitionCount,
       natsPort: this.nats.port,
       redisPort: this.redis.port,
+      ...(this.#wantsKeys === undefined ? {} : { wantsKeys: this.#wantsKeys }),
     });
     this.#gateways = ports.map((port, index) => this.#service('gateway', index + 1, port));
     this.#shards = Array.from({ length: this.#options.shards }, () => this.#nextShard());

@@ -5,6 +5,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import type { ClusterEvent } from '../src/cluster-member.ts';
 import { readClusterState, statePath } from '../src/cluster-state.ts';
+import { readFolderRecord } from '../src/folder-record.ts';
 import { LocalCluster, type LocalClusterOptions } from '../src/local-cluster.ts';
 import { isRunning } from '@engram/runtime/process-identity';
 import { stopCluster } from '../src/stop-cluster.ts';
@@ -98,6 +99,19 @@ test('a data folder keeps its ports and its number of partitions', async () => {
   expect(readClusterState(dataDir)?.partitionCount).toBe(16);
   expect(second.nats.port).toBe(ports[0]);
   expect(second.redis.port).not.toBe(ports[1]);
+});
+
+test('a data folder keeps that its cluster had keys, until somebody says that it has none', async () => {
+  const none = { shards: 0, gateways: 0, dataDir: scratch() };
+  for (const [given, kept] of [
+    [{}, undefined],
+    [{ wantsKeys: true }, true],
+    [{}, true],
+    [{ wantsKeys: false }, false],
+  ] as const) {
+    await (await start({ ...none, ...given })).close();
+    expect(readFolderRecord(none.dataDir)?.wantsKeys).toBe(kept);
+  }
 });
 
 test('a failed start ends what had started and frees the folder', async () => {

@@ -23,6 +23,7 @@ import { dataOption, DEFAULT_DATA } from '../local-url.ts';
 import { EXIT, jsonOption, printJson, printNote, reporting, sentence } from '../output.ts';
 import { Checklist } from '../up/checklist.ts';
 import { startDetached, tellStarter } from '../up/detached.ts';
+import { lostKeysText } from '../up/lost-keys.ts';
 import { whenServed } from '../up/served.ts';
 import { upSettings, type UpSettings } from '../up/settings.ts';
 import { summaryOf, summaryText, type UpSummary } from '../up/summary.ts';
@@ -74,8 +75,13 @@ async function up(options: Options, sizes: readonly string[], signal: AbortSigna
   try {
     const settings = upSettings(process.env, options.replication);
     if (alreadyRuns(options.data)) await showRunning(options, sizes);
-    else if (options.detach === true) await upInBackground(options, signal);
-    else await upHere(options, settings, signal);
+    else {
+      // Who started a process in the background has told it.
+      const lost = process.send === undefined ? lostKeysText(options.data, settings) : undefined;
+      if (lost !== undefined) printNote(warningLine(lost));
+      if (options.detach === true) await upInBackground(options, signal);
+      else await upHere(options, settings, signal);
+    }
   } catch (error) {
     if (signal.aborted) {
       printNote('Stopped.');
@@ -98,7 +104,7 @@ async function upHere(options: Options, settings: UpSettings, signal: AbortSigna
   const begun = performance.now();
   const cluster = await startCluster(options, settings, print, signal);
   try {
-    const summary = summaryOf(cluster);
+    const summary = summaryOf(cluster, settings.wantsKeys === true);
     const isServed = await serve(summary.url, print, signal);
     if (signal.aborted) return;
     if (isServed) print(checkedLine('ready', clusterText(options), performance.now() - begun));
@@ -166,6 +172,7 @@ async function startCluster(
     restart: true,
     binaries,
     ...(settings.partitionCount === undefined ? {} : { partitionCount: settings.partitionCount }),
+    ...(settings.wantsKeys === undefined ? {} : { wantsKeys: settings.wantsKeys }),
     env: settings.services,
     onEvent: (event) => checklist.onEvent(event),
     // When this process ends at once, at a second Ctrl-C or a crash, nothing stays behind.

@@ -4,6 +4,8 @@ import { UsageError } from '../output.ts';
 export interface UpSettings {
   /** Undefined: what the data folder has, or the default. */
   readonly partitionCount: number | undefined;
+  /** Whether callers of gateways need a key; undefined where the environment says nothing of it. */
+  readonly wantsKeys: boolean | undefined;
   /** Goes through to gateways and shards. */
   readonly services: Readonly<Record<string, string>>;
 }
@@ -12,6 +14,15 @@ const PARTITIONS_MAX = 4_096;
 
 /** What commands take, and services do not. */
 const OF_COMMANDS = new Set(['ENGRAM_URL', 'ENGRAM_API_KEY']);
+
+/** Each of them says who may come. */
+const OF_CALLERS = [
+  'ENGRAM_API_KEYS',
+  'ENGRAM_API_KEYS_FILE',
+  'ENGRAM_JWT_JWKS_URL',
+  'ENGRAM_JWT_JWKS_FILE',
+  'ENGRAM_JWT_SECRET_FILE',
+];
 
 /** Settings that `up` decides for each member; taken silently they would have no effect. */
 const OWN: Readonly<Record<string, string>> = {
@@ -35,12 +46,21 @@ export function upSettings(environment: NodeJS.ProcessEnv, replication?: number)
   for (const [name, value] of Object.entries(environment)) {
     if (!name.startsWith('ENGRAM_') || OF_COMMANDS.has(name) || value === undefined) continue;
     const instead = OWN[name];
-    if (instead !== undefined)
-      throw new UsageError(`${name} cannot be set for up: ${instead}, and unset it`);
+    if (instead !== undefined) throw new UsageError(`${name} is not for up: ${instead}; unset it`);
     if (name !== 'ENGRAM_PARTITIONS') services[name] = value;
   }
   if (replication !== undefined) services['ENGRAM_REPLICATION'] = String(replication);
-  return { partitionCount: partitionsOf(environment['ENGRAM_PARTITIONS']), services };
+  return {
+    partitionCount: partitionsOf(environment['ENGRAM_PARTITIONS']),
+    wantsKeys: wantsKeys(services),
+    services,
+  };
+}
+
+/** As gateways judge it (`access-settings.ts` of the runtime). */
+function wantsKeys(services: Readonly<Record<string, string>>): boolean | undefined {
+  if (services['ENGRAM_AUTH'] === 'off') return false;
+  return OF_CALLERS.some((name) => services[name] !== undefined) ? true : undefined;
 }
 
 function partitionsOf(text: string | undefined): number | undefined {

@@ -16,9 +16,11 @@ export interface UpSummary {
   readonly shards: readonly string[];
   readonly dataDir: string;
   readonly supervisor: number;
+  /** Whether gateways want to know who asks. */
+  readonly wantsKeys: boolean;
 }
 
-export function summaryOf(cluster: LocalCluster): UpSummary {
+export function summaryOf(cluster: LocalCluster, wantsKeys: boolean): UpSummary {
   const { url } = cluster;
   return {
     url,
@@ -31,15 +33,25 @@ export function summaryOf(cluster: LocalCluster): UpSummary {
     shards: cluster.shards.map((shard) => shard.url),
     dataDir: cluster.dataDir,
     supervisor: process.pid,
+    wantsKeys,
   };
 }
+
+const BEARER = '-H "Authorization: Bearer $ENGRAM_API_KEY" ';
+
+const WITHOUT_KEYS =
+  'This cluster is for this machine only: all of it listens on 127.0.0.1, without passwords.';
+
+const WITH_KEYS = `HTTP wants a key: commands take it from ENGRAM_API_KEY, or --api-key-file FILE.
+This cluster is for this machine only: all of it listens on 127.0.0.1. Its NATS and Redis have no
+passwords: every process of this machine reads and writes there without a key.`;
 
 /** Where everything is and what to try next. */
 export function summaryText(
   summary: UpSummary,
   options: { readonly isDetached: boolean; readonly hasDemo: boolean },
 ): string {
-  const { url, docs, metrics, cluster, dataDir } = summary;
+  const { url, docs, metrics, cluster, dataDir, wantsKeys } = summary;
   const program = invocation();
   const data = relative(process.cwd(), dataDir);
   const inDefault = dataDir === resolve(DEFAULT_DATA) ? '' : ` --data ${data}`;
@@ -48,7 +60,7 @@ export function summaryText(
   const tries = [
     ...(options.hasDemo ? [`${program} recall words --id coffee${at}`] : []),
     `${program} status${inDefault}`,
-    `curl ${url}/v1/spaces`,
+    `curl ${wantsKeys ? BEARER : ''}${url}/v1/spaces`,
   ];
   const stop = options.isDetached ? `${program} down${inDefault}` : 'Ctrl-C';
   const events = options.isDetached
@@ -62,6 +74,6 @@ export function summaryText(
 Try next:
 ${tries.map((line) => `  ${line}`).join('\n')}
 
-This cluster is for this machine only: all of it listens on 127.0.0.1, without passwords.
+${wantsKeys ? WITH_KEYS : WITHOUT_KEYS}
 Its data is in ${data === '' ? '.' : data}. Stop it with: ${stop}${events}`;
 }
