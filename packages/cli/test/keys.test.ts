@@ -1,4 +1,4 @@
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -43,11 +43,34 @@ test('a second key under one id, or a list that is none, changes nothing', async
   const before = readFileSync(file, 'utf8');
   const again = await runCommand(keysCommand(), create);
   expect(again).toMatchObject({ code: 1, out: '' });
-  expect(again.err).toContain('the id app stands twice');
+  expect(again.err).toContain('keys.json already has a key app; choose another id');
   expect(readFileSync(file, 'utf8')).toBe(before);
   writeFileSync(file, 'something else');
   expect((await runCommand(keysCommand(), create)).err).toContain('are not JSON');
   expect(readFileSync(file, 'utf8')).toBe('something else');
+});
+
+test('--out puts the key into a file for its owner alone, and overwrites none', async () => {
+  const at = await folder();
+  const [file, secret] = [join(at, 'keys.json'), join(at, 'app.key')];
+  const create = ['--scope', 'notes:read', '--file', file, '--out'];
+  const { out, err, code } = await runCommand(keysCommand(), ['create', 'app', ...create, secret]);
+  expect([code, out]).toEqual([0, '']);
+  expect(err).toContain(`The key is in ${secret}`);
+  expect(statSync(secret).mode & 0o777).toBe(0o600);
+  const text = readFileSync(secret, 'utf8');
+  expect(ApiKeys.parse(readFileSync(file, 'utf8')).find(text.trim())?.id).toBe('app');
+
+  const list = readFileSync(file, 'utf8');
+  const again = await runCommand(keysCommand(), ['create', 'other', ...create, secret]);
+  expect(again).toMatchObject({ code: 1, out: '' });
+  expect(again.err).toContain(`${secret} is there already`);
+  expect([readFileSync(secret, 'utf8'), readFileSync(file, 'utf8')]).toEqual([text, list]);
+
+  // A key that no list has would be a file that opens nothing.
+  const useless = join(at, 'useless.key');
+  expect((await runCommand(keysCommand(), ['create', 'app', ...create, useless])).code).toBe(1);
+  expect(existsSync(useless)).toBe(false);
 });
 
 test('without a list the record is told beside the key', async () => {
