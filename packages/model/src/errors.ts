@@ -63,7 +63,11 @@ export const ERRORS = {
   SESSION_IDLE: { status: 408, retry: 'same-owner', title: 'The session was not used' },
   CREDIT_EXCEEDED: { status: 429, retry: 'never', title: 'More was sent than was granted' },
   BACKPRESSURE: { status: 429, retry: 'same-owner', title: 'The cluster asks for a slower pace' },
-  RATE_LIMITED: { status: 429, retry: 'same-owner', title: 'The limit of the caller is reached' },
+  RATE_LIMITED: {
+    status: 429,
+    retry: 'same-owner',
+    title: 'A limit of the space or the caller is reached',
+  },
   LOG_UNAVAILABLE: { status: 503, retry: 'same-owner', title: 'The log cannot be reached' },
   PARTITION_UNAVAILABLE: {
     status: 503,

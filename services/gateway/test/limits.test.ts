@@ -126,6 +126,14 @@ describe('limits', () => {
     expect(enter(['b'])).toBeTypeOf('function');
   });
 
+  test('of reads do not hint at deletes, which are no reads', () => {
+    const { it, enter } = limits({ space: { readsPerS: 1, observationsPerS: 1 } });
+    enter(['a'], 'read');
+    expect(enter(['a'], 'read')).toMatchObject({ hint: 'ask more slowly' });
+    it.take({ spaces: ['a'], caller: undefined }, 'write', 2);
+    expect(enter(['a'])).toMatchObject({ hint: 'send more slowly; deletes are always taken' });
+  });
+
   test('a request that is refused counts for nobody', () => {
     const { enter, isOpen } = limits({
       space: { requestsMax: 1, readsPerS: 1 },

@@ -49,6 +49,11 @@ const RETRY_BUSY_MS = 250;
 
 const UNITS = { write: 'observations', read: 'reads' } as const satisfies Record<Work, string>;
 
+const HINTS = {
+  write: 'send more slowly; deletes are always taken',
+  read: 'ask more slowly',
+} as const satisfies Record<Work, string>;
+
 export class Limits implements AsyncDisposable {
   readonly #options: LimitsOptions;
   readonly #buckets = new SharedBuckets();
@@ -142,7 +147,7 @@ export class Limits implements AsyncDisposable {
       scope,
       cause: 'rate',
       detail: `${whose} may have ${rate.perSecond} ${UNITS[work]} a second, and had them`,
-      hint: 'send more slowly; deletes are always taken',
+      hint: HINTS[work],
       retryAfterMs: jittered(waitMs, random),
       ...(work === 'read'
         ? {}
