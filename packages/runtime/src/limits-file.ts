@@ -9,9 +9,21 @@ const limit = z.strictObject({
   requestsMax: count.optional(),
 });
 
+/** How gateways call those who ask; another name would limit nobody. */
+const CALLER = /^(key|jwt):./;
+const CALLER_FAULT =
+  'a caller is key: and the id of its key, or jwt: and the sub of its token, as key:importer';
+
 const schema = z.strictObject({
   spaces: z.record(z.string(), limit).default({}),
-  callers: z.record(z.string(), limit).default({}),
+  callers: z
+    .record(z.string(), limit)
+    .superRefine((callers, context) => {
+      for (const name of Object.keys(callers))
+        if (!CALLER.test(name))
+          context.addIssue({ code: 'custom', path: [name], message: CALLER_FAULT });
+    })
+    .default({}),
 });
 
 type NamedLimit = Readonly<z.output<typeof limit>>;

@@ -73,7 +73,7 @@ function settingsOf(role: keyof typeof HTTP_PORT, profile: Profile, machine: Mac
     ENGRAM_CALLER_OBSERVATIONS_PER_S: integer(0).default(0),
     ENGRAM_CALLER_READS_PER_S: integer(0).default(0),
     ENGRAM_CALLER_REQUESTS_MAX: integer(0).default(0),
-    ENGRAM_LIMITS_FILE: z.string().refine(isAbsolute, 'must be an absolute path').optional(),
+    ENGRAM_LIMITS_FILE: z.string().min(1).optional(),
     ENGRAM_RECALL_TIMEOUT_MS: integer(10).default(5_000),
     ENGRAM_RECALL_HEDGE_MS: integer(0).default(100),
     ENGRAM_SESSIONS_MAX: integer(0, 1_000_000).default(20_000),

@@ -191,6 +191,21 @@ describe('the file of limits', () => {
     });
   });
 
+  test('with callers that are neither key: nor jwt: is refused, as it would limit nobody', () => {
+    withFile('{"callers": {"importer": {"requestsMax": 1}, "key:": {}}}', (path) => {
+      const fault = /callers\.importer: a caller is key: and the id of its key[^]*callers\.key:: a/;
+      expect(() => loadLimits(path)).toThrow(fault);
+    });
+    withFile('{"callers": {"key:importer": {}, "jwt:me@example.org": {}}}', (path) =>
+      expect([...loadLimits(path).caller.keys()]).toEqual(['key:importer', 'jwt:me@example.org']),
+    );
+  });
+
+  test('may be named by a relative path, as the file of keys may', () => {
+    const settings = loadSettings('gateway', { ENGRAM_LIMITS_FILE: 'limits.json' }, EIGHT_CORES);
+    expect(settings.ENGRAM_LIMITS_FILE).toBe('limits.json');
+  });
+
   test('need not be', () => {
     expect(loadLimits(undefined)).toEqual({ space: new Map(), caller: new Map() });
   });
