@@ -1,3 +1,5 @@
+export { CAUSES, isCause } from './causes.ts';
+export type { CauseName } from './causes.ts';
 export { ClusterError, ERRORS, pointerStep } from './errors.ts';
 export type { ErrorCode, ErrorDetails, ItemError, Retry, WireError } from './errors.ts';
 export { explainError, isErrorCode } from './explanation.ts';

@@ -1,4 +1,13 @@
-import { ERRORS, explainError, isErrorCode, type Explanation, type Retry } from '@engram/model';
+import {
+  CAUSES,
+  ERRORS,
+  explainError,
+  isCause,
+  isErrorCode,
+  type CauseName,
+  type Explanation,
+  type Retry,
+} from '@engram/model';
 import Table from 'cli-table3';
 import { Command } from 'commander';
 import { distance } from 'fastest-levenshtein';
@@ -11,6 +20,18 @@ interface Options {
 }
 
 const NEAREST_SHOWN = 3;
+/** Of the characters of a word, so many may be wrong for another one to be near. */
+const NEAR_SHARE = 1 / 3;
+/** A session is closed with this and the HTTP status of the failure. */
+const CLOSE_CODES_FROM = 4_000;
+
+/** Those that WebSocket itself has. */
+const PROTOCOL_CLOSES: Readonly<Record<number, string>> = {
+  1001: 'the gateway stops; connect to another one and resume',
+  1002: 'what was sent is not WebSocket',
+  1007: 'what was sent is not UTF-8',
+  1009: 'a message is too large',
+};
 
 const REPEAT: Record<Retry, string> = {
   never: 'no, it would be refused again',
@@ -21,46 +42,107 @@ const REPEAT: Record<Retry, string> = {
 /** `engram explain [CODE]` */
 export function explainCommand(): Command {
   return new Command('explain')
-    .description('say what an error code means and what to do about it')
-    .argument('[code]', 'as answers, dead letters and metrics have it; default: list all')
+    .description('say what an error means and what to do about it')
+    .argument(
+      '[code]',
+      'a code or a cause, as answers, dead letters and metrics have it; an HTTP status; a close code of a session; default: list all codes',
+    )
     .addOption(jsonOption())
     .addHelpText(
       'after',
       `
 Examples:
   $ engram explain BACKPRESSURE
+  $ engram explain share       the cause of a refusal
+  $ engram explain 429         all codes of a status; a session is closed with 4429
   $ engram explain --json`,
     )
     .action(
       reporting((given: string | undefined, { json }: Options) => {
-        if (given === undefined) {
-          const all = codes().map(explainError);
-          if (json === true) printJson(all);
-          else console.log(tableOf(all));
-          return Promise.resolve();
-        }
-        const explained = explainError(codeOf(given));
-        if (json === true) printJson(explained);
-        else console.log(textOf(explained));
+        const { value, text } = given === undefined ? listed(codes()) : told(given);
+        if (json === true) printJson(value);
+        else console.log(text);
         return Promise.resolve();
       }),
     );
+}
+
+interface Told {
+  /** For `--json`. */
+  readonly value: unknown;
+  readonly text: string;
+}
+
+/** @throws UsageError that names what is near, if anything is */
+function told(given: string): Told {
+  if (/^\d+$/.test(given)) return ofStatus(Number(given));
+  // LOG_FULL is a code, and log-full its cause: each is explained as it is written.
+  if (isCause(given)) return ofCause(given);
+  const code = given.toUpperCase().replaceAll('-', '_');
+  const cause = given.toLowerCase();
+  if (!isErrorCode(code) && isCause(cause)) return ofCause(cause);
+  if (!isErrorCode(code)) throw unknown(given, code);
+  const explained = explainError(code);
+  return { value: explained, text: textOf(explained) };
+}
+
+function listed(some: readonly (keyof typeof ERRORS)[]): Told {
+  const explained = some.map(explainError);
+  return { value: explained, text: tableOf(explained) };
+}
+
+/** @throws UsageError */
+function ofStatus(number: number): Told {
+  const protocol = PROTOCOL_CLOSES[number];
+  if (protocol !== undefined)
+    return {
+      value: { closeCode: number, title: protocol },
+      text: `A session is closed with ${number}: ${protocol}.`,
+    };
+  const status = number > CLOSE_CODES_FROM ? number - CLOSE_CODES_FROM : number;
+  const some = codes().filter((code) => ERRORS[code].status === status);
+  if (some.length === 0)
+    throw new UsageError(
+      `no failure has the HTTP status or the close code ${number}. All: ${invocation()} explain`,
+    );
+  const { value, text } = listed(some);
+  if (status === number) return { value, text };
+  return {
+    value,
+    text: `A session is closed with ${number} for the HTTP status ${status}:\n${text}`,
+  };
+}
+
+function ofCause(name: CauseName): Told {
+  const { code, title, advice } = CAUSES[name];
+  const { status, retry, retryable } = explainError(code);
+  return {
+    value: { cause: name, code, title, status, retry, retryable, advice },
+    text: [
+      `${colors.bold(name)}   ${title}`,
+      `  cause of   ${code} (${status})`,
+      `  what to do ${advice}`,
+    ].join('\n'),
+  };
 }
 
 function codes() {
   return Object.keys(ERRORS).filter(isErrorCode);
 }
 
-/** @throws UsageError that names the nearest codes */
-function codeOf(given: string) {
-  const code = given.toUpperCase().replaceAll('-', '_');
-  if (isErrorCode(code)) return code;
-  const nearest = codes()
-    .toSorted((left, right) => rank(code, left) - rank(code, right))
-    .slice(0, NEAREST_SHOWN);
-  const list = `${invocation()} explain`;
-  throw new UsageError(
-    `there is no code ${JSON.stringify(given.slice(0, 64))}; the nearest are ${nearest.join(', ')}. All: ${list}`,
+function unknown(given: string, code: string): UsageError {
+  const nearest = [...codes(), ...Object.keys(CAUSES)]
+    .map((name) => ({ name, rank: rank(code, name.toUpperCase().replaceAll('-', '_')) }))
+    .filter(({ rank: wrong }) => wrong <= code.length * NEAR_SHARE)
+    .toSorted((left, right) => left.rank - right.rank)
+    .slice(0, NEAREST_SHOWN)
+    .map(({ name }) => name);
+  const near =
+    nearest.length === 0
+      ? ''
+      : `; the nearest ${nearest.length === 1 ? 'is' : 'are'} ${nearest.join(', ')}`;
+  return new UsageError(
+    `there is no code or cause ${JSON.stringify(given.slice(0, 64))}${near}. All: ${invocation()} explain`,
   );
 }
 
