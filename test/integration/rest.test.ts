@@ -572,6 +572,7 @@ describe('bodies that are refused as a whole', () => {
       415,
       'UNSUPPORTED_MEDIA_TYPE',
     ],
+    ['no type that is one', '{}', { 'content-type': 'json' }, 415, 'UNSUPPORTED_MEDIA_TYPE'],
     [
       'another encoding',
       '{}',

@@ -1,5 +1,6 @@
 // Every failure over HTTP is RFC 9457 problem+json with the members of the error table.
 
+import { CONTENT_TYPES } from '@engram/codec';
 import {
   ClusterError,
   ERRORS,
@@ -61,8 +62,11 @@ export function unknownType(
   contentType: string | undefined,
   options: { readonly cause?: unknown; readonly hint?: string },
 ): ClusterError {
-  const type = contentType?.slice(0, TYPE_CHARS_MAX) ?? 'of nothing';
-  return new ClusterError('UNSUPPORTED_MEDIA_TYPE', `the content type ${type} is not known here`, {
+  const what =
+    contentType === undefined || contentType === ''
+      ? 'the body has no content type'
+      : `the content type ${contentType.slice(0, TYPE_CHARS_MAX)} is not known here`;
+  return new ClusterError('UNSUPPORTED_MEDIA_TYPE', what, {
     ...options,
     pointer: '#content-type',
   });
@@ -137,6 +141,13 @@ function toProblem(error: unknown, request: FastifyRequest): Problem {
   return { code, status, detail: message, pointer, hint, members };
 }
 
+/** Observations come in many types, everything else as JSON (`bodies.ts`). */
+function typesOf({ routeOptions }: FastifyRequest): string {
+  return routeOptions.url?.endsWith('/observations') === true
+    ? `one of ${Object.values(CONTENT_TYPES).join(', ')}`
+    : CONTENT_TYPES.json;
+}
+
 function toClusterError(error: FastifyError | ClusterError, request: FastifyRequest): ClusterError {
   if (error instanceof ClusterError) return error;
   switch (error.code) {
@@ -150,7 +161,10 @@ function toClusterError(error: FastifyError | ClusterError, request: FastifyRequ
         },
       );
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
-      return unknownType(request.headers['content-type'], { cause: error });
+      return unknownType(request.headers['content-type'], {
+        cause: error,
+        hint: `send ${typesOf(request)}`,
+      });
     case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
       return new ClusterError('INVALID_BODY', 'the body is not as long as content-length says', {
         cause: error,
