@@ -146,6 +146,31 @@ test('it ends when the space is deleted', async () => {
   expect(followed.error).toMatchObject({ code: 'SPACE_NOT_FOUND' });
 });
 
+test('a space that is made anew meanwhile ends it before an entry of the new one is shown', async () => {
+  const { client, cluster } = running;
+  const plain = await connect({ servers: cluster.nats.url });
+  onTestFinished(() => plain.close());
+  for (const publisher of ['gateway', 'nats']) {
+    const space = `anew-${publisher}`;
+    await client.createSpace(space, { dimension: 2 });
+    const followed = await follow(space);
+    await client.put(space, [{ id: 'old', embedding: [1, 0] }]);
+    await untilCount(followed, 2);
+    await client.deleteSpace(space);
+    await client.createSpace(space, { dimension: 3 });
+    // By the old dimension it would be told as rejected.
+    const body = '{"id":"new","embedding":[1,0,0]}';
+    if (publisher === 'nats') await plain.jetstream().publish(`observe.normal.${space}`, body);
+    else await client.put(space, [{ id: 'new', embedding: [1, 0, 0] }]);
+    await until('it has ended', () => followed.error !== undefined);
+    expect(followed.error).toMatchObject({
+      code: 'SPACE_NOT_FOUND',
+      message: 'the space was made anew meanwhile',
+    });
+    expect(followed.events).toMatchObject([{ op: 'start' }, { op: 'put', id: 'old' }]);
+  }
+});
+
 test('engram tail prints lines, and ends with exit code 0 when it is asked to stop', async () => {
   const { client, cluster } = running;
   await client.createSpace('printed', { dimension: 2 });

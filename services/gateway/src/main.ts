@@ -132,7 +132,7 @@ async function run(
   const tailer = new Tailer({
     connection,
     register,
-    findSpace: ({ space }) => directory.find(space),
+    directory,
     ...layout,
     clock,
     logger,

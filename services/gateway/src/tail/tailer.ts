@@ -3,6 +3,7 @@
 //   T1. Every entry behind the beginning is told once, in the order of the log, or the end says why not.
 //   T2. No more than `tailsMax` are followed at one time; each holds a few entries and waits for its reader.
 //   T3. The position of a line is one from which nothing is missed: behind an entry only with its last line.
+//   T4. No entry is told by what a space was: where it was made anew, the end says so first.
 
 import {
   followEntries,
@@ -11,6 +12,7 @@ import {
   stripeOf,
   type LogConnection,
   type PartitionRegister,
+  type SpaceDirectory,
 } from '@engram/log';
 import {
   ClusterError,
@@ -27,8 +29,7 @@ import { linesOf, type EntryLine } from './entry-lines.ts';
 export interface TailerOptions {
   readonly connection: LogConnection;
   readonly register: PartitionRegister;
-  /** The space as it is now; undefined where there is none. */
-  readonly findSpace: (config: SpaceConfig) => Promise<SpaceConfig | undefined>;
+  readonly directory: Pick<SpaceDirectory, 'find'>;
   readonly partitionCount: number;
   readonly stripeCount: number;
   readonly clock: Clock;
@@ -58,6 +59,8 @@ export interface Tail {
 const TAILS_MAX = 32;
 const IDLE_MS = 5_000;
 const BUSY_RETRY_MS = 5_000;
+/** Until the log, which told an entry a moment ago, is asked again. */
+const AWAY_RETRY_MS = 500;
 
 export class Tailer {
   readonly #options: TailerOptions;
@@ -138,11 +141,13 @@ export class Tailer {
     yield [{ start: { position } }];
     const common = { stripe, partition, space: config.space, clock, logger };
     const options = { ...common, first, idleMs: IDLE_MS, signal };
+    let sameTo = first - 1;
     for await (const entry of followEntries(connection, options)) {
       if (entry === undefined) {
-        await this.#requireSame(config);
+        await this.#requireSame(config, 0);
         yield [];
       } else if (entry.sequence > known[entry.lane]) {
+        if (entry.sequence > sameTo) sameTo = await this.#sameTo(config, stripe, signal);
         const before = position;
         position = positionAt(entry.sequence);
         yield withPositions(linesOf(entry, config, withEmbeddings), before, position);
@@ -151,9 +156,31 @@ export class Tailer {
     throw new Error('a log has no end');
   }
 
-  /** @throws ClusterError SPACE_NOT_FOUND */
-  async #requireSame(config: SpaceConfig): Promise<void> {
-    const now = await this.#options.findSpace(config);
+  /**
+   * T4: up to here the log is of the space as it was known. What the log has by now was stored before the
+   * space is asked for, and another one begins behind all that. An outage is waited for.
+   * @throws ClusterError SPACE_NOT_FOUND; the signal's reason
+   */
+  async #sameTo(config: SpaceConfig, stripe: number, signal: AbortSignal): Promise<number> {
+    const { connection, clock } = this.#options;
+    for (;;)
+      try {
+        const head = await streamHead(connection, stripe);
+        await this.#requireSame(config, config.afterSequence + 1);
+        return head;
+      } catch (error) {
+        if (ClusterError.from(error).code !== 'LOG_UNAVAILABLE') throw error;
+        await clock.sleep(AWAY_RETRY_MS, signal);
+        signal.throwIfAborted();
+      }
+  }
+
+  /**
+   * @param behind where no space begins behind this, the bucket is asked rather than the copy of it
+   * @throws ClusterError SPACE_NOT_FOUND, LOG_UNAVAILABLE
+   */
+  async #requireSame(config: SpaceConfig, behind: number): Promise<void> {
+    const now = await this.#options.directory.find(config.space, behind);
     if (now?.afterSequence === config.afterSequence) return;
     const what = now === undefined ? 'deleted' : 'made anew';
     throw new ClusterError('SPACE_NOT_FOUND', `the space was ${what} meanwhile`);
