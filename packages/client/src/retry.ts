@@ -6,7 +6,7 @@ import type { TransportResponse } from './transport.ts';
 const PAUSE_FIRST_MS = 100;
 const PAUSE_MAX_MS = 5_000;
 /** A cluster that asks for a longer pause than this is not waited for: the caller decides. */
-const RETRY_AFTER_MAX_MS = 60_000;
+export const RETRY_AFTER_MAX_MS = 60_000;
 
 interface RetryOptions {
   /** Tries after the first one. */

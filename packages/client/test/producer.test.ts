@@ -230,6 +230,33 @@ describe('observations that are refused for good', () => {
 });
 
 describe('the end', () => {
+  test('an abort ends the loop over a source that has gone silent', async () => {
+    const stop = new AbortController();
+    const cluster = new FakeCluster();
+    const producer = new Producer(cluster.put, { signal: stop.signal, lingerMs: 1 });
+    async function* source(): AsyncGenerator<Observation> {
+      yield { id: 'only', embedding: [1] };
+      await new Promise(() => undefined);
+    }
+    const reading = (async () => {
+      for await (const { accepted } of producer.from(source())) {
+        expect(accepted).toBe(1);
+        stop.abort(new Error('enough'));
+      }
+    })();
+    await expect(reading).rejects.toThrow('enough');
+  });
+
+  test('a refusal for hours is waited for no longer than the producer is patient', async () => {
+    const cluster = new FakeCluster(() => {
+      throw new ClusterError('BACKPRESSURE', 'later', { details: { retryAfterMs: 1e305 } });
+    });
+    const producer = new Producer(cluster.put, { retryForMs: 50, lingerMs: 1, random: () => 0 });
+    await producer.write({ id: 'a', embedding: [1] });
+    await expect(producer.close()).rejects.toThrow('later');
+    expect(cluster.sizes.length).toBeLessThan(10);
+  });
+
   test('an abort ends waits and tries, with its reason', async () => {
     const stop = new AbortController();
     const cluster = new FakeCluster(() => {

@@ -2,7 +2,7 @@
 
 import { ClusterError, type Observation } from '@engram/model';
 import { ConnectionError } from '../errors.ts';
-import { jitterMs, pause } from '../retry.ts';
+import { jitterMs, pause, RETRY_AFTER_MAX_MS } from '../retry.ts';
 import type { PutOptions, PutResult } from '../types.ts';
 import type { BatchSize } from './batch-size.ts';
 import type { Row } from './batch.ts';
@@ -77,7 +77,10 @@ async function putPiece(
       if (isRefused) size.refused(batchMax);
       onWaiting(true);
       try {
-        await pause(retryAfterMs + jitterMs(failures, random), signal);
+        // Not beyond its own patience, whatever it is told.
+        const patienceMs = Math.max(0, giveUpAtMs - performance.now());
+        const waitMs = Math.min(retryAfterMs, patienceMs, RETRY_AFTER_MAX_MS);
+        await pause(waitMs + jitterMs(failures, random), signal);
       } finally {
         onWaiting(false);
       }

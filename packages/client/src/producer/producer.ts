@@ -122,6 +122,8 @@ export class Producer implements AsyncDisposable {
   readonly #onAbort = () => {
     this.#stop.abort(this.#options.signal?.reason);
     this.#fail(this.#options.signal?.reason);
+    // A source that is silent would be waited for.
+    this.#acks?.fail(this.#failure);
   };
 
   async #read(

@@ -1,6 +1,8 @@
 import { ClusterError, type Observation } from '@engram/model';
 import { jsonOf, wireOf } from '../observations.ts';
 
+const UTF8 = new TextEncoder(); // browsers have no Buffer
+
 /** What a gateway takes in one message. */
 export interface BatchLimits {
   readonly batchItemsMax: number;
@@ -32,7 +34,7 @@ export function encodeBatch(
     const given = observations.slice(offset, offset + items);
     const batch = given.map((each) => wireOf(each, 'base64'));
     const text = jsonOf({ type: 'batch', seq, observations: batch }, given, offset);
-    const bytes = Buffer.byteLength(text);
+    const bytes = UTF8.encode(text).length;
     const isWhole = items === observations.length;
     if (bytes <= limits.messageBytesMax && (isWhole || !isAtomic))
       return { text, bytes, offset, items };
