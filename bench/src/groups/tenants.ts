@@ -43,7 +43,8 @@ interface Side {
 }
 
 async function run(context: GroupContext): Promise<GroupReport> {
-  const { isQuick, words, repetitions, progress, signal } = context;
+  const { isQuick, words, progress, signal } = context;
+  const repetitions = 1; // of two minutes
   const dataset = await loadDataset(Math.min(words, 5_000), signal);
   const bodies = {
     quiet: bodiesOf(dataset.words, QUIET_BATCH),
