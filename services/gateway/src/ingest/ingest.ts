@@ -63,6 +63,8 @@ export interface IngestRequest {
   /** The same key stores the same request once; unlike that of any other space, also a former one. */
   readonly key: string | undefined;
   readonly ack: Acknowledgement;
+  /** The log has it: what is waited for from here on costs the gateway nothing. */
+  readonly onLogged?: () => void;
 }
 
 export interface IngestResult {
@@ -132,6 +134,7 @@ export class Ingest {
     this.#options.admission.admit(config.space, lanes);
     limits.spend(request.asker, 'write', total);
     const position = await this.#publish(config, batch.frames, request.key ?? randomUUID());
+    request.onLogged?.();
     metrics.items.inc({ result: 'accepted', reason: 'none' }, batch.accepted);
     metrics.acks.observe({ level: 'logged' }, (clock.now() - startedAt) / 1000);
     const ack = await this.reach(config, position, request.ack);

@@ -57,7 +57,8 @@ export function observationRoutes(app: GatewayApp, gateway: Gateway): void {
         throw new ClusterError('EMPTY_BATCH', 'the request has no body');
       const { lane, atomic, ack, timeoutMs } = request.query;
       request.underway?.resize(body.length);
-      whenOver(reply, slots.enter(config.space, laneOf(request)));
+      const leave = slots.enter(config.space, laneOf(request));
+      whenOver(reply, leave);
       ingest.admitBody({ config, bytes: body, lane });
       const key = keyOf(request.headers['idempotency-key']);
       // What is not part of the body but of the request's meaning tells requests apart too.
@@ -81,6 +82,7 @@ export function observationRoutes(app: GatewayApp, gateway: Gateway): void {
         isAtomic: atomic,
         key: claim?.key,
         ack: { level: ack, timeoutMs },
+        onLogged: leave,
       });
       return answer(reply, config, result, async (status, text) => {
         if (claim === undefined) return;
