@@ -58,10 +58,18 @@ test('one signal with a number beyond all others does not silence its shard for 
   expect(board.of(one)?.count).toBe(8);
 });
 
-test('nothing is kept of who is no shard, of what is no number, or of a megabyte', async () => {
+test('a shard is heard before it is seen to join, and strangers fill no memory', async () => {
   await using board = await boardAt({ nowMs: 0 });
-  board.take(said('stranger' as MemberId, 1));
-  expect(board.of('stranger' as MemberId)).toBeUndefined();
+  board.take(said('shard-2' as MemberId, 1));
+  expect(board.of('shard-2' as MemberId)?.count).toBe(1);
+  for (let i = 0; i < 2_000; i++) board.take(said(`stranger-${i}` as MemberId, 1));
+  expect(board.of('stranger-1999' as MemberId)).toBeUndefined();
+  board.take(said(one, 1));
+  expect(board.of(one)?.count).toBe(1);
+});
+
+test('nothing is kept of what is no number, or of a megabyte', async () => {
+  await using board = await boardAt({ nowMs: 0 });
   board.take(said(one, 1, 1e300));
   board.take(said(one, 1).padEnd(1e6));
   expect(board.of(one)).toBeUndefined();

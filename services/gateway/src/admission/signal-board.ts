@@ -14,6 +14,9 @@ export interface SignalBoardOptions {
   readonly logger: Logger;
 }
 
+/** Members that signals are kept of; strangers are forgotten as soon as what they said expires. */
+const HEARD_MAX = 1_024;
+
 interface Heard {
   readonly signal: ShardSignal;
   readonly atMs: number;
@@ -48,9 +51,16 @@ export class SignalBoard implements AsyncDisposable {
   /** Takes what somebody said; whatever else it may be is passed over. */
   readonly take = (text: string): void => {
     const signal = decodeSignal(text);
-    // What expired counts as nothing, whatever number it had; and only of shards is anything wanted.
+    // What expired counts as nothing, whatever number it had.
     if (signal === undefined || !isNewer(signal, this.of(signal.member))) return;
-    if (!this.#options.shards().includes(signal.member)) return;
+    // A shard may be heard before it is seen to join; of whoever else speaks not everything is kept.
+    const isKnown = this.#heard.has(signal.member);
+    if (
+      !isKnown &&
+      this.#heard.size >= HEARD_MAX &&
+      !this.#options.shards().includes(signal.member)
+    )
+      return;
     this.#heard.set(signal.member, { signal, atMs: this.#options.clock.now() });
   };
 
