@@ -117,13 +117,24 @@ export class PressureMonitor implements AsyncDisposable {
   }
 }
 
-/** Of what waits in the log only the lane is known: its spaces are taken to be those of what was read. */
+/**
+ * Of what waits in the log only the lane is known. It is taken to be of those that have more than an equal
+ * part of what was read: a space with little would be told that it crowds the others.
+ */
 function withLog(
   underWay: ReadonlyMap<SpaceId, number>,
   total: number,
   inLog: number,
 ): ReadonlyMap<SpaceId, number> {
   if (inLog === 0 || total === 0) return underWay;
-  const share = 1 + inLog / total;
-  return new Map([...underWay].map(([space, observations]) => [space, observations * share]));
+  const equal = total / underWay.size;
+  const greedy = [...underWay.values()].filter((count) => count > equal);
+  const sum = greedy.reduce((all, count) => all + count, 0);
+  const share = 1 + inLog / (sum === 0 ? total : sum);
+  return new Map(
+    [...underWay].map(([space, count]) => [
+      space,
+      sum === 0 || count > equal ? count * share : count,
+    ]),
+  );
 }
