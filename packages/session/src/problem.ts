@@ -1,4 +1,4 @@
-import { ClusterError, ERRORS, type ErrorCode } from '@engram/model';
+import { ClusterError, ERRORS, isErrorCode, type ErrorCode } from '@engram/model';
 import type { WireProblem } from './message.ts';
 
 /** The close code of a failure that ends the connection: 4000 and its HTTP status. */
@@ -21,7 +21,7 @@ export function problemOf(error: ClusterError): WireProblem {
 
 export function errorOfProblem(problem: WireProblem): ClusterError {
   const { code, detail, pointer, hint, details } = problem;
-  const known = Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : 'INTERNAL';
+  const known = isErrorCode(code) ? code : 'INTERNAL';
   return new ClusterError(known, detail, {
     ...(pointer === undefined ? {} : { pointer }),
     ...(hint === undefined ? {} : { hint }),
