@@ -1,6 +1,7 @@
 export { AdaptiveLimit } from './adaptive-limit.ts';
 export { pressureOf, PRESSURES } from './pressure.ts';
 export {
+  batchOf,
   isOpen,
   jittered,
   logAway,

@@ -131,10 +131,15 @@ export function refusalOf(
             : `send more slowly; urgent observations may still come in the lane ${lanesOpen.join(' or ')}`,
         retryAfterMs: jittered(lagMs - lagMaxMs * DRAINED_SHARE, random),
         waitHelps: true,
-        batchMax: Math.max(1, Math.min(LIMITS.batchCountMax, Math.floor(fits))),
+        batchMax: batchOf(fits),
       };
     }
   }
+}
+
+/** The batch that is worth sending where `observations` fit: whole ones, at least one, at most what a batch may hold. */
+export function batchOf(observations: number): number {
+  return Math.max(1, Math.min(LIMITS.batchCountMax, Math.floor(observations)));
 }
 
 /** What it means to a space that it has more of a lane waiting than is fair to the others. */
@@ -155,7 +160,7 @@ export function refusalOfSpace(
     retryAfterMs: jittered(lagMs * DRAINED_SHARE, random),
     waitHelps: true,
     drainRate,
-    batchMax: Math.max(1, Math.min(LIMITS.batchCountMax, Math.floor(waiting * BATCH_SHARE))),
+    batchMax: batchOf(waiting * BATCH_SHARE),
   };
 }
 

@@ -1,9 +1,15 @@
 // What one space, and one caller, may ask for: so many observations and reads a second of all gateways
 // together, and so many requests at one time of this one. Who stays below that is not slowed by who does not.
 
-import { jittered, refusalError, SharedBuckets, type Rate, type Refusal } from '@engram/admission';
+import {
+  batchOf,
+  jittered,
+  refusalError,
+  SharedBuckets,
+  type Rate,
+  type Refusal,
+} from '@engram/admission';
 import type { BucketStore } from '@engram/membership';
-import { LIMITS } from '@engram/model';
 import { Repeater, type Clock, type Logger } from '@engram/runtime';
 
 /** 0 where there is no limit. */
@@ -149,9 +155,7 @@ export class Limits implements AsyncDisposable {
       detail: `${whose} may have ${rate.perSecond} ${UNITS[work]} a second, and had them`,
       hint: HINTS[work],
       retryAfterMs: jittered(waitMs, random),
-      ...(work === 'read'
-        ? {}
-        : { batchMax: Math.max(1, Math.min(LIMITS.batchCountMax, Math.floor(rate.burst))) }),
+      ...(work === 'read' ? {} : { batchMax: batchOf(rate.burst) }),
     });
   }
 
