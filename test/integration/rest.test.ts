@@ -360,6 +360,26 @@ describe('writing and reading', () => {
     expect([reused.status, reused.body.code]).toEqual([422, 'IDEMPOTENCY_KEY_REUSED']);
   });
 
+  test('under one Engram-Request-Id the log takes a request once, and another one beside it', async () => {
+    const headers = { 'engram-request-id': 'request-1' };
+    const body = { id: 'asked-once', embedding: [1, 2, 3] };
+    const path = '/v1/spaces/docs/observations';
+    const first = await post(path, body, headers);
+    const second = await post(path, body, headers);
+    expect([second.status, second.body]).toEqual([first.status, first.body]);
+    const others = await Promise.all([
+      post(path, { ...body, embedding: [3, 2, 1] }, headers),
+      post(`${path}?lane=high`, body, headers),
+      post(path, body, { 'engram-request-id': 'request-2' }),
+      post(path, body),
+    ]);
+    const positions = [first, ...others].map((each) => each.body.position);
+    expect(new Set(positions).size).toBe(positions.length);
+    const { status, body: problem } = await post(path, body, { 'engram-request-id': 'a b' });
+    expect([status, problem.code]).toEqual([400, 'INVALID_PARAMETER']);
+    expect(problem.detail).toContain('engram-request-id');
+  });
+
   test('a bucket of Idempotency-Keys that was deleted is made again', async () => {
     const nats = await connectNats({ servers: running.cluster.nats.url });
     await (await nats.jetstreamManager()).streams.delete('KV_engram-idempotency');

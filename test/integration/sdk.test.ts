@@ -78,7 +78,7 @@ test('what is written over NATS is stored once, found by its position, and refus
     { id: 'b', embedding: [0, 1], lane: 'low' as const },
     { id: 'c', embedding: [1] },
   ];
-  const options = { idempotencyKey: 'once', onPartial: 'return' } as const;
+  const options = { requestId: 'once', onPartial: 'return' } as const;
   const first = await writer.put('direct', observations, options);
   expect(first).toMatchObject({
     accepted: 2,
@@ -87,7 +87,7 @@ test('what is written over NATS is stored once, found by its position, and refus
   });
   const again = await writer.put('direct', observations, options);
   expect(again.position).toBe(first.position);
-  await expect(writer.put('direct', observations, { idempotencyKey: 'once' })).rejects.toThrow(
+  await expect(writer.put('direct', observations, { requestId: 'once' })).rejects.toThrow(
     /^1 of 3 observations were refused: DIMENSION_MISMATCH at 2/,
   );
   await expect(writer.put('direct', [{ id: '', embedding: [1, 0] }])).rejects.toMatchObject({
@@ -118,7 +118,7 @@ test('the same key in another space, or with other observations, was acknowledge
   await using writer = await NatsWriter.connect({ url: cluster.nats.url });
   const write = async (space: string, id: string) => {
     await client.createSpace(space, { dimension: 2 });
-    const options = { idempotencyKey: 'same' };
+    const options = { requestId: 'same' };
     const { position } = await writer.put(space, [{ id, embedding: [1, 0] }], options);
     const query = { embedding: [1, 0], k: 5, minPosition: position!, waitMs: 20_000 };
     return (await client.recall(space, query)).results.map((result) => result.id);

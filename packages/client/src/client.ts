@@ -132,7 +132,7 @@ export class EngramClient {
     options: PutOptions = {},
   ): Promise<PutResult> {
     const observations = listOf(given);
-    const { ack, atomic, ackTimeoutMs } = options;
+    const { ack, atomic, ackTimeoutMs, idempotencyKey, signal, retries } = options;
     const {
       content,
       contentType,
@@ -144,9 +144,9 @@ export class EngramClient {
       query: { ack, atomic, lane, timeoutMs: ackTimeoutMs },
       body: content,
       contentType,
-      idempotencyKey: options.idempotencyKey ?? crypto.randomUUID(),
+      requestId: options.requestId ?? crypto.randomUUID(),
+      ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
     };
-    const { signal, retries } = options;
     const response = await this.#exchange(request, signal, ackTimeoutMs, retries);
     const result = putResultOf(response, observations.length);
     if (result === undefined) throw errorOf(response, asked(request));

@@ -229,13 +229,20 @@ async function responseOf(response: Response, wantsBytes?: true): Promise<Transp
 }
 
 function headersOf(
-  { authorization, body, contentType = 'application/json', idempotencyKey }: SignedRequest,
+  {
+    authorization,
+    body,
+    contentType = 'application/json',
+    requestId,
+    idempotencyKey,
+  }: SignedRequest,
   accept: string,
 ): Record<string, string> {
   return {
     accept,
     ...(authorization === undefined ? {} : { authorization }),
     ...(body === undefined ? {} : { 'content-type': contentType }),
+    ...(requestId === undefined ? {} : { 'engram-request-id': requestId }),
     ...(idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey }),
   };
 }

@@ -10,6 +10,7 @@ export interface TransportRequest {
   readonly body?: string | Uint8Array<ArrayBuffer>;
   /** Of the body; default JSON. */
   readonly contentType?: string;
+  readonly requestId?: string;
   readonly idempotencyKey?: string;
   /** The body of a success is wanted as its bytes. */
   readonly wantsBytes?: true;

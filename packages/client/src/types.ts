@@ -62,7 +62,9 @@ export interface PutOptions extends CallOptions {
   readonly atomic?: boolean;
   /** Lane of the observations that name none. */
   readonly lane?: Lane;
-  /** Default: a random one, so that a retry of this call is stored once. */
+  /** The same through all repetitions, also of a later call: what is sent again within two minutes is stored once. Default: a random one. */
+  readonly requestId?: string;
+  /** For repetitions within a day; the cluster remembers its answer too, at the cost of two writes more. */
   readonly idempotencyKey?: string;
   /** How long the cluster may wait for `ack` before it answers with less. */
   readonly ackTimeoutMs?: number;

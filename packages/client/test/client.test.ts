@@ -144,17 +144,20 @@ describe('put', () => {
     expect(gateway.asked[0]?.body).toEqual({ observations: [{ id: 'a', embedding: bad }] });
   });
 
-  test('repeats with the same Idempotency-Key, so that a lost answer is not stored twice', async () => {
+  test('repeats under the same request id, so that a lost answer is not stored twice', async () => {
     await using gateway = await fakeGateway((_, n) => {
       if (n === 1) return 'cut';
       if (n === 2) return { ...problem(429, 'BACKPRESSURE'), headers: { 'retry-after': '0' } };
       return { status: 202, body: ACCEPTED };
     });
     await new EngramClient({ url: gateway.url }).put('words', ONE);
-    const keys = gateway.asked.map(({ headers }) => headers['idempotency-key']);
+    const keys = gateway.asked.map(({ headers }) => headers['engram-request-id']);
     expect(keys).toHaveLength(3);
     expect(new Set(keys).size).toBe(1);
     expect(keys[0]).toMatch(/^[\w-]{36}$/);
+    expect(gateway.asked[0]?.headers).not.toHaveProperty('idempotency-key');
+    await new EngramClient({ url: gateway.url }).put('words', ONE, { idempotencyKey: 'day' });
+    expect(gateway.asked.at(-1)?.headers['idempotency-key']).toBe('day');
   });
 
   test('waits for the milliseconds that the refusal names, not for the whole seconds of its header', async () => {

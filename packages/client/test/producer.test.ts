@@ -25,10 +25,10 @@ class FakeCluster {
     this.#answer = answer;
   }
 
-  readonly put: Put = async (observations, { idempotencyKey, signal }) => {
+  readonly put: Put = async (observations, { requestId, signal }) => {
     const nth = ++this.#count;
     this.sizes.push(observations.length);
-    this.keys.push(idempotencyKey ?? '');
+    this.keys.push(requestId ?? '');
     this.mostUnderWay = Math.max(this.mostUnderWay, ++this.underWay);
     try {
       const told = await this.#answer(

@@ -5,6 +5,7 @@ import type { KV } from 'nats';
 import { Bucket } from './bucket.ts';
 import type { LogConnection } from './connection.ts';
 import { toLogError } from './errors.ts';
+import { requestKey } from './request-key.ts';
 
 const BUCKET = 'engram-idempotency';
 const TTL_MS = 24 * 3_600_000;
@@ -55,10 +56,7 @@ export class IdempotencyStore {
     request: readonly (string | Uint8Array)[],
   ): Promise<Claim> {
     // A space that was deleted and made again has forgotten what it was sent before.
-    const { space, afterSequence, createdAt } = config;
-    const key = createHash('sha256')
-      .update([space, afterSequence, createdAt, clientKey].join('\0'))
-      .digest('hex');
+    const key = requestKey(config, clientKey);
     const hash = createHash('sha256');
     for (const part of request) hash.update(part);
     const fingerprint = hash.digest('hex');

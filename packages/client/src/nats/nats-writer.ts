@@ -47,7 +47,7 @@ export interface NatsWriterOptions extends Omit<
 /** `ack` may only be `logged`: no shard answers here. */
 export type NatsPutOptions = Pick<
   PutOptions,
-  'ack' | 'lane' | 'idempotencyKey' | 'signal' | 'onPartial'
+  'ack' | 'lane' | 'requestId' | 'signal' | 'onPartial'
 >;
 
 const TIMEOUT_MS = 10_000;
@@ -97,7 +97,7 @@ export class NatsWriter implements AsyncDisposable {
 
   /**
    * Writes observations of one dimension, that of the first. The same observations, written into the same
-   * space with the same key within two minutes, are stored once, and have the position of the first time.
+   * space with the same request id within two minutes, are stored once, and have the position of the first time.
    * @throws PartialFailure when no shard could take some, unless `onPartial` is `return`
    * @throws ClusterError NOTHING_ACCEPTED when that is so of all, with the PartialFailure as its cause; EMPTY_BATCH
    * @throws ClusterError BACKPRESSURE, MEMORY_LIMIT, PARTITION_UNAVAILABLE as the owner says; LOG_UNAVAILABLE,
@@ -110,7 +110,7 @@ export class NatsWriter implements AsyncDisposable {
     options: NatsPutOptions = {},
   ): Promise<PutResult> {
     const observations = listOf(given);
-    const { ack, lane = DEFAULT_LANE, idempotencyKey = crypto.randomUUID(), signal } = options;
+    const { ack, lane = DEFAULT_LANE, requestId = crypto.randomUUID(), signal } = options;
     refuseBeyondLog(ack);
     const id = parseSpaceId(space);
     const partition = partitionOf(id, this.#partitionCount);
@@ -126,7 +126,7 @@ export class NatsWriter implements AsyncDisposable {
     for (const frame of frames) {
       signal?.throwIfAborted();
       // Of a duplicate it is the sequence of the first: the same frame, of the same space.
-      const { sequence } = await this.#publish(id, frame, messageIdOf(id, idempotencyKey, frame));
+      const { sequence } = await this.#publish(id, frame, messageIdOf(id, requestId, frame));
       stored.push({ lane: frame.lane, sequence });
     }
     const result: PutResult = {

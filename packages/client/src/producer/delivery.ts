@@ -10,7 +10,7 @@ import type { Acknowledged, Rejected } from './options.ts';
 
 export type Put = (
   observations: readonly Observation[],
-  options: Pick<PutOptions, 'idempotencyKey' | 'signal'>,
+  options: Pick<PutOptions, 'requestId' | 'signal'>,
 ) => Promise<PutResult>;
 
 export interface DeliveryOptions {
@@ -63,10 +63,10 @@ async function putPiece(
   { put, size, random, signal, onWaiting }: DeliveryOptions,
 ): Promise<PutResult | undefined> {
   // The same through all tries, so that one whose answer was lost is stored once.
-  const idempotencyKey = crypto.randomUUID();
+  const requestId = crypto.randomUUID();
   for (let failures = 0; ; failures++) {
     try {
-      const result = await put(piece, { idempotencyKey, signal });
+      const result = await put(piece, { requestId, signal });
       size.taken(piece.length);
       return result;
     } catch (error) {

@@ -7,10 +7,9 @@
 //   S3. The message id of an entry is made of the session, the number and the bytes: sent again after a
 //       lost connection, here or to another gateway, the log stores it once.
 
-import { createHash } from 'node:crypto';
 import { readObservations } from '@engram/codec';
-import type { SpaceDirectory } from '@engram/log';
-import { ClusterError, DEFAULT_LANE, type SpaceConfig, type SpaceId } from '@engram/model';
+import { requestKey, type SpaceDirectory } from '@engram/log';
+import { ClusterError, DEFAULT_LANE, type SpaceConfig } from '@engram/model';
 import type { Clock, Logger } from '@engram/runtime';
 import { problemOf, type OpenMessage, type Refused } from '@engram/session';
 import type { Asker, Limits } from '../admission/limits.ts';
@@ -135,23 +134,11 @@ export class SessionWriter {
       bytes,
       lane: open.lane,
       isAtomic: open.atomic,
-      key: keyOf(config, session, batch),
+      key: requestKey(config, `${session}\0${seq}`, bytes), // S3
       ack: { level: 'logged', timeoutMs: 0 },
     });
     return { seq, config, position: result.position, refused: refusedOf(seq, result) };
   }
-}
-
-/** S3 */
-function keyOf(
-  { space, afterSequence, createdAt }: SpaceConfig,
-  session: string,
-  { seq, bytes }: TakenBatch,
-): string {
-  return createHash('sha256')
-    .update([space satisfies SpaceId, afterSequence, createdAt, session, seq, ''].join('\0'))
-    .update(bytes)
-    .digest('base64url');
 }
 
 function refusedOf(seq: number, result: IngestResult): Refused | undefined {

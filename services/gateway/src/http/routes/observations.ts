@@ -1,6 +1,7 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Static } from 'typebox';
 import { bodyKind, CONTENT_TYPES, type BodyKind } from '@engram/codec';
-import type { StoredAnswer } from '@engram/log';
+import { requestKey, type StoredAnswer } from '@engram/log';
 import { ClusterError, observationIdFault, type SpaceConfig } from '@engram/model';
 import type { FastifyReply } from 'fastify';
 import type { Principal } from '../../auth/principal.ts';
@@ -18,12 +19,13 @@ import {
   GetByQuery,
   GetQuery,
   Ingested,
-  IdempotencyHeaders,
   IngestBody,
   IngestQuery,
   ObservationAnswer,
   ObservationParams,
+  REQUEST_ID,
   SpaceParams,
+  WriteHeaders,
 } from '../schemas.ts';
 import type { GatewayApp, Gateway } from '../server.ts';
 
@@ -42,11 +44,11 @@ export function observationRoutes(app: GatewayApp, gateway: Gateway): void {
     schema: {
       tags,
       summary: 'Write observations',
-      description: `Takes ${Object.values(CONTENT_TYPES).join(', ')}, each also with content-encoding gzip. One bad observation never takes a good one with it, unless atomic=true. An Idempotency-Key header makes a repeated request count once for 24 hours.`,
+      description: `Takes ${Object.values(CONTENT_TYPES).join(', ')}, each also with content-encoding gzip. One bad observation never takes a good one with it, unless atomic=true. An Idempotency-Key header makes a repeated request count once for 24 hours, and an Engram-Request-Id for two minutes.`,
       params: SpaceParams,
       querystring: IngestQuery,
       body: IngestBody,
-      headers: IdempotencyHeaders,
+      headers: WriteHeaders,
       response: answers({ 200: Ingested, 202: Ingested, 207: Ingested }),
     },
     handler: async (request, reply) => {
@@ -60,12 +62,12 @@ export function observationRoutes(app: GatewayApp, gateway: Gateway): void {
       const leave = slots.enter(config.space, laneOf(request));
       whenOver(reply, leave);
       ingest.admitBody({ config, bytes: body, lane });
-      const key = keyOf(request.headers['idempotency-key']);
+      const clientKey = keyOf(request.headers, 'idempotency-key');
+      const requestId = keyOf(request.headers, REQUEST_ID);
       // What is not part of the body but of the request's meaning tells requests apart too.
+      const content = [`${kind} ${lane ?? ''} ${atomic}\n`, body];
       const claim =
-        key === undefined
-          ? undefined
-          : await idempotency.claim(config, key, [`${kind} ${lane ?? ''} ${atomic}\n`, body]);
+        clientKey === undefined ? undefined : await idempotency.claim(config, clientKey, content);
       if (claim?.kind === 'answered') {
         const again = JSON.parse(claim.answer.body) as Static<typeof Ingested>;
         return reply
@@ -80,7 +82,7 @@ export function observationRoutes(app: GatewayApp, gateway: Gateway): void {
         bytes: body,
         lane,
         isAtomic: atomic,
-        key: claim?.key,
+        key: claim?.key ?? (requestId && requestKey(config, requestId, ...content)),
         ack: { level: ack, timeoutMs },
         onLogged: leave,
       });
@@ -212,16 +214,17 @@ function kindOf(contentType: string | undefined): BodyKind {
   });
 }
 
-function keyOf(header: string | string[] | undefined): string | undefined {
-  if (header === undefined) return undefined;
-  if (typeof header === 'string' && /^[\x21-\x7e]{1,255}$/.test(header)) return header;
-  throw new ClusterError(
-    'INVALID_PARAMETER',
-    'an Idempotency-Key has 1 to 255 visible ASCII characters',
-    {
-      pointer: '#Idempotency-Key',
-    },
-  );
+/** @throws ClusterError INVALID_PARAMETER */
+function keyOf(
+  headers: IncomingHttpHeaders,
+  name: 'idempotency-key' | typeof REQUEST_ID,
+): string | undefined {
+  const value = headers[name];
+  if (value === undefined) return undefined;
+  if (typeof value === 'string' && /^[\x21-\x7e]{1,255}$/.test(value)) return value;
+  throw new ClusterError('INVALID_PARAMETER', `${name} has 1 to 255 visible ASCII characters`, {
+    pointer: `#${name}`,
+  });
 }
 
 /** @throws ClusterError INVALID_ID */
