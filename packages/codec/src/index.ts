@@ -17,6 +17,9 @@ export { encodeFrame, FRAME_HEADER_BYTES } from './frame-encoder.ts';
 export type { FrameColumns } from './frame-encoder.ts';
 export { parseJson } from './json.ts';
 export { encodeMetadata, metadataTextFault } from './metadata.ts';
+export { itemError, observationFault } from './observation-fault.ts';
+export type { ObservationFault } from './observation-fault.ts';
+export { passFrame } from './pass-frame.ts';
 export { decodeWire, encodeWire } from './wire.ts';
 export { embeddingBytes, embeddingOf } from './shard-api.ts';
 export type {

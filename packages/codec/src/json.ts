@@ -17,13 +17,19 @@ function hasByteOrderMark(bytes: Uint8Array): boolean {
 
 /** @throws ClusterError INVALID_UTF8 */
 export function decodeUtf8(bytes: Uint8Array): string {
+  const text = textOf(bytes);
+  if (text !== undefined) return text;
+  throw new ClusterError('INVALID_UTF8', 'the body is not UTF-8', {
+    hint: 'send JSON as UTF-8, and embeddings as numbers or base64',
+  });
+}
+
+/** Undefined for bytes that are no UTF-8. */
+export function textOf(bytes: Uint8Array): string | undefined {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch (cause) {
-    throw new ClusterError('INVALID_UTF8', 'the body is not UTF-8', {
-      cause,
-      hint: 'send JSON as UTF-8, and embeddings as numbers or base64',
-    });
+  } catch {
+    return undefined;
   }
 }
 

@@ -11,7 +11,7 @@
 // runs the thread (upkeep.ts).
 
 import { isUtf8 } from 'node:buffer';
-import type { Frame } from '@engram/codec';
+import { itemError, observationFault, type Frame, type ObservationFault } from '@engram/codec';
 import {
   ClusterError,
   type ItemError,
@@ -26,7 +26,6 @@ import { hitPages, type Hit } from './hit-pages.ts';
 import { IdHash } from './id-hash.ts';
 import { idPages, type ListedId } from './id-pages.ts';
 import { IdTable } from './id-table.ts';
-import { itemError, observationFault, type Fault } from './observation-fault.ts';
 import type { EngineOptions } from './options.ts';
 import { nearest } from './recall.ts';
 import { Retention } from './retention.ts';
@@ -278,7 +277,7 @@ export class SpaceEngine {
     stamp: number,
     segment: MemorySegment,
     firstRow: number,
-  ): Fault | 'stale' | undefined {
+  ): ObservationFault | 'stale' | undefined {
     const fault = observationFault(frame, index, this.config);
     if (fault !== undefined) return fault;
     const { text } = frame;

@@ -5,6 +5,7 @@ import {
   CONTENT_TYPES,
   encodeBatch,
   encodeDeletes,
+  passFrame,
   readItems,
   type AwaitReply,
   type AwaitRequest,
@@ -112,11 +113,14 @@ export class Ingest {
     const { metrics, limits, clock } = this.#options;
     const startedAt = clock.now();
     const { config, kind, bytes } = request;
-    const batch = encodeBatch(typeof kind === 'function' ? kind() : readItems(kind, bytes), {
+    const batchOptions = {
       dimension: config.dimension,
       metric: config.metric,
       ...(request.lane === undefined ? {} : { lane: request.lane }),
-    });
+    };
+    const batch =
+      (kind === 'frame' ? passFrame(bytes, batchOptions) : undefined) ??
+      encodeBatch(typeof kind === 'function' ? kind() : readItems(kind, bytes), batchOptions);
     const rejected = batch.errors.length;
     const total = batch.accepted + rejected;
     for (const { code } of batch.errors) metrics.items.inc({ result: 'rejected', reason: code });

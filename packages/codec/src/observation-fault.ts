@@ -1,14 +1,16 @@
-import { isUtf8 } from 'node:buffer';
-import type { Frame } from '@engram/codec';
-import { embeddingFault, isTimestamp, metadataTextFault } from '@engram/codec';
 import {
   observationIdFault,
   type ErrorCode,
   type ItemError,
   type SpaceConfig,
 } from '@engram/model';
+import { isTimestamp } from './batch.ts';
+import { embeddingFault } from './embedding.ts';
+import type { Frame } from './frame.ts';
+import { textOf } from './json.ts';
+import { metadataTextFault } from './metadata.ts';
 
-export interface Fault {
+export interface ObservationFault {
   readonly code: ErrorCode;
   readonly detail: string;
 }
@@ -17,8 +19,8 @@ export interface Fault {
 export function observationFault(
   frame: Frame,
   index: number,
-  { dimension, metric }: SpaceConfig,
-): Fault | undefined {
+  { dimension, metric }: Pick<SpaceConfig, 'dimension' | 'metric'>,
+): ObservationFault | undefined {
   if (frame.dimension !== dimension)
     return {
       code: 'DIMENSION_MISMATCH',
@@ -28,9 +30,8 @@ export function observationFault(
   const idStart = frame.idStart(index);
   const idEnd = frame.idStart(index + 1);
   if (!isPlainId(text, idStart, idEnd)) {
-    const idFault = isUtf8(text.subarray(idStart, idEnd))
-      ? observationIdFault(frame.id(index))
-      : 'the id must be UTF-8';
+    const isUtf8 = textOf(text.subarray(idStart, idEnd)) !== undefined;
+    const idFault = isUtf8 ? observationIdFault(frame.id(index)) : 'the id must be UTF-8';
     if (idFault !== undefined) return { code: 'INVALID_ID', detail: idFault };
   }
   const fault = embeddingFault(frame.embeddings, index * dimension, dimension, metric);
@@ -45,7 +46,11 @@ export function observationFault(
   return undefined;
 }
 
-export function itemError(frame: Frame, index: number, { code, detail }: Fault): ItemError {
+export function itemError(
+  frame: Frame,
+  index: number,
+  { code, detail }: ObservationFault,
+): ItemError {
   const id = frame.id(index);
   const isPrintable = observationIdFault(id) === undefined;
   return { index, ...(isPrintable ? { id } : {}), code, detail };
