@@ -132,6 +132,31 @@ describe('blobs in an object store', () => {
     });
   });
 
+  test('the library of NATS reads what is stored here, and what it stores is read here', async () => {
+    const content = file('6.1.a', 300_000);
+    await blobs.save('6.1.a', pathOf('6.1.a'));
+    const { views } = connection.nc.jetstream();
+    const store = await views.os('engram-checkpoints');
+    expect(Buffer.from((await store.getBlob('6.1.a/0'))!).equals(content)).toBe(true);
+    const other = randomBytes(200_000);
+    await store.putBlob({ name: '6.1.b/0' }, other);
+    expect(await blobs.fetch('6.1.b', pathOf('back'))).toBe(true);
+    expect(readFileSync(pathOf('back')).equals(other)).toBe(true);
+  });
+
+  test('a piece with other bytes than were stored is damaged (B3)', async () => {
+    file('7.1.a', 1_000);
+    await blobs.save('7.1.a', pathOf('7.1.a'));
+    const { views } = connection.nc.jetstream();
+    const { nuid } = (await (await views.os('engram-checkpoints')).info('7.1.a/0'))!;
+    const filter = `$O.engram-checkpoints.C.${nuid}`;
+    await (await jsm()).streams.purge(STREAM, { filter });
+    await connection.nc.jetstream().publish(filter, randomBytes(1_000));
+    await expect(blobs.fetch('7.1.a', pathOf('back'))).rejects.toMatchObject({
+      code: 'CHECKPOINT_DAMAGED',
+    });
+  });
+
   test('a file that is not there is not saved', async () => {
     await expect(blobs.save('4.1.a', pathOf('missing'))).rejects.toThrow();
     expect(await blobs.names()).not.toContain('4.1.a');

@@ -8,13 +8,14 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import { ClusterError } from '@engram/model';
 import { damagedBlob, type BlobStore } from '@engram/storage';
-import { NatsError, type ObjectInfo, type ObjectStore } from 'nats';
+import type { ObjectInfo, ObjectStore } from 'nats';
 import { Bucket } from './bucket.ts';
 import type { LogConnection } from './connection.ts';
 import { toLogError } from './errors.ts';
+import { chunkSubject, getPiece, metaSubject, putPiece, streamOf } from './object-piece.ts';
 
 const BUCKET = 'engram-checkpoints';
-const STREAM = `OBJ_${BUCKET}`;
+const STREAM = streamOf(BUCKET);
 const PIECE_BYTES = 4 * 1024 * 1024;
 /** A tenth of it is what a piece takes on a busy machine. */
 const PIECE_TIMEOUT_MS = 20_000;
@@ -44,8 +45,7 @@ export class ObjectBlobs implements BlobStore {
         const bytes = await fill(piece, file, at);
         // An empty file has one piece too, or it could not be told from one that is not there.
         if (bytes === 0 && i > 0) return;
-        const [meta, content] = [{ name: pieceOf(name, i) }, piece.subarray(0, bytes)];
-        await this.#within(PIECE_TIMEOUT_MS, (store) => store.putBlob(meta, content));
+        await this.#savePiece(pieceOf(name, i), piece.subarray(0, bytes));
         at += bytes;
       }
     } finally {
@@ -88,22 +88,27 @@ export class ObjectBlobs implements BlobStore {
     return Promise.resolve();
   }
 
+  #savePiece(piece: string, content: Uint8Array): Promise<void> {
+    return this.#within(PIECE_TIMEOUT_MS, async (store) => {
+      const before = await store.info(piece);
+      await putPiece(this.#connection, BUCKET, piece, content, before);
+    });
+  }
+
   async #fetchPiece(name: string, index: number): Promise<Uint8Array | null> {
     const piece = pieceOf(name, index);
     const info = await this.#infoOf(piece);
-    if (info === null) return null;
+    if (info === null || info.deleted) return null;
     const jsm = await this.#connection.nc.jetstreamManager({ checkAPI: false });
-    const chunks = `$O.${BUCKET}.C.${info.nuid}`;
+    const chunks = chunkSubject(BUCKET, info.nuid);
     const facts = jsm.streams.info(STREAM, { subjects_filter: chunks });
     const { state } = await within(PIECE_TIMEOUT_MS, facts);
     if ((state.subjects?.[chunks] ?? 0) !== info.chunks)
       throw damagedBlob(name, 'bytes of it are lost');
-    return this.#within(PIECE_TIMEOUT_MS, (store) =>
-      store.getBlob(piece).catch((cause: unknown) => {
-        // All that the library tells of what is stored is a plain error.
-        throw cause instanceof NatsError ? cause : damagedBlob(name, String(cause));
-      }),
-    );
+    const reading = getPiece(this.#connection, info, PIECE_TIMEOUT_MS);
+    const content = await within(PIECE_TIMEOUT_MS, reading);
+    if (content === undefined) throw damagedBlob(name, 'its bytes are not those that were stored');
+    return content;
   }
 
   #infoOf(piece: string): Promise<ObjectInfo | null> {
@@ -117,8 +122,7 @@ export class ObjectBlobs implements BlobStore {
   async #removePiece(piece: string): Promise<void> {
     await this.#within(PIECE_TIMEOUT_MS, (store) => store.delete(piece));
     const jsm = await this.#connection.nc.jetstreamManager({ checkAPI: false });
-    const padded = Buffer.from(piece).toString('base64').replaceAll('+', '-').replaceAll('/', '_');
-    const filter = `$O.${BUCKET}.M.${padded}`;
+    const filter = metaSubject(BUCKET, piece);
     await within(PIECE_TIMEOUT_MS, jsm.streams.purge(STREAM, { filter })); // B2
   }
 }
