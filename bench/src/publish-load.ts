@@ -15,6 +15,8 @@ export interface PublishLoadOptions {
   readonly batchCount: number;
   /** Each sends its next batch as soon as the one before was acknowledged. */
   readonly senders: number;
+  /** Before the time that is counted. */
+  readonly warmUpMs: number;
   readonly durationMs: number;
 }
 

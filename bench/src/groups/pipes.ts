@@ -15,6 +15,7 @@ const SPACE = 'pipe';
 const SENDERS = 8;
 const SECONDS = 5;
 const QUICK_SECONDS = 2;
+const WARM_UP_MS = 2_000;
 const ROUNDS = 2;
 const POLL_MS = 100;
 
@@ -37,9 +38,13 @@ async function run(context: GroupContext): Promise<GroupReport> {
   const { slab } = await clustered(ROWS, DIMENSION, signal);
   const durationMs = (isQuick ? QUICK_SECONDS : SECONDS) * 1_000;
   const rounds: Round[] = [];
-  // Without graphs, which would be built beside the next way, and with time for what waits in the log:
-  // the subject is the way there, and a bare publisher does not mind what shards say.
-  const env = { ENGRAM_GRAPH_THRESHOLD: '1000000', ENGRAM_LAG_NORMAL_MAX_MS: '60000' };
+  // Without graphs, also of full segments, which would be built beside the next way, and with time for what
+  // waits in the log: the subject is the way there, and a bare publisher does not mind what shards say.
+  const env = {
+    ENGRAM_GRAPH_THRESHOLD: '1000000',
+    ENGRAM_SEGMENT_BYTES_MAX: String(4_096 * 2 ** 20),
+    ENGRAM_LAG_NORMAL_MAX_MS: '60000',
+  };
   for (let i = 0; i < repetitions; i++)
     await onFreshCluster(
       context,
@@ -50,7 +55,14 @@ async function run(context: GroupContext): Promise<GroupReport> {
           const tallies: Partial<Record<Way, PublishTally>> = {};
           for (const way of WAYS) {
             const { url, natsUrl } = fresh;
-            const common = { url, natsUrl, space: SPACE, senders: SENDERS, durationMs };
+            const common = {
+              url,
+              natsUrl,
+              space: SPACE,
+              senders: SENDERS,
+              warmUpMs: WARM_UP_MS,
+              durationMs,
+            };
             tallies[way] = await publishLoad(
               { way, ...common, slab, dimension: DIMENSION, batchCount: BATCH },
               signal,

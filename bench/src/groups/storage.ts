@@ -57,7 +57,7 @@ async function child(
     process.execPath,
     ['--expose-gc', CHILD, ...args.map(String)],
     // As `engram up` and the images start shards.
-    { signal, env: { ...process.env, ...MALLOC_ENVIRONMENT } },
+    { signal, env: { ...process.env, ...MALLOC_ENVIRONMENT.shard } },
   );
   return JSON.parse(stdout) as StorageAnswer;
 }
