@@ -1,6 +1,7 @@
 import { ConnectionError } from './errors.ts';
 import { problemOf } from './problem.ts';
 import type { TransportResponse } from './transport.ts';
+import { pause } from './waiting.ts';
 
 /** Ceiling of the first pause; it doubles with every try. */
 const PAUSE_FIRST_MS = 100;
@@ -50,19 +51,4 @@ function isPassing(outcome: TransportResponse | ConnectionError): boolean {
   if (outcome instanceof ConnectionError) return true;
   const { status } = outcome;
   return (status === 429 || status === 503) && problemOf(outcome.body).retryable !== false;
-}
-
-/** Waits; written for browsers too. @throws the reason of the signal */
-export function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  signal?.throwIfAborted();
-  return new Promise((resolve, reject) => {
-    const end = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', end);
-      if (signal?.aborted === true) reject(signal.reason as Error);
-      else resolve();
-    };
-    const timer = setTimeout(end, ms);
-    signal?.addEventListener('abort', end, { once: true });
-  });
 }

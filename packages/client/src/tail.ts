@@ -4,9 +4,10 @@ import type { Lane, Metadata } from '@engram/model';
 import { decodeEmbedding } from './embedding.ts';
 import { ConnectionError } from './errors.ts';
 import { errorOfProblem } from './problem.ts';
-import { jitterMs, pause } from './retry.ts';
+import { jitterMs } from './retry.ts';
 import type { TransportRequest } from './transport.ts';
 import type { CallOptions, Problem } from './types.ts';
+import { pause } from './waiting.ts';
 
 export interface TailOptions extends CallOptions {
   /** Everything behind the position of an event or a write; without it and `since`, from now on. */

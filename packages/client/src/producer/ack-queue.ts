@@ -1,3 +1,4 @@
+import { Signal } from '../waiting.ts';
 import type { Acknowledged } from './options.ts';
 
 /** Acknowledgements that wait for their reader, so that a slow one slows the writing too. */
@@ -7,8 +8,7 @@ export class AckQueue implements AsyncIterable<Acknowledged> {
   readonly #waiting: Acknowledged[] = [];
   #end: { readonly error?: unknown } | undefined;
   #isLeft = false;
-  #wake = (): void => undefined;
-  #changed = this.#next();
+  readonly #changed = new Signal();
 
   /** Nobody reads any more. */
   get isLeft(): boolean {
@@ -17,49 +17,40 @@ export class AckQueue implements AsyncIterable<Acknowledged> {
 
   push(acknowledged: Acknowledged): void {
     if (!this.#isLeft) this.#waiting.push(acknowledged);
-    this.#change();
+    this.#changed.notify();
   }
 
   /** Resolves once the reader is near. */
   async room(): Promise<void> {
-    while (this.#waiting.length >= WAITING_MAX && !this.#isLeft) await this.#changed;
+    await this.#changed.until(() => this.#waiting.length < WAITING_MAX || this.#isLeft);
   }
 
   end(): void {
     this.#end = {};
-    this.#change();
+    this.#changed.notify();
   }
 
   fail(error: unknown): void {
     this.#end = { error };
-    this.#change();
+    this.#changed.notify();
   }
 
   leave(): void {
     this.#isLeft = true;
     this.#waiting.length = 0;
-    this.#change();
+    this.#changed.notify();
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Acknowledged, void, void> {
     for (;;) {
       const next = this.#waiting.shift();
       if (next !== undefined) {
-        this.#change();
+        this.#changed.notify();
         yield next;
       } else if (this.#end !== undefined) {
         if ('error' in this.#end) throw this.#end.error;
         return;
-      } else await this.#changed;
+      } else await this.#changed.next();
     }
-  }
-
-  #next(): Promise<void> {
-    return new Promise((resolve) => (this.#wake = resolve));
-  }
-
-  #change(): void {
-    this.#wake();
-    this.#changed = this.#next();
   }
 }

@@ -2,8 +2,9 @@
 
 import { ClusterError, type Observation } from '@engram/model';
 import { ConnectionError } from '../errors.ts';
-import { jitterMs, pause, RETRY_AFTER_MAX_MS } from '../retry.ts';
+import { jitterMs, RETRY_AFTER_MAX_MS } from '../retry.ts';
 import type { PutOptions, PutResult } from '../types.ts';
+import { pause } from '../waiting.ts';
 import type { BatchSize } from './batch-size.ts';
 import type { Row } from './batch.ts';
 import type { Acknowledged, Rejected } from './options.ts';

@@ -6,6 +6,7 @@
 //   P4. While one batch is refused no other one begins.
 
 import type { Observation } from '@engram/model';
+import { Signal } from '../waiting.ts';
 import { AckQueue } from './ack-queue.ts';
 import { BatchSize } from './batch-size.ts';
 import { Batch, rowOf, type Row } from './batch.ts';
@@ -37,6 +38,8 @@ export class Producer implements AsyncDisposable {
   readonly #options: ProducerOptions & typeof DEFAULTS;
   readonly #size: BatchSize;
   readonly #stop = new AbortController();
+  /** A batch is done, or the producer failed. */
+  readonly #changed = new Signal();
   /** Cut, and not begun. */
   readonly #queue: Batch[] = [];
   /** Begun, in their order; one that is done stays until those before it are. */
@@ -52,7 +55,6 @@ export class Producer implements AsyncDisposable {
   #produced: Produced = { accepted: 0, rejected: 0 };
   #failure: ProducerFailure | undefined;
   #closing: Promise<Produced> | undefined;
-  #wakers: (() => void)[] = [];
   #acks: AckQueue | undefined;
 
   /** @param put tries once */
@@ -102,7 +104,7 @@ export class Producer implements AsyncDisposable {
   async flush(): Promise<Produced> {
     await this.#turn;
     this.#cut();
-    await this.#until(() => this.#inFlight === 0 && this.#queue.length === 0);
+    await this.#changed.until(() => this.#inFlight === 0 && this.#queue.length === 0);
     if (this.#failure !== undefined) throw this.#failure;
     return this.#produced;
   }
@@ -151,7 +153,7 @@ export class Producer implements AsyncDisposable {
     const fits = () => this.#bytes === 0 || this.#bytes + row.bytes <= bytesMax;
     if (!fits()) {
       this.#cut();
-      await this.#until(() => fits() || this.#failure !== undefined);
+      await this.#changed.until(() => fits() || this.#failure !== undefined);
     }
     if (this.#failure !== undefined) throw this.#failure;
     const open = this.#open;
@@ -209,7 +211,7 @@ export class Producer implements AsyncDisposable {
     this.#bytes -= batch.bytes;
     this.#acknowledge();
     this.#pump();
-    this.#wake();
+    this.#changed.notify();
   }
 
   #onRejected(rejected: readonly Rejected[]): void {
@@ -250,14 +252,6 @@ export class Producer implements AsyncDisposable {
     clearTimeout(this.#linger);
     this.#linger = undefined;
     this.#failure ??= new ProducerFailure(cause, this.#rejected, this.#unsent);
-    this.#wake();
-  }
-
-  async #until(condition: () => boolean): Promise<void> {
-    while (!condition()) await new Promise<void>((resolve) => this.#wakers.push(resolve));
-  }
-
-  #wake(): void {
-    for (const wake of this.#wakers.splice(0)) wake();
+    this.#changed.notify();
   }
 }

@@ -8,12 +8,12 @@ import type { ApiKeySource } from '../http-transport.ts';
 import { jitterMs } from '../retry.ts';
 import { listOf } from '../observations.ts';
 import type { PutResult } from '../types.ts';
+import { pause, Signal, untilAborted } from '../waiting.ts';
 import { encodeBatch, type BatchLimits } from './batches.ts';
 import { Delivery } from './delivery.ts';
 import { Link, type LinkEnd } from './link.ts';
 import type { Sent, SessionOptions, SessionPutOptions } from './options.ts';
 import { socketOpener, streamUrl, type Socket } from './socket.ts';
-import { pause, Signal, untilAborted } from './waiting.ts';
 
 interface Part {
   readonly text: string;
@@ -100,8 +100,9 @@ export class WriteSession implements AsyncDisposable {
    */
   async flush(): Promise<void> {
     await this.#turn;
-    while (this.#outbox.unanswered.length > 0 && this.#failure === undefined)
-      await this.#changed.next();
+    await this.#changed.until(
+      () => this.#outbox.unanswered.length === 0 || this.#failure !== undefined,
+    );
     const failure = this.#failure ?? this.#refusal;
     this.#refusal = undefined;
     if (failure !== undefined) throw failure;
@@ -188,7 +189,8 @@ export class WriteSession implements AsyncDisposable {
         throw new ConnectionError('unreachable', this.#urls, problem);
       this.#place++;
       if (this.#isDone) break;
-      await pause(this.#pauseMs(end, failures++), this.#stop.signal);
+      // A stop ends the pause, and then the loop.
+      await pause(this.#pauseMs(end, failures++), this.#stop.signal).catch(() => undefined);
     } while (!this.#isDone && !this.#stop.signal.aborted);
     this.#isRunning = false;
   }

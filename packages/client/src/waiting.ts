@@ -6,6 +6,10 @@ export class Signal {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
+  async until(condition: () => boolean): Promise<void> {
+    while (!condition()) await this.next();
+  }
+
   notify(): void {
     const waiting = this.#waiting;
     this.#waiting = [];
@@ -13,17 +17,18 @@ export class Signal {
   }
 }
 
-/** Resolves after so long, or when the signal aborts. */
-export function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
+/** Waits; written for browsers too. @throws the reason of the signal */
+export async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  signal?.throwIfAborted();
+  return new Promise((resolve, reject) => {
     const end = () => {
       clearTimeout(timer);
-      signal.removeEventListener('abort', end);
-      resolve();
+      signal?.removeEventListener('abort', end);
+      if (signal?.aborted === true) reject(signal.reason as Error);
+      else resolve();
     };
     const timer = setTimeout(end, ms);
-    signal.addEventListener('abort', end);
+    signal?.addEventListener('abort', end, { once: true });
   });
 }
 
