@@ -37,14 +37,17 @@ export class PartialFailure extends Error {
 
 /**
  * The result, where nothing was refused or the caller wants it told there.
- * @throws PartialFailure; ClusterError NOTHING_ACCEPTED when all were refused, with it as the cause
+ * @param problem what the cluster said of a refusal of all, if it did
+ * @throws PartialFailure; when all were refused the problem, else ClusterError NOTHING_ACCEPTED with
+ *   the PartialFailure as its cause
  */
 export function judged(
   result: PutResult,
   onPartial: NonNullable<PutOptions['onPartial']> = 'throw',
+  problem?: ClusterError,
 ): PutResult {
   if (result.rejected === 0 || onPartial === 'return') return result;
   const failure = new PartialFailure(result);
   if (result.accepted > 0) throw failure;
-  throw new ClusterError('NOTHING_ACCEPTED', failure.message, { cause: failure });
+  throw problem ?? new ClusterError('NOTHING_ACCEPTED', failure.message, { cause: failure });
 }

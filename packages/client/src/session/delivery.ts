@@ -1,8 +1,8 @@
 // The outcome of one call, from the answers to the batches that it became.
 
-import { ClusterError, type AckLevel, type ItemError } from '@engram/model';
+import { type AckLevel, type ClusterError, type ItemError } from '@engram/model';
 import { errorOfProblem, type AckMessage, type Refused } from '@engram/session';
-import { PartialFailure } from '../errors.ts';
+import { judged } from '../errors.ts';
 import type { PutResult } from '../types.ts';
 import type { SessionPutOptions } from './options.ts';
 
@@ -66,11 +66,10 @@ export class Delivery {
       errors: this.#errors,
       errorsTruncated: this.#isTruncated,
     };
-    if (this.#rejected === 0 || this.#onPartial === 'return') return this.#resolve(result);
-    const failure = new PartialFailure(result);
-    if (this.#accepted > 0) return this.#reject(failure);
-    this.#reject(
-      this.#problem ?? new ClusterError('NOTHING_ACCEPTED', failure.message, { cause: failure }),
-    );
+    try {
+      this.#resolve(judged(result, this.#onPartial, this.#problem));
+    } catch (error) {
+      this.#reject(error);
+    }
   }
 }
