@@ -1,6 +1,7 @@
 // How the server is told who connects, and checked to be who it says it is.
 
 import { readFileSync } from 'node:fs';
+import type { TlsFiles } from '@engram/runtime';
 import {
   credsAuthenticator,
   nkeyAuthenticator,
@@ -13,14 +14,8 @@ export interface NatsServer {
   readonly url: string;
   readonly credsFile?: string | undefined;
   readonly nkeyFile?: string | undefined;
-  /** Of `tls://`: PEM files. */
-  readonly tls?:
-    | {
-        readonly caFile?: string | undefined;
-        readonly certFile?: string | undefined;
-        readonly keyFile?: string | undefined;
-      }
-    | undefined;
+  /** Of `tls://`. */
+  readonly tls?: TlsFiles | undefined;
 }
 
 /** Files of credentials are read at each connect, so that renewed ones count. */
@@ -47,7 +42,7 @@ export function placeOf({ url }: NatsServer): string {
   return `${protocol}//${host}`;
 }
 
-function tlsOptions({ caFile, certFile, keyFile }: NonNullable<NatsServer['tls']>): TlsOptions {
+function tlsOptions({ caFile, certFile, keyFile }: TlsFiles): TlsOptions {
   return {
     ...(caFile === undefined ? {} : { caFile }),
     ...(certFile === undefined ? {} : { certFile }),

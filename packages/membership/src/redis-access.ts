@@ -1,17 +1,12 @@
 import { readFileSync } from 'node:fs';
+import type { TlsFiles } from '@engram/runtime';
 import type { RedisOptions } from 'ioredis';
 
 export interface RedisServer {
   /** `redis://` or `rediss://` for TLS; a user and a password may stand in it. */
   readonly url: string;
-  /** Of `rediss://`: PEM files. */
-  readonly tls?:
-    | {
-        readonly caFile?: string | undefined;
-        readonly certFile?: string | undefined;
-        readonly keyFile?: string | undefined;
-      }
-    | undefined;
+  /** Of `rediss://`. */
+  readonly tls?: TlsFiles | undefined;
 }
 
 /** What the library is told beside the URL. @throws the system's error for a file that is not there */
