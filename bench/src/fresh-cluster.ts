@@ -72,3 +72,12 @@ export async function settled(url: string, shards: number, signal: AbortSignal):
   }
   throw new Error(`the cluster was not settled within ${SETTLE_MS_MAX} ms`);
 }
+
+/** Until nothing waits in the log any more. */
+export async function applied(client: EngramClient, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    const { members } = await client.cluster({ signal });
+    if (members.every(({ lag = 0 }) => lag === 0)) return;
+    await pause(POLL_MS, undefined, { signal });
+  }
+}

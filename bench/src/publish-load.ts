@@ -1,4 +1,4 @@
-import { Worker } from 'node:worker_threads';
+import { inThread } from './thread.ts';
 
 /** Ways to bring the same batches into the log, each acknowledged by it. */
 export const WAYS = ['bare', 'http', 'nats'] as const;
@@ -32,14 +32,5 @@ export function publishLoad(
   options: PublishLoadOptions,
   signal: AbortSignal,
 ): Promise<PublishTally> {
-  const worker = new Worker(new URL('./publish-thread.js', import.meta.url), {
-    workerData: options,
-  });
-  return new Promise<PublishTally>((resolve, reject) => {
-    const abort = (): void => reject(signal.reason as Error);
-    signal.addEventListener('abort', abort, { once: true });
-    worker.once('message', resolve);
-    worker.once('error', reject);
-    worker.once('exit', (code) => reject(new Error(`the load ended with code ${code}`)));
-  }).finally(() => worker.terminate());
+  return inThread(new URL('./publish-thread.js', import.meta.url), options, signal);
 }

@@ -1,4 +1,4 @@
-import { Worker } from 'node:worker_threads';
+import { inThread } from './thread.ts';
 
 /** Batches to some spaces in turn, from a thread of its own. */
 export interface WriteLoadOptions {
@@ -37,12 +37,5 @@ export interface WriteTally {
 
 /** Runs the load to its end. */
 export function writeLoad(options: WriteLoadOptions, signal: AbortSignal): Promise<WriteTally> {
-  const worker = new Worker(new URL('./write-thread.js', import.meta.url), { workerData: options });
-  return new Promise<WriteTally>((resolve, reject) => {
-    const abort = (): void => reject(signal.reason as Error);
-    signal.addEventListener('abort', abort, { once: true });
-    worker.once('message', resolve);
-    worker.once('error', reject);
-    worker.once('exit', (code) => reject(new Error(`the write load ended with code ${code}`)));
-  }).finally(() => worker.terminate());
+  return inThread(new URL('./write-thread.js', import.meta.url), options, signal);
 }

@@ -1,12 +1,11 @@
 // What is accepted, found and lost while three times as much is offered as the cluster can take.
 
 import { setTimeout as pause } from 'node:timers/promises';
-import type { EngramClient } from '@engram/client';
 import { WORD_DIMENSION } from '@engram/demo';
 import { connect } from 'nats';
 import { bodiesOf } from '../bodies.ts';
 import { K, loadDataset, type Dataset } from '../dataset.ts';
-import { onFreshCluster, type FreshCluster } from '../fresh-cluster.ts';
+import { applied, onFreshCluster, type FreshCluster } from '../fresh-cluster.ts';
 import type { Group, GroupContext, GroupReport } from '../group.ts';
 import { runImport, SPACE, writeByRest } from '../import.ts';
 import { latencyOf } from '../latency.ts';
@@ -169,15 +168,6 @@ async function beside(
 }
 
 const OF_LOAD = { lane: 'normal', ack: 'logged' } as const;
-
-/** Until nothing waits any more. */
-async function applied(client: EngramClient, signal: AbortSignal): Promise<void> {
-  for (;;) {
-    const { members } = await client.cluster({ signal });
-    if (members.every(({ lag = 0 }) => lag === 0)) return;
-    await pause(STATUS_MS, undefined, { signal });
-  }
-}
 
 /** Entries that the log has stored since there is one. A batch of these is one entry. */
 async function logged({ natsUrl }: FreshCluster): Promise<number> {

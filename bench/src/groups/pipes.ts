@@ -1,7 +1,6 @@
 // The ways into the log, beside a publisher that has nothing to do but to publish.
 
-import { setTimeout as pause } from 'node:timers/promises';
-import { onFreshCluster, type FreshCluster } from '../fresh-cluster.ts';
+import { applied, onFreshCluster } from '../fresh-cluster.ts';
 import type { Group, GroupContext, GroupReport } from '../group.ts';
 import { publishLoad, WAYS, type PublishTally, type Way } from '../publish-load.ts';
 import { formatRate, formatRatio, formatSpread } from '../samples.ts';
@@ -17,7 +16,6 @@ const SECONDS = 5;
 const QUICK_SECONDS = 2;
 const WARM_UP_MS = 2_000;
 const ROUNDS = 2;
-const POLL_MS = 100;
 
 const NAMES: Readonly<Record<Way, string>> = {
   bare: 'a bare JetStream publisher, frames made beforehand',
@@ -67,7 +65,7 @@ async function run(context: GroupContext): Promise<GroupReport> {
               { way, ...common, slab, dimension: DIMENSION, batchCount: BATCH },
               signal,
             );
-            await applied(fresh, signal);
+            await applied(fresh.client, signal);
           }
           // The first one warms everything up.
           if (round > 0) rounds.push(tallies as Round);
@@ -102,12 +100,4 @@ async function run(context: GroupContext): Promise<GroupReport> {
     ],
     data: { rounds },
   };
-}
-
-async function applied({ client }: FreshCluster, signal: AbortSignal): Promise<void> {
-  for (;;) {
-    const { members } = await client.cluster({ signal });
-    if (members.every(({ lag = 0 }) => lag === 0)) return;
-    await pause(POLL_MS, undefined, { signal });
-  }
 }
