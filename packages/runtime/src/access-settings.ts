@@ -1,8 +1,8 @@
 // Who is let in by a gateway, and where it listens: what settings say of it, and what must hold.
 
-import { ApiKeys } from '@engram/access';
+import { ApiKeys, wantsCredentials } from '@engram/access';
 import { z } from 'zod';
-import { tokenProblems, tokenSettings, tokenShape } from './token-settings.ts';
+import { tokenProblems, tokenShape } from './token-settings.ts';
 
 export const accessSettings = {
   ENGRAM_AUTH: z.enum(['on', 'off']).optional(),
@@ -17,16 +17,16 @@ export type AccessSettings = z.output<z.ZodObject<typeof accessSettings>> & {
   readonly ENGRAM_ADMIN_PORT?: number | undefined;
 };
 
-/** Whether callers must say who they are: where somebody can, unless that is switched off. */
+/** Whether callers must say who they are. */
 export function isAuthOn(settings: AccessSettings): boolean {
-  return settings.ENGRAM_AUTH !== 'off' && hasCredentials(settings);
+  return wantsCredentials(settings) === true;
 }
 
 /** What is wrong with the settings of a gateway: nobody is let in unseen from outside by mistake. */
 export function accessProblems(settings: AccessSettings): string[] {
   const { ENGRAM_AUTH: auth } = settings;
   const problems = tokenProblems(settings);
-  if (auth === 'off' || problems.length > 0 || hasCredentials(settings)) return problems;
+  if (auth === 'off' || problems.length > 0 || isAuthOn(settings)) return problems;
   const way =
     'give ENGRAM_API_KEYS_FILE (engram keys create makes it), ENGRAM_API_KEYS or ENGRAM_JWT_…';
   if (auth === 'on') return [`ENGRAM_AUTH: there is nobody to let in; ${way}`];
@@ -38,14 +38,6 @@ export function accessProblems(settings: AccessSettings): string[] {
   return [
     `${seen}: others reach ${settings[seen]}, and nothing says who may; ${way}, or set ENGRAM_AUTH=off where only friends reach it`,
   ];
-}
-
-function hasCredentials(settings: AccessSettings): boolean {
-  return (
-    settings.ENGRAM_API_KEYS !== undefined ||
-    settings.ENGRAM_API_KEYS_FILE !== undefined ||
-    tokenSettings(settings) !== undefined
-  );
 }
 
 function isLoopback(host: string): boolean {

@@ -1,3 +1,4 @@
+import { wantsCredentials } from '@engram/access';
 import { UsageError } from '../output.ts';
 
 /** What the environment decides about the cluster that `up` starts. */
@@ -14,15 +15,6 @@ const PARTITIONS_MAX = 4_096;
 
 /** What commands take, and services do not. */
 const OF_COMMANDS = new Set(['ENGRAM_URL', 'ENGRAM_API_KEY']);
-
-/** Each of them says who may come. */
-const OF_CALLERS = [
-  'ENGRAM_API_KEYS',
-  'ENGRAM_API_KEYS_FILE',
-  'ENGRAM_JWT_JWKS_URL',
-  'ENGRAM_JWT_JWKS_FILE',
-  'ENGRAM_JWT_SECRET_FILE',
-];
 
 /** Settings that `up` decides for each member; taken silently they would have no effect. */
 const OWN: Readonly<Record<string, string>> = {
@@ -52,15 +44,9 @@ export function upSettings(environment: NodeJS.ProcessEnv, replication?: number)
   if (replication !== undefined) services['ENGRAM_REPLICATION'] = String(replication);
   return {
     partitionCount: partitionsOf(environment['ENGRAM_PARTITIONS']),
-    wantsKeys: wantsKeys(services),
+    wantsKeys: wantsCredentials(services),
     services,
   };
-}
-
-/** As gateways judge it (`access-settings.ts` of the runtime). */
-function wantsKeys(services: Readonly<Record<string, string>>): boolean | undefined {
-  if (services['ENGRAM_AUTH'] === 'off') return false;
-  return OF_CALLERS.some((name) => services[name] !== undefined) ? true : undefined;
 }
 
 function partitionsOf(text: string | undefined): number | undefined {
