@@ -53,6 +53,16 @@ export function parseGrant(text: string): readonly [pattern: string, scopes: Rea
   return [parsePattern(pattern), new Set(scopes.split(',').map(parseScope))];
 }
 
+/** A pattern that is given more than once gets all the scopes. */
+export function mergeGrants(
+  each: Iterable<readonly [pattern: string, scopes: ReadonlySet<Scope>]>,
+): Grants {
+  const grants = new Map<string, ReadonlySet<Scope>>();
+  for (const [pattern, scopes] of each)
+    grants.set(pattern, new Set([...(grants.get(pattern) ?? []), ...scopes]));
+  return grants;
+}
+
 function parsePattern(pattern: string): string {
   if (PATTERN.test(pattern)) return pattern;
   throw new Error('a pattern is the name of a space, the beginning of names as team-*, or *');

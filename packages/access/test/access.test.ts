@@ -1,7 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ApiKeys, mintApiKey } from '../src/api-key.ts';
-import { allows, parseGrant, parseGrants, SCOPES, WHOLE_CLUSTER } from '../src/grants.ts';
+import {
+  allows,
+  mergeGrants,
+  parseGrant,
+  parseGrants,
+  SCOPES,
+  WHOLE_CLUSTER,
+} from '../src/grants.ts';
 
 const name = fc.stringMatching(/^[A-Za-z0-9_-]{1,20}$/);
 const scope = fc.constantFrom(...SCOPES);
@@ -113,4 +120,10 @@ describe('API keys', () => {
     expect(() => wrong(null)).toThrow('it must be an object');
     expect(ApiKeys.parse('[]', JSON.stringify([record])).size).toBe(1);
   });
+});
+
+test('a pattern that is given twice has the scopes of both', () => {
+  const words = ['notes:read', 'team-*:read', 'notes:write'];
+  const merged = mergeGrants(words.map(parseGrant));
+  expect(merged).toEqual(parseGrants({ notes: ['read', 'write'], 'team-*': ['read'] }));
 });

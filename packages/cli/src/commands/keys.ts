@@ -1,6 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { ApiKeys, mintApiKey, parseGrant, type ApiKeyRecord, type Scope } from '@engram/access';
+import {
+  ApiKeys,
+  mergeGrants,
+  mintApiKey,
+  parseGrant,
+  type ApiKeyRecord,
+  type Scope,
+} from '@engram/access';
 import { Command, InvalidArgumentError } from 'commander';
 import { jsonOption, printJson, printNote, reporting, UsageError } from '../output.ts';
 
@@ -77,11 +84,8 @@ function scopeOption(text: string, before: readonly ScopesOfPattern[] = []): Sco
 
 /** @throws UsageError */
 function made(id: string, given: readonly ScopesOfPattern[]): ReturnType<typeof mintApiKey> {
-  const grants = new Map<string, Set<Scope>>();
-  for (const [pattern, scopes] of given)
-    grants.set(pattern, new Set([...(grants.get(pattern) ?? []), ...scopes]));
   try {
-    return mintApiKey(id, grants);
+    return mintApiKey(id, mergeGrants(given));
   } catch (error) {
     throw new UsageError((error as Error).message);
   }

@@ -3,7 +3,7 @@
 // that it cannot name a place; issuer and audience, so that it was made for this cluster; an end.
 
 import { readFile } from 'node:fs/promises';
-import { parseGrant, parseGrants, type Grants, type Scope } from '@engram/access';
+import { mergeGrants, parseGrant, parseGrants, type Grants } from '@engram/access';
 import { ClusterError } from '@engram/model';
 import type { TokenSettings } from '@engram/runtime/service';
 import {
@@ -112,14 +112,13 @@ function grantsOf(payload: JWTPayload, claim: string): Grants {
 }
 
 function grantsOfWords(text: string): Grants {
-  const grants = new Map<string, ReadonlySet<Scope>>();
-  for (const word of text.split(' ')) {
-    try {
-      const [pattern, scopes] = parseGrant(word);
-      grants.set(pattern, new Set([...(grants.get(pattern) ?? []), ...scopes]));
-    } catch {
-      continue;
-    }
-  }
-  return grants;
+  return mergeGrants(
+    text.split(' ').flatMap((word) => {
+      try {
+        return [parseGrant(word)];
+      } catch {
+        return [];
+      }
+    }),
+  );
 }
