@@ -8,6 +8,7 @@ import { Importer } from './import/importer.ts';
 import { Progress, whole } from './import/progress.ts';
 import type { GoodRow } from './import/row.ts';
 import { clientFor, printNote, sentence } from './output.ts';
+import { shown } from './printable.ts';
 
 const SPACE = 'words';
 const WORDS = 20_000;
@@ -72,7 +73,7 @@ export async function runDemo(url: string, options: DemoOptions): Promise<DemoRe
       const nearest = await nearestTo(client, word, position, signal);
       if (nearest === undefined) continue;
       recalls.push(nearest);
-      if (!json) console.log(textOf(nearest));
+      if (!json) console.log(textOf(shown(nearest)));
     }
     return { space: SPACE, words, loaded: !isThere, recalls };
   } catch (error) {

@@ -7,6 +7,7 @@ import { ClusterError } from '@engram/model';
 import { InvalidArgumentError, Option } from 'commander';
 import { failureLine, invocation } from './format.ts';
 import { localUrl } from './local-url.ts';
+import { printable } from './printable.ts';
 
 export const EXIT = { ok: 0, failure: 1, usage: 2, partial: 3, denied: 4 } as const;
 
@@ -79,12 +80,20 @@ export function checkUrl(url: string): void {
 }
 
 export function printJson(value: unknown): void {
-  console.log(JSON.stringify(value, (_, each: unknown) => plain(each), 2));
+  console.log(jsonText(value, 2));
 }
 
 /** NDJSON: one object a line. */
 export function printJsonLine(value: unknown): void {
-  console.log(JSON.stringify(value, (_, each: unknown) => plain(each)));
+  console.log(jsonText(value));
+}
+
+/** JSON escapes control characters, but for those that terminals of eight bits know. */
+export function jsonText(value: unknown, indent?: number): string {
+  return JSON.stringify(value, (_, each: unknown) => plain(each), indent).replace(
+    /[\u007f-\u009f]/g,
+    printable,
+  );
 }
 
 function plain(value: unknown): unknown {
@@ -117,13 +126,17 @@ export function isDenied(error: unknown): boolean {
   );
 }
 
-/** What went wrong and what to do about it. */
+/** What went wrong and what to do about it; much of it may be the words of a gateway. */
 export function sentence(error: unknown): string {
+  return printable(told(error));
+}
+
+function told(error: unknown): string {
   if (error instanceof ConnectionError)
     return `${error.message}; is the cluster up? Start one with: ${invocation()} up`;
   if (error instanceof ClusterError) {
-    const told = hintOf(error);
-    const hint = told === undefined ? '' : `; ${told}`;
+    const advice = hintOf(error);
+    const hint = advice === undefined ? '' : `; ${advice}`;
     const inner = error.cause instanceof PartialFailure ? error.cause : undefined;
     return `${inner?.message ?? error.message} (${error.code})${hint}`;
   }

@@ -95,9 +95,3 @@ function textOf(bytes: Uint8Array): string | undefined {
     return undefined; // no text
   }
 }
-
-/** Control characters would do to the terminal what their author likes. */
-export function printable(text: string): string {
-  // eslint-disable-next-line no-control-regex -- taking control characters out is the purpose
-  return text.replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g, '�');
-}

@@ -16,7 +16,8 @@ import {
   urlOption,
   UsageError,
 } from '../output.ts';
-import { printable, summaryOf, type PayloadSummary } from '../payload.ts';
+import { summaryOf, type PayloadSummary } from '../payload.ts';
+import { shown } from '../printable.ts';
 
 interface CommonOptions extends GatewayOptions {
   readonly json?: boolean;
@@ -94,7 +95,7 @@ function listCommand(): Command {
         }
         if (json === true) printJson(found);
         else if (found.length === 0) printNote('There are no dead letters.');
-        else console.log(tableOf(found));
+        else console.log(tableOf(shown(found)));
         if (hasMore) printNote(`There are more; --limit shows them.`);
       }),
     );
@@ -116,7 +117,7 @@ function showCommand(): Command {
         if (file !== undefined) await writeFile(file, bytes);
         const payload = summaryOf(letter.contentType, bytes);
         if (json === true) printJson({ ...letter, payload });
-        else console.log(detailsOf(letter, payload));
+        else console.log(detailsOf(shown(letter), shown(payload)));
         if (file !== undefined) printNote(`${whole(bytes.length)} bytes are in ${file}`);
       }),
     );
@@ -145,13 +146,13 @@ becomes a new dead letter.`,
         if (options.json === true) printJson(result);
         else if (redriven + refused.length === 0) printNote('There are no such dead letters.');
         else {
-          console.log(`✔ ${counted(redriven, 'dead letter')} redriven`);
+          console.log(`✔ ${counted(shown(redriven), 'dead letter')} redriven`);
           printNote('What still cannot be applied is a new one soon: engram dlq list');
         }
         if (refused.length === 0) return;
         process.exitCode = EXIT.partial;
         if (options.json === true) return;
-        for (const { id, code, detail, hint } of refused.slice(0, REFUSALS_MAX))
+        for (const { id, code, detail, hint } of shown(refused.slice(0, REFUSALS_MAX)))
           printNote(
             failureLine(`${id} ${detail} (${code})${hint === undefined ? '' : `; ${hint}`}`),
           );
@@ -176,7 +177,7 @@ function purgeCommand(): Command {
         const missing = new Set(ids).size - result.purged;
         if (options.json === true) printJson(result);
         else if (result.purged === 0) printNote('There are no such dead letters.');
-        else console.log(`✔ ${counted(result.purged, 'dead letter')} purged`);
+        else console.log(`✔ ${counted(shown(result.purged), 'dead letter')} purged`);
         if (missing <= 0) return;
         process.exitCode = result.purged === 0 ? EXIT.failure : EXIT.partial;
         if (options.json !== true && result.purged > 0)
@@ -212,7 +213,7 @@ function tableOf(letters: readonly DeadLetter[]): string {
     table.push([
       id,
       reason,
-      printable(space ?? ''),
+      space ?? '',
       lane ?? '',
       whole(errorCount),
       whole(bytes),
@@ -246,12 +247,11 @@ function detailsOf(letter: DeadLetter, payload: PayloadSummary): string {
   ];
   const table = new Table({ style: { head: [], border: [], compact: true } });
   for (const [name, value] of rows)
-    if (value !== undefined && value !== '') table.push({ [name]: printable(String(value)) });
+    if (value !== undefined && value !== '') table.push({ [name]: value });
   const isText = text !== undefined && text !== '';
-  return isText ? `${table.toString()}\n${printable(text)}` : table.toString();
+  return isText ? `${table.toString()}\n${text}` : table.toString();
 }
 
 function shortened(text: string): string {
-  const plain = printable(text);
-  return plain.length > DETAIL_CHARS_MAX ? `${plain.slice(0, DETAIL_CHARS_MAX - 1)}…` : plain;
+  return text.length > DETAIL_CHARS_MAX ? `${text.slice(0, DETAIL_CHARS_MAX - 1)}…` : text;
 }

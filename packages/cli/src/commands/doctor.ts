@@ -19,6 +19,7 @@ import {
   urlOption,
   type GatewayOptions,
 } from '../output.ts';
+import { printable, shown } from '../printable.ts';
 
 interface Options extends GatewayOptions {
   readonly json?: boolean;
@@ -72,6 +73,8 @@ async function* allChecks(gateway: GatewayOptions): AsyncGenerator<Check> {
   const begun = performance.now();
   const status = await client
     .cluster()
+    // What the checks find is said of the answer, and printed.
+    .then((answer) => shown(answer))
     .catch((error: unknown) => (error instanceof Error ? error : new Error(String(error))));
   if (status instanceof Error) {
     yield* checkUntold(urlFor(url), status);
@@ -83,7 +86,7 @@ async function* allChecks(gateway: GatewayOptions): AsyncGenerator<Check> {
   yield* checkCluster(status);
   yield* checkGatewayClock(status, nowMs);
   yield await newestDeadLetters(client).then(
-    (letters) => checkDeadLetters(letters, DEAD_LETTERS_ASKED),
+    (letters) => checkDeadLetters(shown(letters), DEAD_LETTERS_ASKED),
     (error: unknown) =>
       failure('dead letters', sentence(error), 'they are in NATS: look at that first'),
   );
@@ -98,7 +101,7 @@ async function* checkUntold(url: string, error: Error): AsyncGenerator<Check> {
   }
   yield failure(
     'gateway',
-    `${url} is there, and does not take the caller: ${error.message}`,
+    `${url} is there, and does not take the caller: ${printable(error.message)}`,
     'give a key with the scope *:admin, with --api-key-file FILE or in ENGRAM_API_KEY',
   );
   yield await checkReady(url);
@@ -111,7 +114,7 @@ async function checkReady(url: string): Promise<Check> {
     if (response.ok) return ok('ready', 'the gateway serves');
     return failure(
       'ready',
-      `the gateway is not ready: ${await response.text()}`,
+      `the gateway is not ready: ${printable(await response.text())}`,
       'the lines below say why; load balancers send it nothing until then',
     );
   } catch (error) {

@@ -31,6 +31,7 @@ import {
   sentence,
   urlOption,
 } from '../output.ts';
+import { printable } from '../printable.ts';
 
 /** An import waits out a cluster that asks for a slower pace, or a gateway that starts again. */
 const PATIENT_RETRIES = 30;
@@ -156,7 +157,7 @@ function guessText(columns: readonly string[]): string {
     columns.length <= SHOWN_COLUMNS_MAX
       ? columns
       : [...columns.slice(0, SHOWN_COLUMNS_MAX - 1), '…', ...columns.slice(-1)];
-  const named = `${counted(columns.length, 'column')} with numbers (${shown.join(', ')})`;
+  const named = `${counted(columns.length, 'column')} with numbers (${printable(shown.join(', '))})`;
   return `The embedding is taken from ${named}; choose others with --embedding-columns`;
 }
 
@@ -194,7 +195,7 @@ function tell(told: Told, ack: AckLevel | undefined): void {
 
 function rejectionText({ line, code, detail, id }: Rejection): string {
   const named = id === undefined || id === '' ? ':' : ` ${id}:`;
-  return failureLine(`line ${line} ${code}${named} ${detail}`);
+  return failureLine(printable(`line ${line} ${code}${named} ${detail}`));
 }
 
 function exitCodeOf({ accepted, rejected, stoppedAfterLine }: ImportOutcome): number {

@@ -13,6 +13,7 @@ import {
   UsageError,
   vector,
 } from '../output.ts';
+import { printable, shown } from '../printable.ts';
 
 interface Options extends GatewayOptions {
   readonly json?: boolean;
@@ -54,7 +55,10 @@ Examples:
           ...(ack === undefined ? {} : { ack }),
         });
         if (options.json === true) printJson(result);
-        else console.log(`✔ ${observation.id} is ${result.ack ?? 'logged'} at ${result.position}`);
+        else {
+          const { ack: reached = 'logged', position } = shown(result);
+          console.log(`✔ ${printable(observation.id)} is ${reached} at ${position}`);
+        }
       }),
     );
 }

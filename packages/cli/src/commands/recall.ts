@@ -16,6 +16,7 @@ import {
   UsageError,
   vector,
 } from '../output.ts';
+import { printable, shown } from '../printable.ts';
 
 /** Wider metadata would break the table on a usual terminal. */
 const METADATA_CHARS_MAX = 60;
@@ -65,7 +66,7 @@ Examples:
         printNote(`${tookMs.toFixed(1)} ms`);
         if (degraded)
           printNote(
-            `Only ${shards.answered} of ${shards.asked} shards answered: some may be missing.`,
+            `Only ${shown(shards.answered)} of ${shown(shards.asked)} shards answered: some may be missing.`,
           );
       }),
     );
@@ -95,7 +96,7 @@ function tableOf({ results }: RecallResult): string {
     colAligns: ['right', 'left', 'right', 'left'],
   });
   results.forEach(({ id, score, metadata }, place) => {
-    table.push([place + 1, id, score.toFixed(4), shortened(metadata)]);
+    table.push([place + 1, shown(id), score.toFixed(4), printable(shortened(metadata))]);
   });
   return table.toString();
 }

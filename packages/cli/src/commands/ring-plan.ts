@@ -15,6 +15,7 @@ import {
   urlOption,
   UsageError,
 } from '../output.ts';
+import { shown } from '../printable.ts';
 
 interface Options extends GatewayOptions {
   readonly add?: readonly string[];
@@ -61,7 +62,7 @@ Examples:
         const change = changeOf(ring, add, remove);
         const plan = planMoves(change.before, change.after, ring.partitionCount);
         if (json === true) printJson({ ...change, partitionCount: ring.partitionCount, ...plan });
-        else console.log(planText(change, plan, ring.partitionCount));
+        else console.log(planText(shown(change), shown(plan), shown(ring.partitionCount)));
         if (change.madeUp.length > 0)
           printNote(
             warningLine(`${change.madeUp.join(', ')}: made up; the real ids decide what moves`),

@@ -11,6 +11,7 @@ import {
   reporting,
   urlOption,
 } from '../output.ts';
+import { shown } from '../printable.ts';
 import { ringPlanCommand } from './ring-plan.ts';
 
 interface Options extends GatewayOptions {
@@ -43,7 +44,7 @@ function showCommand(): Command {
       reporting(async ({ json, ...gateway }: Options) => {
         const ring = await clientFor(gateway).ring();
         if (json === true) printJson(ring);
-        else console.log(ringText(ring));
+        else console.log(ringText(shown(ring)));
       }),
     );
 }

@@ -24,6 +24,7 @@ import {
   urlOption,
   UsageError,
 } from '../output.ts';
+import { shown } from '../printable.ts';
 
 interface CommonOptions extends GatewayOptions {
   readonly json?: boolean;
@@ -72,7 +73,7 @@ function listCommand(): Command {
           printNote(
             'There are no spaces yet. Make one with: engram spaces create NAME --dimension N',
           );
-        else console.log(tableOf(spaces));
+        else console.log(tableOf(shown(spaces)));
       }),
     );
 }
@@ -117,7 +118,7 @@ function showCommand(): Command {
       reporting(async (name: string, { json, ...gateway }: CommonOptions) => {
         const status = await clientFor(gateway).space(name);
         if (json === true) printJson(status);
-        else console.log(statusTable(status));
+        else console.log(statusTable(shown(status)));
       }),
     );
 }

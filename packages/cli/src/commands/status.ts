@@ -10,6 +10,7 @@ import { Command, Option } from 'commander';
 import colors from 'picocolors';
 import { counted, failureLine, invocation, warningLine } from '../format.ts';
 import { dataOption, DEFAULT_DATA } from '../local-url.ts';
+import { shown } from '../printable.ts';
 import { pressureText, type Pressure } from '../pressure.ts';
 import {
   apiKeyFileOption,
@@ -120,14 +121,15 @@ export async function showStatus({ data, url, apiKeyFile, json }: Options): Prom
     } else printNote(`No cluster runs on ${data}. Start one with: ${invocation()} up${folder}`);
     return;
   }
-  console.log(headline(verdict, gateways.join(' '), cluster));
-  if (members.length > 0) console.log(tableOf(members));
+  const told = shown({ cluster, members });
+  console.log(headline(verdict, gateways.join(' '), told.cluster));
+  if (members.length > 0) console.log(tableOf(told.members));
   if (state !== undefined)
     console.log(
       colors.dim(`supervisor ${state.supervisor.pid}, up since ${state.since}, data in ${data}`),
     );
-  for (const reason of cluster?.reasons ?? []) printNote(warningLine(reason));
-  const differing = differingText(members, cluster);
+  for (const reason of told.cluster?.reasons ?? []) printNote(warningLine(reason));
+  const differing = differingText(told.members, told.cluster);
   if (differing !== undefined) printNote(warningLine(differing));
   if (failure !== undefined) printNote(failureLine(failure));
 }
@@ -157,8 +159,9 @@ function verdictOf(
   if (failed === undefined && cluster === undefined)
     return state !== undefined && isRunning(state.supervisor) ? 'starting' : 'not running';
   if (isDenied(failed)) return 'denied';
-  if (cluster === undefined)
+  if (cluster === undefined) {
     return state !== undefined && !isRunning(state.supervisor) ? 'not running' : 'unreachable';
+  }
   const isMissing = state?.members.some((member) => localState(member) !== 'running') ?? false;
   return cluster.degraded === true || isMissing ? 'degraded' : 'healthy';
 }

@@ -12,7 +12,7 @@ import {
   urlOption,
   type GatewayOptions,
 } from '../output.ts';
-import { printable } from '../payload.ts';
+import { printable, shown } from '../printable.ts';
 
 interface Options extends GatewayOptions {
   readonly json?: boolean;
@@ -51,7 +51,7 @@ Examples:
             ...options,
             signal,
           })) {
-            if (event.op === 'start') printNote(`following ${space} from ${event.position}`);
+            if (event.op === 'start') printNote(`following ${space} from ${shown(event.position)}`);
             else if (json === true) printJsonLine(event);
             else console.log(lineOf(event));
           }
@@ -73,18 +73,19 @@ function when(text: string): Date {
 
 /** `09:00:00.123  normal  + n1  {"topic":"tea"}` */
 function lineOf(event: Exclude<TailEvent, { readonly op: 'start' }>): string {
-  const head = `${colors.dim(event.time.slice(11, 23))}  ${event.lane.padEnd(6)}`;
+  const { time, lane } = shown(event);
+  const head = `${colors.dim(time.slice(11, 23))}  ${lane.padEnd(6)}`;
   switch (event.op) {
     case 'put': {
       const { id, metadata, embedding } = event;
       const told = [metadata, embedding && Array.from(embedding)]
         .filter((part) => part !== undefined)
         .map((part) => `  ${printable(JSON.stringify(part))}`);
-      return `${head}  ${colors.green('+')} ${printable(id)}${told.join('')}`;
+      return `${head}  ${colors.green('+')} ${shown(id)}${told.join('')}`;
     }
     case 'delete':
-      return `${head}  ${colors.red('-')} ${printable(event.id)}`;
+      return `${head}  ${colors.red('-')} ${shown(event.id)}`;
     case 'rejected':
-      return `${head}  ${colors.yellow('!')} ${counted(event.count, 'item')} rejected`;
+      return `${head}  ${colors.yellow('!')} ${counted(shown(event.count), 'item')} rejected`;
   }
 }

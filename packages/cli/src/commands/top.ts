@@ -7,12 +7,14 @@ import {
   apiKeyFileOption,
   clientFor,
   jsonOption,
+  jsonText,
   printNote,
   reporting,
   sentence,
   urlOption,
   type GatewayOptions,
 } from '../output.ts';
+import { shown } from '../printable.ts';
 import { sampleOf, type Sample, type Seen } from '../top/sample.ts';
 import { lineOf, tableOf } from '../top/table.ts';
 
@@ -50,12 +52,12 @@ Examples:
           for await (const sample of samples(client, interval, signal))
             if (sample instanceof Error) throw sample;
             else {
-              console.log(json === true ? JSON.stringify(sample) : tableOf(sample));
+              console.log(json === true ? jsonText(sample) : tableOf(shown(sample)));
               return;
             }
           return;
         }
-        const show = json === true ? printLine(JSON.stringify) : shower();
+        const show = json === true ? printLine(jsonText) : shower();
         for await (const sample of samples(client, interval, signal)) show.show(sample);
         show.end();
       }),
@@ -89,11 +91,11 @@ interface Show {
 }
 
 function shower(): Show {
-  if (!process.stdout.isTTY) return printLine(lineOf);
+  if (!process.stdout.isTTY) return printLine((sample) => lineOf(shown(sample)));
   const update = createLogUpdate(process.stdout);
   return {
     show: (sample) =>
-      update(sample instanceof Error ? failureLine(sentence(sample)) : tableOf(sample)),
+      update(sample instanceof Error ? failureLine(sentence(sample)) : tableOf(shown(sample))),
     // Leaves the last table where it stands, and gives the cursor back.
     end: () => update.done(),
   };

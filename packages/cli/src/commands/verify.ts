@@ -15,7 +15,7 @@ import {
   reporting,
   urlOption,
 } from '../output.ts';
-import { printable } from '../payload.ts';
+import { shown } from '../printable.ts';
 
 interface Options extends GatewayOptions {
   readonly json?: boolean;
@@ -59,7 +59,7 @@ Examples:
         for (const space of names) {
           const result = await client.verify(space, asked);
           results.push(result);
-          if (json !== true) print(result);
+          if (json !== true) print(shown(result));
         }
         if (json === true) printJson(name === undefined ? results : results[0]);
         else if (names.length === 0) printNote('There are no spaces.');
@@ -97,9 +97,6 @@ function print(result: VerifyResult): void {
 function listed(differences: readonly VerifyDifference[], total: number): string {
   const shown = differences
     .slice(0, IDS_SHOWN)
-    .map(
-      ({ id, expected, found }) =>
-        `${printable(id)} (log ${expected ?? '-'}, index ${found ?? '-'})`,
-    );
+    .map(({ id, expected, found }) => `${id} (log ${expected ?? '-'}, index ${found ?? '-'})`);
   return `${shown.join(', ')}${total > shown.length ? ', …' : ''}`;
 }
