@@ -177,3 +177,28 @@ describe('what a gateway says does nothing to the terminal', () => {
     expect(shown(answer)).toEqual(answer);
   });
 });
+
+describe('a server that is no gateway is called that', () => {
+  test.each([
+    [{}, 'cluster, epoch, members, degraded'],
+    [[], 'cluster, epoch, members, degraded'],
+    [null, 'cluster, epoch, members, degraded'],
+    [{ ...CLUSTER, degraded: undefined }, 'degraded'],
+    [{ ...CLUSTER, members: [{}] }, 'members'],
+  ])('%j', async (body, missing) => {
+    const url = await serverOf(JSON.stringify(body));
+    const status = await runCommand(statusCommand(), ['--url', url]);
+    expect(status.code).toBe(1);
+    expect(status.out).toContain(`no gateway   ${url}`);
+    expect(status.err).toContain(
+      `no gateway of Engram: its answer to GET /v1/cluster has no ${missing}\n`,
+    );
+    const json = await runCommand(statusCommand(), ['--url', url, '--json']);
+    expect(JSON.parse(json.out)).toMatchObject({ verdict: 'no gateway', members: [] });
+    const doctor = await runCommand(doctorCommand(), ['--url', url]);
+    expect(doctor.code).toBe(1);
+    expect(doctor.out).toContain('no gateway of Engram');
+    expect(doctor.out).toContain(`another server listens on ${url}`);
+    expect(doctor.out).not.toContain('ready');
+  });
+});

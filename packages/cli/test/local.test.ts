@@ -108,13 +108,18 @@ test('the exit code of status tells a healthy cluster from a degraded and a sile
     { id: 'shard-2', role: 'shard', state: 'active', partitions: 1, ready: 0, lag: 7 },
     { id: 'gateway-1', role: 'gateway' },
   ];
-  const healthy = await fakeGateway({ cluster: 'c', epoch: 4, partitionCount: 2, members });
+  const least = { cluster: 'c', epoch: 4, members, degraded: false };
+  const healthy = await fakeGateway({ ...least, partitionCount: 2 });
   const seen = await engram('status', '--url', healthy);
   expect(seen).toMatchObject({ code: 0, err: '' });
   expect(seen.out).toContain(`c   ${healthy}   epoch 4   2 partitions`);
   expect(seen.out).toMatch(/gateway-1 [^]*shard-2 .*7/);
 
-  const url = await fakeGateway({ partitions: [{ ready: true }, {}], degraded: true });
+  const url = await fakeGateway({
+    ...least,
+    partitions: [{ ready: true }, {}],
+    degraded: true,
+  });
   const degraded = await engram('status', '--url', url, '--json');
   expect(degraded.code).toBe(3);
   expect(JSON.parse(degraded.out)).toMatchObject({
@@ -124,10 +129,11 @@ test('the exit code of status tells a healthy cluster from a degraded and a sile
   });
 
   const reasons = ['Redis does not answer'];
-  const explained = await fakeGateway({ partitions: [{ ready: true }], degraded: true, reasons });
+  const explained = await fakeGateway({ ...least, degraded: true, reasons });
   expect((await engram('status', '--url', explained)).err).toContain('Redis does not answer');
 
   const copies = await fakeGateway({
+    ...least,
     partitionCount: 1,
     replication: 2,
     members: [

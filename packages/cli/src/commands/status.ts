@@ -9,6 +9,7 @@ import Table from 'cli-table3';
 import { Command, Option } from 'commander';
 import colors from 'picocolors';
 import { counted, failureLine, invocation, warningLine } from '../format.ts';
+import { checkedStatus, NotAGateway } from '../gateway-answer.ts';
 import { dataOption, DEFAULT_DATA } from '../local-url.ts';
 import { shown } from '../printable.ts';
 import { pressureText, type Pressure } from '../pressure.ts';
@@ -32,7 +33,7 @@ interface Options {
   readonly json?: boolean;
 }
 
-/** A gateway of another version may leave out any of it. */
+/** A gateway of another version may leave out more than `ClusterStatus` says. */
 interface ClusterView {
   readonly cluster?: string;
   readonly epoch?: number;
@@ -63,7 +64,8 @@ interface MemberView {
   readonly pressure?: Pressure;
 }
 
-type Verdict = 'healthy' | 'degraded' | 'starting' | 'denied' | 'unreachable' | 'not running';
+type Verdict =
+  'healthy' | 'degraded' | 'starting' | 'denied' | 'no gateway' | 'unreachable' | 'not running';
 
 const TIMEOUT_MS = 5_000;
 
@@ -78,8 +80,8 @@ export function statusCommand(): Command {
     .addHelpText(
       'after',
       `
-Exit code: 0 healthy, 1 not running, starting or not reachable, 2 wrong usage, 3 degraded,
-4 a gateway is there and wants a key with the scope *:admin.
+Exit code: 0 healthy, 1 not running, starting, not reachable or no gateway, 2 wrong usage,
+3 degraded, 4 a gateway is there and wants a key with the scope *:admin.
 
 Examples:
   $ engram status
@@ -140,7 +142,8 @@ async function ask(
   apiKey: string | undefined,
 ): Promise<ClusterView | Error> {
   try {
-    return await new EngramClient({ url, apiKey, retries: 0, timeoutMs: TIMEOUT_MS }).cluster();
+    const client = new EngramClient({ url, apiKey, retries: 0, timeoutMs: TIMEOUT_MS });
+    return checkedStatus(await client.cluster());
   } catch (error) {
     return error instanceof Error ? error : new Error(String(error));
   }
@@ -160,7 +163,8 @@ function verdictOf(
     return state !== undefined && isRunning(state.supervisor) ? 'starting' : 'not running';
   if (isDenied(failed)) return 'denied';
   if (cluster === undefined) {
-    return state !== undefined && !isRunning(state.supervisor) ? 'not running' : 'unreachable';
+    if (state !== undefined && !isRunning(state.supervisor)) return 'not running';
+    return failed instanceof NotAGateway ? 'no gateway' : 'unreachable';
   }
   const isMissing = state?.members.some((member) => localState(member) !== 'running') ?? false;
   return cluster.degraded === true || isMissing ? 'degraded' : 'healthy';
@@ -175,6 +179,7 @@ function exitCodeOf(verdict: Verdict): number {
     case 'denied':
       return EXIT.denied;
     case 'starting':
+    case 'no gateway':
     case 'unreachable':
     case 'not running':
       return EXIT.failure;
