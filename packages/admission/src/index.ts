@@ -1,4 +1,5 @@
 export { AdaptiveLimit } from './adaptive-limit.ts';
+export { HeardSignals } from './heard-signals.ts';
 export { pressureOf, PRESSURES } from './pressure.ts';
 export {
   batchOf,
@@ -14,7 +15,7 @@ export {
 export type { Refusal } from './refusal.ts';
 export { ShardPressure } from './shard-pressure.ts';
 export type { MemoryLoad } from './shard-pressure.ts';
-export { decodeSignal, encodeSignal, isNewer } from './signal.ts';
+export { decodeSignal, encodeSignal } from './signal.ts';
 export type { LaneSignal, ShardSignal } from './signal.ts';
 export { SharedBuckets } from './shared-buckets.ts';
 export type { Rate, Spending } from './shared-buckets.ts';

@@ -2,12 +2,11 @@
 
 import {
   decodeSignal,
-  isNewer,
+  HeardSignals,
   isOpen,
   refusalOf,
   refusalOfSpace,
   type Refusal,
-  type ShardSignal,
 } from '@engram/admission';
 import type { Lane, MemberId, PartitionId, SpaceId } from '@engram/model';
 import { assign, type Assignment } from '@engram/ring';
@@ -18,7 +17,7 @@ const TTL_MS = 4_000;
 export class ShardSignals {
   readonly #partitionCount: number;
   readonly #random: () => number;
-  readonly #heard = new Map<MemberId, { readonly signal: ShardSignal; readonly atMs: number }>();
+  readonly #heard = new HeardSignals(TTL_MS);
 
   #ring: { readonly members: string; readonly assignment: Assignment } | undefined;
 
@@ -30,8 +29,7 @@ export class ShardSignals {
   /** Takes what somebody said; whatever else it may be is passed over. */
   readonly take = (text: string): void => {
     const signal = decodeSignal(text);
-    if (signal === undefined || !isNewer(signal, this.#heard.get(signal.member)?.signal)) return;
-    this.#heard.set(signal.member, { signal, atMs: performance.now() });
+    if (signal !== undefined) this.#heard.take(signal, performance.now());
   };
 
   /**
@@ -39,10 +37,10 @@ export class ShardSignals {
    * are heard, which may be wrong for some seconds while members change: it is advice, the log takes all.
    */
   refusal(space: SpaceId, partition: PartitionId, lane: Lane): Refusal | undefined {
-    for (const [member, { atMs }] of this.#heard)
-      if (performance.now() - atMs > TTL_MS) this.#heard.delete(member);
-    const [owner] = this.#ringOf([...this.#heard.keys()]).owners(partition);
-    const signal = owner === undefined ? undefined : this.#heard.get(owner)?.signal;
+    const nowMs = performance.now();
+    this.#heard.expire(nowMs);
+    const [owner] = this.#ringOf(this.#heard.members).owners(partition);
+    const signal = owner === undefined ? undefined : this.#heard.of(owner, nowMs);
     if (owner === undefined || signal === undefined) return undefined;
     const told = signal.lanes[lane];
     if (!isOpen(lane, told.level)) return refusalOf(lane, signal.lanes, owner, this.#random);

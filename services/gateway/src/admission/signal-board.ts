@@ -1,6 +1,6 @@
 // What the shards said last of their load, by whichever way it came first: NATS, or Redis.
 
-import { decodeSignal, isNewer, type ShardSignal } from '@engram/admission';
+import { decodeSignal, HeardSignals, type ShardSignal } from '@engram/admission';
 import type { SignalStore } from '@engram/membership';
 import type { MemberId } from '@engram/model';
 import { Repeater, type Clock, type Logger } from '@engram/runtime';
@@ -17,19 +17,15 @@ export interface SignalBoardOptions {
 /** Members that signals are kept of; strangers are forgotten as soon as what they said expires. */
 const HEARD_MAX = 1_024;
 
-interface Heard {
-  readonly signal: ShardSignal;
-  readonly atMs: number;
-}
-
 export class SignalBoard implements AsyncDisposable {
   readonly #options: SignalBoardOptions;
-  readonly #heard = new Map<MemberId, Heard>();
+  readonly #heard: HeardSignals;
   readonly #refreshes: Repeater;
 
   private constructor(options: SignalBoardOptions) {
     const { clock, logger, ttlMs } = options;
     this.#options = options;
+    this.#heard = new HeardSignals(ttlMs);
     this.#refreshes = new Repeater({
       clock,
       // Messages may get lost; what Redis has is then taken before it counts as silence.
@@ -51,24 +47,13 @@ export class SignalBoard implements AsyncDisposable {
   /** Takes what somebody said; whatever else it may be is passed over. */
   readonly take = (text: string): void => {
     const signal = decodeSignal(text);
-    // What expired counts as nothing, whatever number it had.
-    if (signal === undefined || !isNewer(signal, this.of(signal.member))) return;
-    // A shard may be heard before it is seen to join; of whoever else speaks not everything is kept.
-    const isKnown = this.#heard.has(signal.member);
-    if (
-      !isKnown &&
-      this.#heard.size >= HEARD_MAX &&
-      !this.#options.shards().includes(signal.member)
-    )
-      return;
-    this.#heard.set(signal.member, { signal, atMs: this.#options.clock.now() });
+    if (signal === undefined || !this.#isKept(signal.member)) return;
+    this.#heard.take(signal, this.#options.clock.now());
   };
 
   /** What the shard said, unless that is too long ago. */
   of(shard: MemberId): ShardSignal | undefined {
-    const heard = this.#heard.get(shard);
-    if (heard === undefined) return undefined;
-    return this.#options.clock.now() - heard.atMs <= this.#options.ttlMs ? heard.signal : undefined;
+    return this.#heard.of(shard, this.#options.clock.now());
   }
 
   close(): Promise<void> {
@@ -79,11 +64,19 @@ export class SignalBoard implements AsyncDisposable {
     return this.close();
   }
 
+  /** A shard may be heard before it is seen to join; of whoever else speaks not everything is kept. */
+  #isKept(member: MemberId): boolean {
+    return (
+      this.#heard.has(member) ||
+      this.#heard.size < HEARD_MAX ||
+      this.#options.shards().includes(member)
+    );
+  }
+
   async #refresh(): Promise<void> {
-    const shards = this.#options.shards();
-    const silent = shards.filter((shard) => this.of(shard) === undefined);
-    for (const shard of this.#heard.keys())
-      if (!shards.includes(shard) && this.of(shard) === undefined) this.#heard.delete(shard);
-    for (const text of await this.#options.store.read(silent)) this.take(text);
+    const { shards, store, clock } = this.#options;
+    this.#heard.expire(clock.now());
+    const silent = shards().filter((shard) => !this.#heard.has(shard));
+    for (const text of await store.read(silent)) this.take(text);
   }
 }
