@@ -1,5 +1,6 @@
 export { AdaptiveLimit } from './adaptive-limit.ts';
 export { HeardSignals } from './heard-signals.ts';
+export { once } from './once.ts';
 export { pressureOf, PRESSURES } from './pressure.ts';
 export {
   batchOf,
@@ -19,3 +20,4 @@ export { decodeSignal, encodeSignal } from './signal.ts';
 export type { LaneSignal, ShardSignal } from './signal.ts';
 export { SharedBuckets } from './shared-buckets.ts';
 export type { Rate, Spending } from './shared-buckets.ts';
+export { SpaceUse } from './space-use.ts';

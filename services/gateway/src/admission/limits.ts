@@ -4,6 +4,7 @@
 import {
   batchOf,
   jittered,
+  once,
   refusalError,
   SharedBuckets,
   type Rate,
@@ -92,12 +93,9 @@ export class Limits implements AsyncDisposable {
     if (work === 'read') this.take(asker, work, 1);
     const keys = names.map(([scope, name]) => `${scope}:${name}`);
     for (const key of keys) this.#underWay.set(key, (this.#underWay.get(key) ?? 0) + 1);
-    let hasLeft = false;
-    return () => {
-      if (hasLeft) return;
-      hasLeft = true;
+    return once(() => {
       for (const key of keys) this.#leave(key);
-    };
+    });
   }
 
   /**

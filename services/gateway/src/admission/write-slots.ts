@@ -5,7 +5,7 @@
 //   G2. Where several spaces write, each may have as many as are free, as in a shard's lanes: one greedy
 //       space leaves half to the others.
 
-import { AdaptiveLimit, jittered, refusalError, type Refusal } from '@engram/admission';
+import { AdaptiveLimit, jittered, refusalError, SpaceUse, type Refusal } from '@engram/admission';
 import type { Lane, PerLane } from '@engram/model';
 import { Repeater, type Clock, type Logger } from '@engram/runtime';
 
@@ -20,15 +20,8 @@ export interface WriteSlotsOptions {
   readonly logger: Logger;
 }
 
-interface SpaceSlots {
-  underWay: number;
-  enteredAtMs: number;
-}
-
 const LIMIT = { least: 8, first: 64, most: 4_096 };
 const LOOK_MS = 100;
-/** So long after its last write a space counts as one of those that share the gateway. */
-const SHARES_FOR_MS = 10_000;
 const SHARE_OF_LANE: PerLane<number> = { high: 2, normal: 1, low: 0.8 }; // G1
 /** However many others are under way. */
 const SPACE_LEAST = 2;
@@ -38,9 +31,8 @@ const RETRY_MS = 1_000;
 export class WriteSlots implements AsyncDisposable {
   readonly #options: WriteSlotsOptions;
   readonly #limit: AdaptiveLimit;
-  readonly #spaces = new Map<string, SpaceSlots>();
+  readonly #use = new SpaceUse<string>();
   readonly #looks: Repeater;
-  #underWay = 0;
   #most = 0;
   #hasRefused = false;
 
@@ -57,7 +49,7 @@ export class WriteSlots implements AsyncDisposable {
   }
 
   get underWay(): number {
-    return this.#underWay;
+    return this.#use.underWay;
   }
 
   get limit(): number {
@@ -71,9 +63,7 @@ export class WriteSlots implements AsyncDisposable {
    */
   check(space: string, lane: Lane): void {
     if (this.#options.loopDelayMaxMs === 0) return;
-    const known = this.#spaces.get(space);
-    const others = this.#spaces.size - (known === undefined ? 0 : 1);
-    this.#judge(known?.underWay ?? 0, others > 0, lane);
+    this.#judge(this.#use.of(space), this.#use.hasOthers(space), lane);
   }
 
   /**
@@ -82,18 +72,9 @@ export class WriteSlots implements AsyncDisposable {
    */
   enter(space: string, lane: Lane): () => void {
     this.check(space, lane);
-    const its = this.#spaces.get(space) ?? { underWay: 0, enteredAtMs: 0 };
-    this.#spaces.set(space, its);
-    its.enteredAtMs = this.#options.clock.now();
-    its.underWay++;
-    this.#most = Math.max(this.#most, ++this.#underWay);
-    let hasLeft = false;
-    return () => {
-      if (hasLeft) return;
-      hasLeft = true;
-      its.underWay--;
-      this.#underWay--;
-    };
+    const leave = this.#use.enter(space, 1, this.#options.clock.now());
+    this.#most = Math.max(this.#most, this.underWay);
+    return leave;
   }
 
   close(): Promise<void> {
@@ -105,13 +86,13 @@ export class WriteSlots implements AsyncDisposable {
   }
 
   #judge(own: number, isShared: boolean, lane: Lane): void {
-    const free = this.#limit.value * SHARE_OF_LANE[lane] - this.#underWay;
+    const free = this.#limit.value * SHARE_OF_LANE[lane] - this.underWay;
     if (free < 1)
       this.#refuse(
         lane,
         'gateway',
         'loop',
-        `${this.#underWay} writes are under way in this gateway, as many as it does in time`,
+        `${this.underWay} writes are under way in this gateway, as many as it does in time`,
       );
     if (isShared && own >= Math.max(SPACE_LEAST, free))
       this.#refuse(
@@ -141,10 +122,8 @@ export class WriteSlots implements AsyncDisposable {
   #look(): void {
     const { loopDelayMs, clock } = this.#options;
     this.#limit.note(loopDelayMs(), this.#most, this.#hasRefused);
-    this.#most = this.#underWay;
+    this.#most = this.underWay;
     this.#hasRefused = false;
-    const since = clock.now() - SHARES_FOR_MS;
-    for (const [space, { underWay, enteredAtMs }] of this.#spaces)
-      if (underWay === 0 && enteredAtMs < since) this.#spaces.delete(space);
+    this.#use.expire(clock.now());
   }
 }
