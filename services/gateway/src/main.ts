@@ -152,7 +152,6 @@ async function run(
   await membership.signals
     .listen(board.take)
     .catch((error: unknown) => logger.warn({ err: error }, 'no signals over Redis'));
-  const loop = await scope.own('loop', new LoopDelay(clock, logger));
   const load = new OwnLoad({
     bytesMax: config.ENGRAM_INGEST_BYTES_MAX,
     publishes: () => publisher.inFlight,
@@ -171,10 +170,12 @@ async function run(
     clock,
     random: Math.random,
   });
+  const loop = new LoopDelay();
+  scope.onClose('loop', () => loop.close());
   const slots = await scope.own(
     'slots',
     new WriteSlots({
-      loopDelayMs: () => loop.ms,
+      loopDelayMs: (sinceMs) => loop.look(sinceMs),
       loopDelayMaxMs: config.ENGRAM_LOOP_DELAY_MAX_MS,
       onRefused,
       clock,

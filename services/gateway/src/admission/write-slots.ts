@@ -10,8 +10,8 @@ import type { Lane, PerLane } from '@engram/model';
 import { Repeater, type Clock, type Logger } from '@engram/runtime';
 
 export interface WriteSlotsOptions {
-  /** How late the event loop is. */
-  readonly loopDelayMs: () => number;
+  /** How late the event loop is; asked at each look, with the time since the last one. */
+  readonly loopDelayMs: (sinceMs: number) => number;
   /** How late it may be; 0: there is no limit. */
   readonly loopDelayMaxMs: number;
   readonly onRefused: (refusal: Refusal) => void;
@@ -121,7 +121,7 @@ export class WriteSlots implements AsyncDisposable {
 
   #look(): void {
     const { loopDelayMs, clock } = this.#options;
-    this.#limit.note(loopDelayMs(), this.#most, this.#hasRefused);
+    this.#limit.note(loopDelayMs(LOOK_MS), this.#most, this.#hasRefused);
     this.#most = this.underWay;
     this.#hasRefused = false;
     this.#use.expire(clock.now());
