@@ -4,8 +4,8 @@
 //       longer than the lane allows is refused, and told when to come again.
 //   N2. Who is not heard of is neither trusted nor given up: `low` is refused, the others are taken, into
 //       the log, which has a limit of its own.
-//   N4. A space that has more of a lane waiting than is fair to the others is refused before they are.
 //   N3. Deletes are never asked about: they free what is short.
+//   N4. A space that has more of a lane waiting than is fair to the others is refused before they are.
 
 import {
   isOpen,

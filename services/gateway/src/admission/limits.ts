@@ -126,14 +126,12 @@ export class Limits implements AsyncDisposable {
 
   #check(scope: Scope, name: string, work: Work): void {
     const { limitOf, random } = this.#options;
-    const limit = limitOf(scope, name);
-    const whose = scope === 'space' ? `the space ${name}` : 'the caller';
-    const { requestsMax } = limit;
+    const { requestsMax } = limitOf(scope, name);
     if (requestsMax > 0 && (this.#underWay.get(`${scope}:${name}`) ?? 0) >= requestsMax)
       this.#refuse({
         scope,
         cause: 'concurrency',
-        detail: `${whose} has ${requestsMax} requests under way, as many as it may at one time`,
+        detail: `${whose(scope, name)} has ${requestsMax} requests under way, as many as it may at one time`,
         hint: 'wait for answers before the next request',
         retryAfterMs: jittered(RETRY_BUSY_MS, random),
       });
@@ -142,7 +140,6 @@ export class Limits implements AsyncDisposable {
 
   #checkRate(scope: Scope, name: string, work: Work): void {
     const { limitOf, clock, random } = this.#options;
-    const whose = scope === 'space' ? `the space ${name}` : 'the caller';
     const rate = rateOf(limitOf(scope, name), work);
     if (rate === undefined) return;
     const waitMs = this.#buckets.waitMs(bucketOf(scope, name, work), rate, clock.now());
@@ -150,7 +147,7 @@ export class Limits implements AsyncDisposable {
     this.#refuse({
       scope,
       cause: 'rate',
-      detail: `${whose} may have ${rate.perSecond} ${UNITS[work]} a second, and had them`,
+      detail: `${whose(scope, name)} may have ${rate.perSecond} ${UNITS[work]} a second, and had them`,
       hint: HINTS[work],
       retryAfterMs: jittered(waitMs, random),
       ...(work === 'read' ? {} : { batchMax: batchOf(rate.burst) }),
@@ -184,6 +181,10 @@ export class Limits implements AsyncDisposable {
 function namesOf({ spaces, caller }: Asker): (readonly [Scope, string])[] {
   const names = spaces.map((space) => ['space', space] as const);
   return caller === undefined ? names : [...names, ['caller', caller]];
+}
+
+function whose(scope: Scope, name: string): string {
+  return scope === 'space' ? `the space ${name}` : 'the caller';
 }
 
 function bucketOf(scope: Scope, name: string, work: Work): string {
