@@ -36,11 +36,6 @@ export interface Part {
 
 type RowTest = (segment: Segment, row: number, death: number) => boolean;
 
-interface Place {
-  readonly segment: MemorySegment;
-  readonly row: number;
-}
-
 /** What was opened from a folder. */
 export interface OpenedFiles {
   readonly sealed: ReadonlyMap<SealedSegment, number>;
@@ -137,23 +132,13 @@ export class SpaceFiles {
     isCheckpoint: boolean,
   ): Promise<Manifest> {
     const { memory } = engine.segments;
-    let completeTo = engine.completeTo;
-    const unwritten = new Map<number, Place[]>(); // by the stamps of their entries
-    this.#forEachUnwritten(memory, (segment, row) => {
-      const stamp = segment.stamp(row);
-      completeTo = Math.min(completeTo, sequenceOf(stamp) - 1);
-      if (!isCheckpoint) return;
-      const places = unwritten.get(stamp) ?? [];
-      places.push({ segment, row });
-      unwritten.set(stamp, places);
-    });
+    const { oldest, ids } = this.#unwritten(memory, isCheckpoint);
     // A row whose place was taken by one of those is alive in a checkpoint: until that entry has come again
     // the id would be in it neither as it was nor as it is.
     const isAlive: RowTest = (segment, row, death) => {
-      const successors = unwritten.get(death);
+      const successors = ids.get(death);
       if (successors === undefined || segment.stamp(row) >= death) return false;
-      const { id } = segment.read(row);
-      return successors.some((its) => its.segment.read(its.row).id === id);
+      return successors.has(segment.read(row).id);
     };
     const sealed = engine.segments.sealed.map((segment): SegmentEntry => {
       const { bytes, crc, encoding } = segment.graphFile;
@@ -173,8 +158,8 @@ export class SpaceFiles {
       config: engine.config,
       count: engine.count,
       segments: [...sealed, ...parts],
-      tombstones: [...engine.tombstones].filter(([, stamp]) => !unwritten.has(stamp)),
-      completeTo,
+      tombstones: [...engine.tombstones].filter(([, stamp]) => !ids.has(stamp)),
+      completeTo: Math.min(engine.completeTo, oldest - 1),
       ...engine.retention.stored,
       nextFile: this.#next,
     };
@@ -196,15 +181,28 @@ export class SpaceFiles {
     }));
   }
 
-  /** Rows that are in no file yet. */
-  #forEachUnwritten(
+  /**
+   * Of rows that are in no file yet: the lowest sequence, and where they matter the ids by the stamps of
+   * their entries. As sets: an entry may have ten thousand, and each may have taken the place of a row.
+   */
+  #unwritten(
     segments: readonly MemorySegment[],
-    visit: (segment: MemorySegment, row: number) => void,
-  ): void {
+    withIds: boolean,
+  ): { readonly oldest: number; readonly ids: ReadonlyMap<number, ReadonlySet<string>> } {
+    const ids = new Map<number, Set<string>>();
+    let oldest = Infinity;
     for (const segment of segments) {
       const from = this.#partsOf(segment).at(-1)?.to ?? 0;
-      for (let row = from; row < segment.rows; row++) visit(segment, row);
+      for (let row = from; row < segment.rows; row++)
+        oldest = Math.min(oldest, sequenceOf(segment.stamp(row)));
+      if (!withIds) continue;
+      segment.forEachId(from, segment.rows, (_row, id, stamp) => {
+        const its = ids.get(stamp);
+        if (its === undefined) ids.set(stamp, new Set([id]));
+        else its.add(id);
+      });
     }
+    return { oldest, ids };
   }
 
   async #sweep(manifest: Manifest, away: () => Iterable<number>): Promise<void> {
