@@ -1,25 +1,50 @@
 import { describe, expect, test } from 'vitest';
-import { Crowding } from '../src/worker/crowding.ts';
+import { Crowding, threadCpuTime, type CpuTime } from '../src/worker/crowding.ts';
+
+/** A thread that runs and waits as it is told, and is asked after each time. */
+function watched() {
+  let time: CpuTime = { ranMs: 0, waitedMs: 0 };
+  let nowMs = 0;
+  const crowding = new Crowding(() => time);
+  return (ranMs: number, waitedMs: number): number => {
+    time = { ranMs: time.ranMs + ranMs, waitedMs: time.waitedMs + waitedMs };
+    nowMs += ranMs + waitedMs;
+    return crowding.pauseMs(nowMs);
+  };
+}
 
 describe('graph building', () => {
-  test('goes on without a pause while nobody interrupts it', () => {
-    const crowding = new Crowding();
-    for (let i = 0; i < 1_000; i++) expect(crowding.pauseMs(0.3 + (i % 7) / 10)).toBe(0);
+  test('goes on without a pause while nobody else wants the processor', () => {
+    const pauseMs = watched();
+    for (let i = 0; i < 1_000; i++) expect(pauseMs(1.5, 0.1)).toBe(0);
   });
 
-  test('pauses after a slice in which the thread was put aside, longer for longer', () => {
-    const crowding = new Crowding();
-    crowding.pauseMs(0.3);
-    expect(crowding.pauseMs(6.3)).toBeCloseTo(30, 0);
-    expect(crowding.pauseMs(300)).toBe(100);
-    expect(crowding.pauseMs(0.3)).toBe(0);
+  test('pauses when the thread had to wait, longer for longer', () => {
+    const pauseMs = watched();
+    expect(pauseMs(6, 2)).toBeCloseTo(10, 5);
+    expect(pauseMs(1.5, 8)).toBeCloseTo(40, 5);
+    expect(pauseMs(1.5, 300)).toBe(100);
+    expect(pauseMs(9, 0)).toBe(0);
   });
 
-  test('does not take slow inserts for a crowd', () => {
-    const crowding = new Crowding();
-    crowding.pauseMs(0.3);
-    // Fifty slices of a large graph, and they are known for what they are.
-    const pauses = Array.from({ length: 500 }, () => crowding.pauseMs(9));
-    expect(pauses.slice(-100)).toEqual(Array.from({ length: 100 }, () => 0));
+  test('counts what was waited between two looks', () => {
+    const pauseMs = watched();
+    expect(pauseMs(1, 8)).toBeGreaterThan(0);
+    expect(pauseMs(1, 1)).toBe(0); // too soon
+    expect(pauseMs(1, 3)).toBeCloseTo(20, 5); // 4 ms in two slices
   });
+
+  test('does not pause where the system does not tell', () => {
+    const crowding = new Crowding(() => undefined);
+    for (let i = 0; i < 100; i++) expect(crowding.pauseMs(i * 10)).toBe(0);
+  });
+});
+
+test.runIf(process.platform === 'linux')('Linux counts what this thread ran', () => {
+  const cpuTime = threadCpuTime();
+  const before = cpuTime()!;
+  let sum = 0;
+  while (cpuTime()!.ranMs - before.ranMs < 5) for (let i = 0; i < 10_000; i++) sum += Math.sqrt(i);
+  expect(sum).toBeGreaterThan(0);
+  expect(cpuTime()!.waitedMs).toBeGreaterThanOrEqual(before.waitedMs);
 });

@@ -1,24 +1,66 @@
-// Whether the processor is crowded, told from how long slices of work take. Threads that all build graphs
-// keep each other, and whoever has something urgent, from running: a thread that was put aside in the middle
-// of a slice builds less until it no longer is.
+// Whether the processor is crowded, told by how long the thread that asks had to wait for it. Threads that
+// all build graphs keep each other, and whoever has something urgent, from running: while others wait for
+// the processor, graphs are built less.
 
-/** A slice that took so much longer than the quickest of late was interrupted. */
-const FACTOR = 3;
-const SLACK_MS = 2;
-/** The pause is so many times what the interruption took. */
+import { closeSync, openSync, readSync } from 'node:fs';
+
+/** Between two looks at what the system counts, which takes some microseconds. */
+const LOOK_MS = 5;
+/** Of the time in which the thread ran or wanted to; less is nobody's doing. */
+const WAITED_SHARE = 0.2;
+/** The pause is so many times what the thread waited. */
 const PAUSES = 5;
 const PAUSE_MS_MAX = 100;
-/** The quickest is forgotten slowly: inserts take longer as a graph grows. */
-const FORGETTING = 1.01;
+
+/** What a thread had of the processor since it began, in milliseconds. */
+export interface CpuTime {
+  readonly ranMs: number;
+  /** That it could have run, and something else did. */
+  readonly waitedMs: number;
+}
 
 export class Crowding {
-  #quickestMs = Infinity;
+  readonly #cpuTime: () => CpuTime | undefined;
+  #last: CpuTime | undefined;
+  #lookedAtMs = -Infinity;
 
-  /** @returns how long to pause after a slice that took so long; mostly 0 */
-  pauseMs(tookMs: number): number {
-    this.#quickestMs = Math.min(tookMs, this.#quickestMs * FORGETTING);
-    const overMs = tookMs - this.#quickestMs;
-    if (tookMs <= this.#quickestMs * FACTOR + SLACK_MS) return 0;
-    return Math.min(PAUSE_MS_MAX, overMs * PAUSES);
+  /** @param cpuTime of this thread; undefined where the system does not tell */
+  constructor(cpuTime: () => CpuTime | undefined) {
+    this.#cpuTime = cpuTime;
+    this.#last = cpuTime();
   }
+
+  /** @returns how long to pause after a slice of graph building; mostly 0 */
+  pauseMs(nowMs: number): number {
+    if (nowMs - this.#lookedAtMs < LOOK_MS) return 0;
+    this.#lookedAtMs = nowMs;
+    const [before, now] = [this.#last, this.#cpuTime()];
+    this.#last = now;
+    if (before === undefined || now === undefined) return 0;
+    const waitedMs = now.waitedMs - before.waitedMs;
+    const ranMs = now.ranMs - before.ranMs;
+    if (waitedMs <= (waitedMs + ranMs) * WAITED_SHARE) return 0;
+    return Math.min(PAUSE_MS_MAX, waitedMs * PAUSES);
+  }
+}
+
+/**
+ * Reads what Linux counts for the thread that calls: nanoseconds that it ran, and that it waited
+ * (Documentation/scheduler/sched-stats.rst). Elsewhere nothing is told.
+ */
+export function threadCpuTime(): () => CpuTime | undefined {
+  const buffer = Buffer.alloc(128);
+  let file: number;
+  try {
+    file = openSync('/proc/thread-self/schedstat', 'r');
+  } catch {
+    return () => undefined;
+  }
+  // Until the end of the thread: it is small, and threads are few.
+  process.once('exit', () => closeSync(file));
+  return () => {
+    const bytes = readSync(file, buffer, 0, buffer.length, 0);
+    const [ran = 0, waited = 0] = buffer.toString('latin1', 0, bytes).split(' ', 2).map(Number);
+    return { ranMs: ran / 1e6, waitedMs: waited / 1e6 };
+  };
 }

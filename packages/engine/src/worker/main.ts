@@ -4,7 +4,7 @@
 import { workerData } from 'node:worker_threads';
 import { ClusterError, type PartitionId, type SpaceId } from '@engram/model';
 import { buildBytes, buildSegment, spareBlocks, warmUp } from '@engram/space-engine';
-import { giveWay, serveThread, type ThreadAnswer } from '@engram/worker-pool';
+import { serveThread, type ThreadAnswer } from '@engram/worker-pool';
 import type { WorkerState } from '../assist.ts';
 import { collectWhenShort } from '../garbage.ts';
 import type { MemoryState } from '../memory-guard.ts';
@@ -22,7 +22,7 @@ import type {
 } from '../protocol.ts';
 import { applyEntry } from './apply-entry.ts';
 import { Checkpoints } from './checkpoints.ts';
-import { Crowding } from './crowding.ts';
+import { Crowding, threadCpuTime } from './crowding.ts';
 import { Cursors } from './cursors.ts';
 import { buildPace, noteApply, slice, slicedPace } from './slice.ts';
 import { Unloading } from './unloading.ts';
@@ -39,8 +39,6 @@ const IDLE_MS_WHEN_SHORT = 10_000;
  */
 const TURN_MS = 100;
 
-const WORKER_NICENESS = 5;
-
 const settings = workerData as WorkerSettings;
 const spaces = new SpaceTable(settings, (damaged, partition) => {
   cursors.closeAll(damaged);
@@ -51,7 +49,7 @@ const unloading = new Unloading(spaces);
 const checkpoints = new Checkpoints(settings, spaces);
 /** Spaces with rows that wait for a graph, or with segments to be written, in turn. */
 const busy = new Set<LoadedSpace>();
-const crowding = new Crowding();
+const crowding = new Crowding(threadCpuTime());
 const waitingForIndex = new Set<{ space: LoadedSpace; resolve: () => void }>();
 const drops = new Map<PartitionId, number>();
 let memory: MemoryState = 'normal';
@@ -67,7 +65,6 @@ function run(): void {
 }
 
 function round(): void {
-  const startedAt = performance.now();
   const isOver = slice();
   for (const space of busy) {
     const { upkeep } = space;
@@ -88,7 +85,7 @@ function round(): void {
   }
   isRunning = busy.size > 0;
   if (!isRunning) return;
-  const pauseMs = crowding.pauseMs(performance.now() - startedAt);
+  const pauseMs = crowding.pauseMs(performance.now());
   if (pauseMs > 0) setTimeout(round, pauseMs);
   else setImmediate(round);
 }
@@ -369,9 +366,6 @@ async function* pagesOf(
   }
   return undefined;
 }
-
-// Sockets and heartbeats, on the main thread, come first.
-giveWay(WORKER_NICENESS);
 
 warmUp();
 const tell = serveThread(answer);
