@@ -69,8 +69,13 @@ function observations(count: number): object {
   return { observations: Array.from({ length: count }, one) };
 }
 
-function write(space: string, lane = 'normal', count = 1, gateway = 0): Promise<Answer> {
-  const url = `${urls[gateway]!}/v1/spaces/${space}/observations?lane=${lane}`;
+function write(
+  space: string,
+  lane = 'normal',
+  count = 1,
+  { gateway = 0, ack = 'logged' } = {},
+): Promise<Answer> {
+  const url = `${urls[gateway]!}/v1/spaces/${space}/observations?lane=${lane}&ack=${ack}`;
   return ask('POST', url, observations(count));
 }
 
@@ -130,7 +135,9 @@ describe('a cluster that is asked for too much', () => {
     const stop = new AbortController();
     const quiet = (async () => {
       const answers: Answer[] = [];
-      while (!stop.signal.aborted) answers.push(await write('other', 'low', 10));
+      // It waits for the shard: on a busy machine it would crowd the lane itself.
+      const ack = 'searchable';
+      while (!stop.signal.aborted) answers.push(await write('other', 'low', 10, { ack }));
       return answers;
     })();
     const refused = await until('the greedy space is refused', async () => {
@@ -149,10 +156,11 @@ describe('a cluster that is asked for too much', () => {
   });
 
   test('holds a space to its own limit over all gateways, and no other space', async () => {
+    await whenTaken('other');
     expect(TAKEN).toContain((await write('metered', 'low', 100)).status);
     for (const gateway of [0, 1]) {
       const refused = await until('what one gateway took is known to both', async () => {
-        const answer = await write('metered', 'low', 1, gateway);
+        const answer = await write('metered', 'low', 1, { gateway });
         return answer.status === 429 && answer;
       });
       expect(refused).toMatchObject({
@@ -197,15 +205,14 @@ describe('a cluster that is asked for too much', () => {
     try {
       const low = await until('a silent shard is no shard to rely on', async () => {
         const answer = await write('other', 'low');
-        return !TAKEN.includes(answer.status) && answer;
+        return answer.status === 503 && answer;
       });
-      expect(low).toMatchObject({ status: 503, code: 'PARTITION_UNAVAILABLE' });
+      expect(low).toMatchObject({ code: 'PARTITION_UNAVAILABLE' });
       const high = await until('nobody would apply it', async () => {
         const answer = await write('other', 'high');
-        return !TAKEN.includes(answer.status) && answer;
+        return answer.status === 503 && answer;
       });
       expect(high).toMatchObject({
-        status: 503,
         code: 'PARTITION_UNAVAILABLE',
         details: { scope: 'cluster', cause: 'unserved', lanesOpen: [] },
       });
