@@ -202,3 +202,16 @@ describe('a server that is no gateway is called that', () => {
     expect(doctor.out).not.toContain('ready');
   });
 });
+
+test('status says of a gateway that serves operators on another port that this is the wrong one', async () => {
+  const problem = {
+    code: 'ROUTE_NOT_FOUND',
+    detail: 'there is no route',
+    hint: 'ENGRAM_ADMIN_PORT',
+  };
+  const url = await serverOf(JSON.stringify(problem), 404, 'problem+json');
+  const { out, err, code } = await runCommand(statusCommand(), ['--url', url]);
+  expect(out + err).toContain('wrong port');
+  expect(out + err).toContain('ENGRAM_ADMIN_PORT');
+  expect(code).toBe(1);
+});

@@ -1,4 +1,5 @@
 import { EngramClient } from '@engram/client';
+import { ClusterError } from '@engram/model';
 import {
   isRunning,
   readClusterState,
@@ -65,7 +66,14 @@ interface MemberView {
 }
 
 type Verdict =
-  'healthy' | 'degraded' | 'starting' | 'denied' | 'no gateway' | 'unreachable' | 'not running';
+  | 'healthy'
+  | 'degraded'
+  | 'starting'
+  | 'denied'
+  | 'no gateway'
+  | 'wrong port'
+  | 'unreachable'
+  | 'not running';
 
 const TIMEOUT_MS = 5_000;
 
@@ -164,7 +172,10 @@ function verdictOf(
   if (isDenied(failed)) return 'denied';
   if (cluster === undefined) {
     if (state !== undefined && !isRunning(state.supervisor)) return 'not running';
-    return failed instanceof NotAGateway ? 'no gateway' : 'unreachable';
+    if (failed instanceof NotAGateway) return 'no gateway';
+    // A gateway with a port for operators serves them nowhere else.
+    const isNoRoute = failed instanceof ClusterError && failed.code === 'ROUTE_NOT_FOUND';
+    return isNoRoute ? 'wrong port' : 'unreachable';
   }
   const isMissing = state?.members.some((member) => localState(member) !== 'running') ?? false;
   return cluster.degraded === true || isMissing ? 'degraded' : 'healthy';
@@ -180,6 +191,7 @@ function exitCodeOf(verdict: Verdict): number {
       return EXIT.denied;
     case 'starting':
     case 'no gateway':
+    case 'wrong port':
     case 'unreachable':
     case 'not running':
       return EXIT.failure;

@@ -168,7 +168,9 @@ async function buildApp(gateway: Gateway, audiences: readonly Audience[]): Promi
       code: 'ROUTE_NOT_FOUND',
       status: 404,
       detail: `there is no route ${request.method} ${request.url.split('?', 1)[0]!.slice(0, 200)}`,
-      hint: 'GET /openapi.json lists the routes, /docs shows them',
+      hint: audiences.includes('operators')
+        ? 'GET /openapi.json lists the routes, /docs shows them'
+        : 'GET /openapi.json lists the routes; those of operators are on the port ENGRAM_ADMIN_PORT',
     }),
   );
   app.addHook('onRequest', (_request, reply, done) => {
