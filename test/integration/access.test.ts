@@ -1,6 +1,7 @@
 // A gateway that wants to know who asks, tried from outside: every route, as everybody.
 
 import { mintApiKey, parseGrants } from '@engram/access';
+import { EngramClient } from '@engram/client';
 import { createHmac, randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,6 +15,7 @@ const operator = mintApiKey('operator', parseGrants({ '*': ['admin'] }));
 const alice = mintApiKey('alice', parseGrants({ 'alice-*': ['admin'], shared: ['read'] }));
 const writer = mintApiKey('writer', parseGrants({ shared: ['write'] }));
 const limited = mintApiKey('limited', parseGrants({ '*': ['read'] }));
+const passing = mintApiKey('passing', parseGrants({ shared: ['read', 'write'] }));
 const reader = mintApiKey('reader', parseGrants({ '*': ['read'] }));
 
 let running: TestCluster;
@@ -28,6 +30,7 @@ beforeAll(async () => {
     apiKey: operator.key,
     env: {
       ENGRAM_API_KEYS: JSON.stringify(records),
+      ENGRAM_API_KEYS_FILE: await file('keys.json', JSON.stringify([passing.record])),
       ENGRAM_LIMITS_FILE: await file('limits.json', '{"callers":{"key:limited":{"readsPerS":1}}}'),
       ENGRAM_JWT_SECRET_FILE: await file('secret', secret),
       ENGRAM_JWT_ISSUER: 'https://id.example.org/',
@@ -304,4 +307,24 @@ test('a caller with a limit is held to it by the name of its key, and no other c
   });
   expect(refused.body).toMatchObject({ code: 'RATE_LIMITED', details: { scope: 'caller' } });
   expect((await recall(reader)).status).toBe(200);
+});
+
+test('a key that is taken away ends the sessions and tails that were begun with it', async () => {
+  const client = new EngramClient({ url, apiKey: passing.key });
+  const one = [{ id: 'passing', embedding: [1, 0] }];
+  const session = client.session({ space: 'shared' });
+  await session.put(one);
+  const tailing = (async () => {
+    for await (const _ of client.tail('shared')) continue;
+  })();
+  const writing = (async () => {
+    for (;;) await session.put(one);
+  })();
+  const [tail, write] = [tailing, writing].map((each) =>
+    expect(each).rejects.toMatchObject({ code: 'UNAUTHENTICATED' }),
+  );
+  await file('keys.json', '[]');
+  await write;
+  await tail;
+  await expect(session.close()).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
 });

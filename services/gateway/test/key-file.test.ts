@@ -70,3 +70,23 @@ test('a gateway does not start with a file that it cannot read', async () => {
     'ENOENT',
   );
 });
+
+test('who came with a key is valid as long as the key is there, with the same scopes', async () => {
+  const path = await scratch();
+  const one = mintApiKey('one', grants);
+  const two = mintApiKey('two', grants);
+  const write = async (records: readonly object[]) => {
+    await writeFile(`${path}.next`, JSON.stringify(records));
+    await rename(`${path}.next`, path);
+  };
+  await write([one.record, two.record]);
+  await using keys = await KeyFile.start({ path, given: undefined, clock: hurried, logger });
+  const [first, second] = [keys.principalOf(one.key)!, keys.principalOf(two.key)!];
+  expect([first.isValid(), second.isValid()]).toEqual([true, true]);
+  await write([{ ...one.record, scopes: { notes: ['write'] } }, two.record]);
+  await vi.waitFor(() => expect(first.isValid()).toBe(false), 10_000);
+  expect(second.isValid()).toBe(true);
+  await write([one.record]);
+  await vi.waitFor(() => expect(second.isValid()).toBe(false), 10_000);
+  expect(first.isValid()).toBe(false); // what was taken back once is asked for anew
+});

@@ -155,7 +155,11 @@ test('a refusal pauses the session, and the batch is tried until it is taken, in
 
 test('who may not write has a session for recalls, and who may nothing has none', async () => {
   const world = new World();
-  const of = (grants: Record<string, string[]>) => ({ id: 'key:k', grants: parseGrants(grants) });
+  const of = (grants: Record<string, string[]>) => ({
+    ...ANYBODY,
+    id: 'key:k',
+    grants: parseGrants(grants),
+  });
   const reader = await world.open({}, of({ docs: ['read'] }));
   expect(() => reader.offer(...batch(1))).toThrow('no scope write');
   const writer = await world.open({}, of({ docs: ['write'] }));

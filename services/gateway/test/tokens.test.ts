@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseGrants } from '@engram/access';
+import { systemClock } from '@engram/runtime';
 import type { TokenSettings } from '@engram/runtime/service';
 import { exportJWK, exportSPKI, generateKeyPair, SignJWT, type JWTPayload } from 'jose';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
@@ -38,8 +39,8 @@ async function file(content: string | Uint8Array): Promise<string> {
   return path;
 }
 
-const withFile = async (more: Partial<TokenSettings> = {}) =>
-  Tokens.start({ ...SETTINGS, source: { kind: 'file', path: await file(jwks) }, ...more });
+const withFile = async (more: Partial<TokenSettings> = {}, clock = systemClock) =>
+  Tokens.start({ ...SETTINGS, source: { kind: 'file', path: await file(jwks) }, ...more }, clock);
 
 interface Made {
   readonly payload?: JWTPayload;
@@ -68,7 +69,7 @@ const encoded = (value: unknown) => Buffer.from(JSON.stringify(value)).toString(
 describe('a token', () => {
   test('that is good says who asks and what they may do', async () => {
     const tokens = await withFile();
-    expect(await tokens.verify(await token())).toEqual({
+    expect(await tokens.verify(await token())).toMatchObject({
       id: 'jwt:auth0|app',
       grants: parseGrants(SCOPES),
     });
@@ -149,7 +150,7 @@ test('tokens of a shared secret', async () => {
   const secret = crypto.getRandomValues(new Uint8Array(32));
   const settings = { ...SETTINGS, algorithms: ['HS256'] };
   const start = async (bytes: Uint8Array) =>
-    Tokens.start({ ...settings, source: { kind: 'secret', path: await file(bytes) } });
+    Tokens.start({ ...settings, source: { kind: 'secret', path: await file(bytes) } }, systemClock);
   const tokens = await start(secret);
   const header = { alg: 'HS256' };
   expect((await tokens.verify(await token({ header, key: secret }))).id).toBe('jwt:auth0|app');
@@ -173,7 +174,10 @@ test('keys that are fetched: from the URL of the settings only, and 503 while th
     server.closeAllConnections();
   });
   const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const tokens = await Tokens.start({ ...SETTINGS, source: { kind: 'url', url: `${base}/jwks` } });
+  const tokens = await Tokens.start(
+    { ...SETTINGS, source: { kind: 'url', url: `${base}/jwks` } },
+    systemClock,
+  );
   const unavailable = { code: 'IDENTITY_UNAVAILABLE', status: 503 };
   await expect(tokens.verify(await token())).rejects.toMatchObject(unavailable);
   status = 200;
@@ -190,6 +194,16 @@ test('keys that are fetched: from the URL of the settings only, and 503 while th
 test('a file that holds no keys is refused at start', async () => {
   for (const text of ['', '{}', '{"keys": 1}'])
     await expect(
-      Tokens.start({ ...SETTINGS, source: { kind: 'file', path: await file(text) } }),
+      Tokens.start({ ...SETTINGS, source: { kind: 'file', path: await file(text) } }, systemClock),
     ).rejects.toThrow();
+});
+
+test('who came with a token is valid until it ends, and the tolerance of clocks is over', async () => {
+  let now = Date.now();
+  const tokens = await withFile({}, { ...systemClock, wallNow: () => now });
+  const caller = await tokens.verify(await token({ payload: { exp: 60 } }));
+  now += 55_000;
+  expect(caller.isValid()).toBe(true);
+  now += 6_000 + SETTINGS.clockToleranceMs;
+  expect(caller.isValid()).toBe(false);
 });

@@ -37,7 +37,7 @@ export class Authenticator implements AsyncDisposable {
       return new Authenticator(undefined);
     }
     const given = tokenSettings(config);
-    const tokens = given && (await Tokens.start(given));
+    const tokens = given && (await Tokens.start(given, clock));
     const { ENGRAM_API_KEYS_FILE: path, ENGRAM_API_KEYS: list } = config;
     const keys = await KeyFile.start({ path, given: list, clock, logger });
     return new Authenticator({ keys, tokens });
@@ -58,9 +58,9 @@ export class Authenticator implements AsyncDisposable {
       );
     const { keys, tokens } = this.#credentials;
     if (tokens !== undefined && !isApiKey(credential)) return tokens.verify(credential);
-    const key = keys.current.find(credential);
-    if (key === undefined) throw unauthenticated('unknown', 'the key is not known here');
-    return { id: `key:${key.id}`, grants: key.grants };
+    const principal = keys.principalOf(credential);
+    if (principal === undefined) throw unauthenticated('unknown', 'the key is not known here');
+    return principal;
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,8 @@
 import { readFile, stat } from 'node:fs/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { ApiKeys } from '@engram/access';
 import { Repeater, type Clock, type Logger } from '@engram/runtime';
+import type { Principal } from './principal.ts';
 
 interface KeyFileOptions {
   /** Undefined: only the keys that were given. */
@@ -48,6 +50,30 @@ export class KeyFile implements AsyncDisposable {
 
   get current(): ApiKeys {
     return this.#current;
+  }
+
+  /**
+   * Whose key it is, and until when.
+   * @returns undefined when it is nobody's
+   */
+  principalOf(credential: string): Principal | undefined {
+    const key = this.#current.find(credential);
+    if (key === undefined) return undefined;
+    const { id, grants } = key;
+    let known = this.#current;
+    let isValid = true;
+    return {
+      id: `key:${id}`,
+      grants,
+      isValid: () => {
+        // Looked for only where the file was read anew: thousands of sessions ask every second.
+        if (isValid && known !== this.#current) {
+          known = this.#current;
+          isValid = isDeepStrictEqual(known.find(credential)?.grants, grants);
+        }
+        return isValid;
+      },
+    };
   }
 
   async close(): Promise<void> {

@@ -6,12 +6,18 @@ export interface Principal {
   /** `key:<id>` or `jwt:<sub>`: the caller's name wherever callers are told apart. Safe in logs and labels. */
   readonly id: string;
   readonly grants: Grants;
+  /** Whether it would still be let in with these grants; for what goes on after the request. Cheap. */
+  readonly isValid: () => boolean;
 }
 
 /** Everybody, where nobody must say who they are. */
-export const ANYBODY: Principal = { id: 'anybody', grants: parseGrants({ '*': ['admin'] }) };
+export const ANYBODY: Principal = {
+  id: 'anybody',
+  grants: parseGrants({ '*': ['admin'] }),
+  isValid: () => true,
+};
 /** Who needs no name for what is open to all: may do nothing else. */
-export const NOBODY: Principal = { id: 'nobody', grants: new Map() };
+export const NOBODY: Principal = { id: 'nobody', grants: new Map(), isValid: () => true };
 
 export function may({ grants }: Principal, scope: Scope, space: string): boolean {
   return allows(grants, space, scope);

@@ -5,6 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import { mergeGrants, parseGrant, parseGrants, type Grants } from '@engram/access';
 import { ClusterError } from '@engram/model';
+import type { Clock } from '@engram/runtime';
 import type { TokenSettings } from '@engram/runtime/service';
 import {
   createLocalJWKSet,
@@ -31,10 +32,14 @@ export class Tokens {
   readonly #key: JWTVerifyGetKey;
   readonly #options: JWTVerifyOptions;
   readonly #claim: string;
+  readonly #toleranceMs: number;
+  readonly #clock: Clock;
 
-  private constructor(key: JWTVerifyGetKey, settings: TokenSettings) {
+  private constructor(key: JWTVerifyGetKey, settings: TokenSettings, clock: Clock) {
     this.#key = key;
     this.#claim = settings.scopesClaim;
+    this.#toleranceMs = settings.clockToleranceMs;
+    this.#clock = clock;
     this.#options = {
       algorithms: [...settings.algorithms],
       issuer: settings.issuer,
@@ -45,16 +50,21 @@ export class Tokens {
   }
 
   /** @throws Error when a file cannot be read, or does not hold what it should */
-  static async start(settings: TokenSettings): Promise<Tokens> {
-    return new Tokens(await keyOf(settings), settings);
+  static async start(settings: TokenSettings, clock: Clock): Promise<Tokens> {
+    return new Tokens(await keyOf(settings), settings, clock);
   }
 
   /** @throws ClusterError UNAUTHENTICATED, IDENTITY_UNAVAILABLE */
   async verify(token: string): Promise<Principal> {
     const payload = await this.#payloadOf(token);
-    const { sub = '' } = payload;
+    const { sub = '', exp = 0 } = payload;
     if (!SUBJECT.test(sub)) throw unauthenticated('token', 'the sub of the token cannot be a name');
-    return { id: `jwt:${sub}`, grants: grantsOf(payload, this.#claim) };
+    const endsAtMs = exp * 1_000 + this.#toleranceMs;
+    return {
+      id: `jwt:${sub}`,
+      grants: grantsOf(payload, this.#claim),
+      isValid: () => this.#clock.wallNow() < endsAtMs,
+    };
   }
 
   async #payloadOf(token: string): Promise<JWTPayload> {

@@ -83,6 +83,7 @@ export class Connection {
   /** Looks whether the client is there, and still does something. To be called about every second. */
   check(now: number): void {
     if (this.#phase.kind === 'closed') return;
+    if (!this.#caller.principal.isValid()) return this.#dismiss();
     if (now >= this.#pingAt) {
       if (!this.#isHeard) return this.#socket.terminate();
       this.#isHeard = false;
@@ -105,6 +106,14 @@ export class Connection {
     this.#isDraining = true;
     void this.#send({ type: 'goaway', reason: 'the gateway is draining', reconnectAfterMs });
     this.#closeWhenDrained();
+  }
+
+  /** With a new token, or the grants that the key has now, it may come back and resume. */
+  #dismiss(): void {
+    const reason = 'the key or token is no longer valid, or has other scopes';
+    void this.#send({ type: 'goaway', reason, reconnectAfterMs: 0 });
+    this.#leave();
+    this.#socket.close(closeCode('UNAUTHENTICATED'), 'UNAUTHENTICATED');
   }
 
   abort(): void {
