@@ -169,6 +169,10 @@ describe('a cluster that is asked for too much', () => {
       });
       expect(Number(refused.retryAfter)).toBeGreaterThanOrEqual(1);
     }
+    const { limited } = await running.client.cluster();
+    expect(limited).toContainEqual(
+      expect.objectContaining({ scope: 'space', name: 'metered', cause: 'rate' }),
+    );
     expect(TAKEN).toContain((await write('other', 'low')).status);
     expect(TAKEN).toContain((await forget('metered')).status);
   });

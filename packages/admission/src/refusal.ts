@@ -7,6 +7,7 @@ import {
   type ErrorCode,
   type Lane,
   type PerLane,
+  type SpaceId,
 } from '@engram/model';
 import { isAtLeast, type Pressure } from './pressure.ts';
 import type { Cause, LaneSignal } from './signal.ts';
@@ -49,6 +50,8 @@ export interface Refusal {
     | 'loop'
     | 'rate'
     | 'concurrency';
+  /** Of the space or the caller, where it is one of those. */
+  readonly name?: string;
   /** Absent where the lane does not matter. */
   readonly lane?: Lane;
   readonly detail: string;
@@ -144,6 +147,7 @@ export function batchOf(observations: number): number {
 
 /** What it means to a space that it has more of a lane waiting than is fair to the others. */
 export function refusalOfSpace(
+  space: SpaceId,
   lane: Lane,
   { waiting, lagMs }: SpaceShare,
   { drainRate }: LaneSignal,
@@ -152,6 +156,7 @@ export function refusalOfSpace(
   return {
     code: 'BACKPRESSURE',
     scope: 'space',
+    name: space,
     cause: 'share',
     lane,
     detail: `${waiting} observations of this space wait in the lane ${lane}, which leaves too little of it to other spaces`,

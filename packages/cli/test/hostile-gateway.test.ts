@@ -61,6 +61,7 @@ const CLUSTER = {
   partitions: [],
   degraded: true,
   reasons: [EVIL],
+  limited: [{ scope: EVIL, name: EVIL, cause: EVIL, refused: EVIL, since: EVIL }],
 };
 
 const SPACE = { space: EVIL, dimension: EVIL, metric: EVIL, createdAt: EVIL, [EVIL]: [EVIL] };

@@ -33,6 +33,7 @@ export type {
   ClusterMember,
   ClusterPartition,
   ClusterStatus,
+  LimitedTenant,
   CreatedSpace,
   CreateSpaceOptions,
   DeleteOptions,

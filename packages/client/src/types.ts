@@ -232,6 +232,17 @@ export interface ClusterStatus {
   readonly degraded: boolean;
   /** Why it is degraded. */
   readonly reasons?: readonly string[];
+  /** Spaces and callers that the gateway which answers refused within a minute; at most 20. */
+  readonly limited?: readonly LimitedTenant[];
+}
+
+export interface LimitedTenant {
+  readonly scope: 'space' | 'caller';
+  readonly name: string;
+  readonly cause: string;
+  readonly refused: number;
+  readonly since: string;
+  readonly last: string;
 }
 
 export interface VerifyOptions extends CallOptions {

@@ -28,6 +28,7 @@ import { Limits } from './admission/limits.ts';
 import { LoopDelay } from './admission/loop-delay.ts';
 import { OwnLoad } from './admission/own-load.ts';
 import { WriteSlots } from './admission/write-slots.ts';
+import { RecentRefusals } from './admission/recent-refusals.ts';
 import { SignalBoard } from './admission/signal-board.ts';
 import { Authenticator } from './auth/authenticator.ts';
 import { Router } from './cluster/router.ts';
@@ -157,8 +158,12 @@ async function run(
     publishes: () => publisher.inFlight,
     publishesMax: config.ENGRAM_PUBLISHES_MAX,
   });
-  const onRefused = ({ scope: of, cause, lane }: Refusal) =>
-    metrics.refusals.inc({ scope: of, cause, lane: lane ?? 'none' });
+  const refusals = new RecentRefusals(clock);
+  const onRefused = (refusal: Refusal) => {
+    const { scope: of, cause, lane = 'none' } = refusal;
+    metrics.refusals.inc({ scope: of, cause, lane });
+    refusals.note(refusal);
+  };
   const admission = new Admission({
     partitionCount,
     candidates: (partition) => router.candidates(partition),
@@ -229,6 +234,7 @@ async function run(
       board,
       load,
       slots,
+      refusals,
       limits,
       ingest,
       recall,

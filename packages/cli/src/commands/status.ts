@@ -1,4 +1,4 @@
-import { EngramClient } from '@engram/client';
+import { EngramClient, type LimitedTenant } from '@engram/client';
 import { ClusterError } from '@engram/model';
 import {
   isRunning,
@@ -48,6 +48,7 @@ interface ClusterView {
   }[];
   readonly degraded?: boolean;
   readonly reasons?: readonly string[];
+  readonly limited?: readonly Partial<LimitedTenant>[];
 }
 
 interface MemberView {
@@ -139,6 +140,7 @@ export async function showStatus({ data, url, apiKeyFile, json }: Options): Prom
       colors.dim(`supervisor ${state.supervisor.pid}, up since ${state.since}, data in ${data}`),
     );
   for (const reason of told.cluster?.reasons ?? []) printNote(warningLine(reason));
+  for (const limited of told.cluster?.limited ?? []) printNote(limitedText(limited));
   const differing = differingText(told.members, told.cluster);
   if (differing !== undefined) printNote(warningLine(differing));
   if (failure !== undefined) printNote(failureLine(failure));
@@ -253,6 +255,12 @@ function copiesText({ replication = 1, partitions = [] }: ClusterView): string |
   const wanted = partitions.reduce((sum, { owners = [] }) => sum + owners.length, 0);
   const ready = partitions.reduce((sum, { readyOwners = 0 }) => sum + readyOwners, 0);
   return `replication ${replication}, ${ready} of ${wanted} copies ready`;
+}
+
+function limitedText({ scope, name, cause, refused, since }: Partial<LimitedTenant>): string {
+  return colors.dim(
+    `limited: ${scope} ${name}, refused ${refused} times since ${since} (${cause})`,
+  );
 }
 
 /** Members whose settings ask for another number of copies than what counts. */

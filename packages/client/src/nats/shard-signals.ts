@@ -46,7 +46,7 @@ export class ShardSignals {
     if (!isOpen(lane, told.level)) return refusalOf(lane, signal.lanes, owner, this.#random);
     const share = told.spaces.get(space);
     if (share === undefined || isOpen(lane, share.level)) return undefined;
-    return refusalOfSpace(lane, share, told, this.#random);
+    return refusalOfSpace(space, lane, share, told, this.#random);
   }
 
   /** Computed anew only when members come or go. */

@@ -111,7 +111,7 @@ export class Admission {
     for (const { lanes } of heard) {
       const share = lanes[lane].spaces.get(space);
       if (share !== undefined && !isOpen(lane, share.level))
-        return refusalOfSpace(lane, share, lanes[lane], random); // N4
+        return refusalOfSpace(space, lane, share, lanes[lane], random); // N4
     }
     if (heard.length > 0) return undefined;
     if (ready.length + catchingUp.length === 0) return this.#ofNobody(lane);

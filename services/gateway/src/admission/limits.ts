@@ -130,6 +130,7 @@ export class Limits implements AsyncDisposable {
     if (requestsMax > 0 && (this.#underWay.get(`${scope}:${name}`) ?? 0) >= requestsMax)
       this.#refuse({
         scope,
+        name,
         cause: 'concurrency',
         detail: `${whose(scope, name)} has ${requestsMax} requests under way, as many as it may at one time`,
         hint: 'wait for answers before the next request',
@@ -146,6 +147,7 @@ export class Limits implements AsyncDisposable {
     if (waitMs === 0) return;
     this.#refuse({
       scope,
+      name,
       cause: 'rate',
       detail: `${whose(scope, name)} may have ${rate.perSecond} ${UNITS[work]} a second, and had them`,
       hint: HINTS[work],
@@ -154,9 +156,7 @@ export class Limits implements AsyncDisposable {
     });
   }
 
-  #refuse(
-    why: Pick<Refusal, 'scope' | 'cause' | 'detail' | 'retryAfterMs' | 'batchMax' | 'hint'>,
-  ): never {
+  #refuse(why: Omit<Refusal, 'code' | 'waitHelps'>): never {
     const refusal: Refusal = { code: 'RATE_LIMITED', waitHelps: true, ...why };
     this.#options.onRefused(refusal);
     throw refusalError(refusal);

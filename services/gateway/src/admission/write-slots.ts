@@ -63,7 +63,7 @@ export class WriteSlots implements AsyncDisposable {
    */
   check(space: string, lane: Lane): void {
     if (this.#options.loopDelayMaxMs === 0) return;
-    this.#judge(this.#use.of(space), this.#use.hasOthers(space), lane);
+    this.#judge(space, lane);
   }
 
   /**
@@ -85,32 +85,31 @@ export class WriteSlots implements AsyncDisposable {
     return this.close();
   }
 
-  #judge(own: number, isShared: boolean, lane: Lane): void {
+  #judge(space: string, lane: Lane): void {
+    const own = this.#use.of(space);
     const free = this.#limit.value * SHARE_OF_LANE[lane] - this.underWay;
     if (free < 1)
-      this.#refuse(
+      this.#refuse({
         lane,
-        'gateway',
-        'loop',
-        `${this.underWay} writes are under way in this gateway, as many as it does in time`,
-      );
-    if (isShared && own >= Math.max(SPACE_LEAST, free))
-      this.#refuse(
+        scope: 'gateway',
+        cause: 'loop',
+        detail: `${this.underWay} writes are under way in this gateway, as many as it does in time`,
+      });
+    if (this.#use.hasOthers(space) && own >= Math.max(SPACE_LEAST, free))
+      this.#refuse({
         lane,
-        'space',
-        'share',
-        `${own} writes of this space are under way in this gateway, which leaves too few to other spaces`,
-      ); // G2
+        scope: 'space',
+        name: space,
+        cause: 'share',
+        detail: `${own} writes of this space are under way in this gateway, which leaves too few to other spaces`,
+      }); // G2
   }
 
-  #refuse(lane: Lane, scope: 'gateway' | 'space', cause: 'loop' | 'share', detail: string): never {
+  #refuse(why: Pick<Refusal, 'lane' | 'scope' | 'name' | 'cause' | 'detail'>): never {
     this.#hasRefused = true;
     const refusal: Refusal = {
       code: 'BACKPRESSURE',
-      scope,
-      cause,
-      lane,
-      detail,
+      ...why,
       hint: 'send more slowly, or to another gateway; deletes are always taken',
       retryAfterMs: jittered(RETRY_MS, this.#options.random),
       waitHelps: true,

@@ -19,6 +19,7 @@ import Fastify, {
 } from 'fastify';
 import type { Limits } from '../admission/limits.ts';
 import type { OwnLoad } from '../admission/own-load.ts';
+import type { RecentRefusals } from '../admission/recent-refusals.ts';
 import type { WriteSlots } from '../admission/write-slots.ts';
 import type { Authenticator } from '../auth/authenticator.ts';
 import { guard } from '../auth/route-access.ts';
@@ -59,6 +60,7 @@ export interface Gateway {
   readonly board: SignalBoard;
   readonly load: OwnLoad;
   readonly slots: WriteSlots;
+  readonly refusals: RecentRefusals;
   readonly limits: Limits;
   readonly ingest: Ingest;
   readonly recall: Recall;

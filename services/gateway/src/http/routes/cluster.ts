@@ -7,7 +7,7 @@ import type { GatewayApp, Gateway } from '../server.ts';
 import { serversOf } from '../servers.ts';
 
 export function clusterRoutes(app: GatewayApp, gateway: Gateway): void {
-  const { membership, router, connection, board, config, metrics } = gateway;
+  const { membership, router, connection, board, config, metrics, refusals } = gateway;
   const tags = ['cluster'];
 
   app.get('/v1/cluster', {
@@ -45,6 +45,7 @@ export function clusterRoutes(app: GatewayApp, gateway: Gateway): void {
         replication: view.replication,
         degraded: reasons.length > 0,
         reasons,
+        limited: refusals.list,
         membershipAgeMs: Math.round(membership.ageMs),
         ...servers,
         members: [...view.members.values()]
