@@ -375,6 +375,12 @@ describe('writing and reading', () => {
     ]);
     const positions = [first, ...others].map((each) => each.body.position);
     expect(new Set(positions).size).toBe(positions.length);
+    // A delete that comes again does not take away what was put meanwhile.
+    const remove = () => send('DELETE', `${path}/asked-once?ack=searchable`, undefined, headers);
+    expect((await remove()).status).toBe(200);
+    await post(`${path}?ack=searchable`, body);
+    expect((await remove()).status).toBe(200);
+    expect((await get(`${path}/asked-once`)).status).toBe(200);
     const { status, body: problem } = await post(path, body, { 'engram-request-id': 'a b' });
     expect([status, problem.code]).toEqual([400, 'INVALID_PARAMETER']);
     expect(problem.detail).toContain('engram-request-id');

@@ -12,7 +12,7 @@ describe('spaces, put and recall', () => {
 
     const none = await runCommand(spacesCommand(), ['list', ...at]);
     expect(none).toMatchObject({ out: '', code: 0 });
-    expect(none.err).toContain('There are no spaces yet');
+    expect(none.err).toContain('There are no spaces that you may see');
 
     const create = ['create', 'notes', '--dimension', '2', '--metric', 'cosine', ...at];
     expect((await runCommand(spacesCommand(), create)).out).toBe('✔ notes is made\n');

@@ -196,6 +196,7 @@ export class EngramClient {
       method: 'DELETE',
       path,
       query: { ...query, ack, timeoutMs: ackTimeoutMs },
+      requestId: crypto.randomUUID(),
     };
     return (await this.#call(request, signal, ackTimeoutMs)).body as DeleteResult;
   }

@@ -55,3 +55,10 @@ test('overloaded and stalled lanes are named with their shard and what waits', (
     'shard-3 is overloaded in the lane low: it is short of memory',
   ]);
 });
+
+test('a log without room is a reason before it refuses all', () => {
+  expect(reasonsOf({ ...WELL, logFill: 0.97 })).toEqual([]);
+  expect(reasonsOf({ ...WELL, logFill: 0.98 })).toEqual([
+    'the log is full: nothing but deletes can be written',
+  ]);
+});

@@ -71,7 +71,7 @@ function listCommand(): Command {
         if (json === true) printJson(spaces);
         else if (spaces.length === 0)
           printNote(
-            'There are no spaces yet. Make one with: engram spaces create NAME --dimension N',
+            'There are no spaces that you may see. Make one with: engram spaces create NAME --dimension N',
           );
         else console.log(tableOf(shown(spaces)));
       }),

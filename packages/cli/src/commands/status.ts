@@ -140,6 +140,9 @@ export async function showStatus({ data, url, apiKeyFile, json }: Options): Prom
       colors.dim(`supervisor ${state.supervisor.pid}, up since ${state.since}, data in ${data}`),
     );
   for (const reason of told.cluster?.reasons ?? []) printNote(warningLine(reason));
+  if (cluster !== undefined)
+    for (const id of silentMembers(state, cluster))
+      printNote(warningLine(`${id} runs, and the cluster does not hear of it: look at its log`));
   for (const limited of told.cluster?.limited ?? []) printNote(limitedText(limited));
   const differing = differingText(told.members, told.cluster);
   if (differing !== undefined) printNote(warningLine(differing));
@@ -180,7 +183,20 @@ function verdictOf(
     return isNoRoute ? 'wrong port' : 'unreachable';
   }
   const isMissing = state?.members.some((member) => localState(member) !== 'running') ?? false;
-  return cluster.degraded === true || isMissing ? 'degraded' : 'healthy';
+  const hasSilent = silentMembers(state, cluster).length > 0;
+  return cluster.degraded === true || isMissing || hasSilent ? 'degraded' : 'healthy';
+}
+
+/** Processes of this machine that run, and are none of the members that the cluster sees. */
+function silentMembers(
+  state: ClusterState | undefined,
+  { members = [] }: ClusterView,
+): readonly string[] {
+  const seen = new Set(members.map(({ id }) => id));
+  return (state?.members ?? [])
+    .filter((member) => member.role === 'shard' || member.role === 'gateway')
+    .filter((member) => localState(member) === 'running' && !seen.has(member.id))
+    .map(({ id }) => id);
 }
 
 function exitCodeOf(verdict: Verdict): number {

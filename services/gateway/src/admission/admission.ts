@@ -65,14 +65,16 @@ export class Admission {
 
   /**
    * Asked for puts.
+   * @param told the lane that a refusal names; default the one that is closed
    * @throws ClusterError BACKPRESSURE, MEMORY_LIMIT, PARTITION_UNAVAILABLE, LOG_UNAVAILABLE, whose
    *   details are a `Refusal`
    */
-  admit(space: SpaceId, lanes: Iterable<Lane>): void {
+  admit(space: SpaceId, lanes: Iterable<Lane>, told?: Lane): void {
     const partition = partitionOf(space, this.#options.partitionCount);
     for (const lane of lanes) {
-      const refusal = this.#ofGateway(lane) ?? this.#ofPartition(space, partition, lane);
-      if (refusal === undefined) continue;
+      const found = this.#ofGateway(lane) ?? this.#ofPartition(space, partition, lane);
+      if (found === undefined) continue;
+      const refusal = found.lane && told ? { ...found, lane: told } : found;
       this.#options.onRefused(refusal);
       throw refusalError(refusal);
     }

@@ -32,7 +32,7 @@ export function limitRequests(app: GatewayApp, gateway: Gateway): void {
       const isWrite = request.routeOptions.url === WRITES && request.method === 'POST';
       whenOver(reply, limits.enter(askerOf(request, [space]), isWrite ? 'write' : 'read'));
       if (isWrite) {
-        ingest.admit(space as SpaceId);
+        ingest.admit(space as SpaceId, laneOf(request));
         slots.check(space, laneOf(request));
         const underway = load.enter(announced(request) ?? 0);
         request.underway = underway;

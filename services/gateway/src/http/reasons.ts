@@ -7,16 +7,22 @@ import { LANES, type Lane, type MemberId } from '@engram/model';
 export interface Seen {
   readonly hasNats: boolean;
   readonly hasRedis: boolean;
+  /** Of what the log may hold, from 0 to 1; undefined where nobody tells. */
+  readonly logFill?: number | undefined;
   /** Partitions that no shard answers for. */
   readonly unserved: number;
   readonly shards: readonly { readonly id: MemberId; readonly signal: ShardSignal | undefined }[];
 }
 
+/** The largest batch does not fit any more, and soon none does. */
+const LOG_FULL = 0.98;
+
 /** Nothing where all is well. */
-export function reasonsOf({ hasNats, hasRedis, unserved, shards }: Seen): string[] {
+export function reasonsOf({ hasNats, hasRedis, logFill = 0, unserved, shards }: Seen): string[] {
   return [
     ...(hasNats ? [] : ['NATS does not answer: nothing can be written']),
     ...(hasRedis ? [] : ['Redis does not answer: members stay as they were known last']),
+    ...(logFill < LOG_FULL ? [] : ['the log is full: nothing but deletes can be written']),
     ...(unserved === 0 ? [] : [`no shard serves ${unserved} of the partitions yet`]),
     ...shards.flatMap(({ id, signal }) => (signal === undefined ? [] : pressedText(id, signal))),
   ];

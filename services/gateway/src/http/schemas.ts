@@ -101,18 +101,22 @@ export const SpaceList = Type.Object({
 /** What makes a repetition harmless for as long as the log itself remembers what it was sent. */
 export const REQUEST_ID = 'engram-request-id';
 
+const requestId = Type.Optional(
+  Type.String({
+    description:
+      '1 to 255 visible ASCII characters, another one for each request: sent again within two minutes it is stored once. Its answer is not remembered, which makes it cheaper than an Idempotency-Key',
+  }),
+);
+
+export const DeleteHeaders = Type.Object({ [REQUEST_ID]: requestId });
+
 export const WriteHeaders = Type.Object({
   'idempotency-key': Type.Optional(
     Type.String({
       description: '1 to 255 visible ASCII characters: a repeated request counts once for 24 hours',
     }),
   ),
-  [REQUEST_ID]: Type.Optional(
-    Type.String({
-      description:
-        '1 to 255 visible ASCII characters, another one for each request: sent again within two minutes it is stored once. Its answer is not remembered, which makes it cheaper than an Idempotency-Key',
-    }),
-  ),
+  [REQUEST_ID]: requestId,
 });
 
 export const ListQuery = Type.Object(

@@ -40,6 +40,11 @@ export async function serversOf(
   };
 }
 
+/** From 0 to 1; undefined where NATS does not tell, or there is no limit. */
+export function logFill({ nats: { logBytes = 0, logBytesMax = 0 } }: Servers): number | undefined {
+  return logBytesMax > 0 ? logBytes / logBytesMax : undefined;
+}
+
 async function logSize(
   connection: LogConnection,
   stripeCount: number,

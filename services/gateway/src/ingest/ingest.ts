@@ -91,8 +91,8 @@ export class Ingest {
    * Refuses what would be refused whatever it is, before its body is read.
    * @throws ClusterError whose details are a `Refusal`
    */
-  admit(space: SpaceId): void {
-    this.#options.admission.admit(space, ['high']); // the last that closes
+  admit(space: SpaceId, lane: Lane): void {
+    this.#options.admission.admit(space, ['high'], lane); // the last that closes
   }
 
   /**
@@ -153,14 +153,20 @@ export class Ingest {
     };
   }
 
-  /** A delete is an entry of its own; it takes the high lane, so that space is freed under load. */
+  /**
+   * A delete is an entry of its own; it takes the high lane, so that space is freed under load.
+   * @param key as of a put
+   */
   async delete(
     config: SpaceConfig,
     id: string,
     ack: Acknowledgement,
+    key: string | undefined,
   ): Promise<{ readonly position: string; readonly ack: AckLevel }> {
     const frame: EncodedFrame = { lane: 'high', bytes: encodeDeletes([id]), count: 1 };
-    const position = await this.#publish(config, [frame], randomUUID(), { isDelete: true });
+    const position = await this.#publish(config, [frame], key ?? randomUUID(), {
+      isDelete: true,
+    });
     return { position: formatPosition(position), ack: await this.reach(config, position, ack) };
   }
 

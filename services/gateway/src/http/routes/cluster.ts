@@ -4,7 +4,7 @@ import { reasonsOf } from '../reasons.ts';
 import { ringOf, RingSchema } from '../ring.ts';
 import { answers } from '../schemas.ts';
 import type { GatewayApp, Gateway } from '../server.ts';
-import { serversOf } from '../servers.ts';
+import { logFill, serversOf } from '../servers.ts';
 
 export function clusterRoutes(app: GatewayApp, gateway: Gateway): void {
   const { membership, router, connection, board, config, metrics, refusals } = gateway;
@@ -34,6 +34,7 @@ export function clusterRoutes(app: GatewayApp, gateway: Gateway): void {
       const reasons = reasonsOf({
         hasNats: connection.isConnected,
         hasRedis: membership.isCurrent,
+        logFill: logFill(servers),
         unserved,
         shards: view.shards.map((id) => ({ id, signal: board.of(id) })),
       });

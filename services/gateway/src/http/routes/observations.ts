@@ -15,6 +15,7 @@ import {
   answers,
   Deleted,
   DeleteByQuery,
+  DeleteHeaders,
   DeleteQuery,
   GetByQuery,
   GetQuery,
@@ -31,6 +32,7 @@ import type { GatewayApp, Gateway } from '../server.ts';
 
 interface Asked {
   readonly principal: Principal;
+  readonly headers: IncomingHttpHeaders;
   readonly params: { readonly space: string };
 }
 
@@ -113,7 +115,11 @@ export function observationRoutes(app: GatewayApp, gateway: Gateway): void {
   const remove = async (asked: Asked, given: string, query: Static<typeof DeleteQuery>) => {
     const config = await find(asked);
     const { ack: level, timeoutMs } = query;
-    const deleted = await ingest.delete(config, idOf(given), { level, timeoutMs });
+    const id = idOf(given);
+    // Sent again after a put that came meanwhile it must not take that away.
+    const requestId = keyOf(asked.headers, REQUEST_ID);
+    const key = requestId && requestKey(config, requestId, 'delete\n', id);
+    const deleted = await ingest.delete(config, id, { level, timeoutMs }, key);
     const status = level !== 'logged' && deleted.ack === level ? 200 : 202;
     return { status, deleted } as const;
   };
@@ -149,6 +155,7 @@ export function observationRoutes(app: GatewayApp, gateway: Gateway): void {
       summary: 'Delete one observation',
       params: ObservationParams,
       querystring: DeleteQuery,
+      headers: DeleteHeaders,
       response: answers({ 200: Deleted, 202: Deleted }),
     },
     handler: async (request, reply) => {
@@ -164,6 +171,7 @@ export function observationRoutes(app: GatewayApp, gateway: Gateway): void {
       summary: 'Delete one observation by an id in the query',
       params: SpaceParams,
       querystring: DeleteByQuery,
+      headers: DeleteHeaders,
       response: answers({ 200: Deleted, 202: Deleted }),
     },
     handler: async (request, reply) => {
