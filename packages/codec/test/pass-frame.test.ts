@@ -103,6 +103,15 @@ describe('does not pass', () => {
     expect(encoded(bytes).errors).toHaveLength(1);
   });
 
+  test.each([
+    ['metadata that is larger once it was read', `{"a":[${'1e20,'.repeat(3_000)}1]}`],
+    ['a number that JSON has not', '{"a":1e999}'],
+    ['a key twice', '{"a":1,"a":2}'],
+    ['white space', '{ "a": 1 }'],
+  ])('%s, so that the log has what it had without', (_name, metadata) => {
+    expect(passFrame(frameOf([{ ...GOOD, metadata }]), OPTIONS)).toBeUndefined();
+  });
+
   test('what is no UTF-8, what is too large for one, and deletes', () => {
     const broken = frameOf([{ ...GOOD, metadata: '{"a":"?"}' }]);
     broken[broken.indexOf('?'.charCodeAt(0))] = 0xff;
