@@ -64,7 +64,10 @@ describe('blobs in an object store', () => {
       await blobs.save(name, pathOf(name));
       expect(await blobs.names()).toContain(name);
       expect(await blobs.has(name)).toBe(true);
+      const consumers = async () => (await (await jsm()).streams.info(STREAM)).state.consumer_count;
+      const before = await consumers();
       expect(await blobs.fetch(name, pathOf('back'))).toBe(true);
+      expect(await consumers()).toBe(before);
       expect(readFileSync(pathOf('back')).equals(content)).toBe(true);
       await blobs.remove(name);
       expect(await blobs.names()).not.toContain(name);
@@ -153,6 +156,21 @@ describe('blobs in an object store', () => {
     await (await jsm()).streams.purge(STREAM, { filter });
     await connection.nc.jetstream().publish(filter, randomBytes(1_000));
     await expect(blobs.fetch('7.1.a', pathOf('back'))).rejects.toMatchObject({
+      code: 'CHECKPOINT_DAMAGED',
+    });
+  });
+
+  test('a piece whose description tells of more bytes than there can be is damaged (B3)', async () => {
+    file('8.1.a', 1_000);
+    await blobs.save('8.1.a', pathOf('8.1.a'));
+    const { views } = connection.nc.jetstream();
+    const { nuid, chunks, digest, mtime } = (await (
+      await views.os('engram-checkpoints')
+    ).info('8.1.a/0'))!;
+    const name = Buffer.from('8.1.a/0').toString('base64url').padEnd(12, '=');
+    const told = JSON.stringify({ name: '8.1.a/0', nuid, chunks, digest, mtime, size: 1e15 });
+    await connection.nc.jetstream().publish(`$O.engram-checkpoints.M.${name}`, told);
+    await expect(blobs.fetch('8.1.a', pathOf('back'))).rejects.toMatchObject({
       code: 'CHECKPOINT_DAMAGED',
     });
   });

@@ -105,7 +105,7 @@ export class ObjectBlobs implements BlobStore {
     const { state } = await within(PIECE_TIMEOUT_MS, facts);
     if ((state.subjects?.[chunks] ?? 0) !== info.chunks)
       throw damagedBlob(name, 'bytes of it are lost');
-    const reading = getPiece(this.#connection, info, PIECE_TIMEOUT_MS);
+    const reading = getPiece(this.#connection, BUCKET, info, PIECE_TIMEOUT_MS);
     const content = await within(PIECE_TIMEOUT_MS, reading);
     if (content === undefined) throw damagedBlob(name, 'its bytes are not those that were stored');
     return content;

@@ -3,7 +3,7 @@
 // SHA-256 does more than a thousand.
 
 import { createHash, type Hash } from 'node:crypto';
-import { headers, JSONCodec, nuid, type ObjectInfo } from 'nats';
+import { headers, nuid, type ObjectInfo } from 'nats';
 import type { LogConnection } from './connection.ts';
 
 /** As the library cuts them: well below the 1 MiB that a server takes by default. */
@@ -16,8 +16,7 @@ export function streamOf(bucket: string): string {
 
 /** Where the description of an object is. */
 export function metaSubject(bucket: string, name: string): string {
-  const encoded = Buffer.from(name).toString('base64');
-  return `$O.${bucket}.M.${encoded.replaceAll('+', '-').replaceAll('/', '_')}`;
+  return `$O.${bucket}.M.${urlBase64(Buffer.from(name))}`;
 }
 
 /** Where its bytes are. */
@@ -67,7 +66,7 @@ export async function putPiece(
   };
   const head = headers();
   head.set('Nats-Rollup', 'sub'); // only the last description is kept
-  await js.publish(metaSubject(bucket, name), JSONCodec().encode(info), { headers: head });
+  await js.publish(metaSubject(bucket, name), JSON.stringify(info), { headers: head });
   if (before !== null && before.nuid !== '') await purge(before.nuid).catch(() => undefined);
 }
 
@@ -77,29 +76,34 @@ export async function putPiece(
  */
 export async function getPiece(
   { nc }: LogConnection,
-  { bucket, nuid: id, chunks, size, digest }: ObjectInfo,
+  bucket: string,
+  { nuid: id, chunks, size, digest }: ObjectInfo,
   timeoutMs: number,
 ): Promise<Uint8Array | undefined> {
-  const content = new Uint8Array(size);
-  const hash = createHash('sha256');
-  let at = 0;
+  const received: Uint8Array[] = [];
   if (chunks > 0) {
     const consumer = await nc
       .jetstream()
       .consumers.get(streamOf(bucket), { filterSubjects: [chunkSubject(bucket, id)] });
-    const messages = await consumer.fetch({ max_messages: chunks, expires: timeoutMs });
-    for await (const { data } of messages) {
-      if (at + data.length > size) return undefined;
-      content.set(data, at);
-      hash.update(data);
-      at += data.length;
+    try {
+      const messages = await consumer.fetch({ max_messages: chunks, expires: timeoutMs });
+      for await (const { data } of messages) received.push(data);
+    } finally {
+      // The server would keep it for minutes, one for each piece.
+      await consumer.delete().catch(() => undefined);
     }
   }
-  return at === size && digestOf(hash) === digest ? content : undefined;
+  // Not by what the description says of its size, which may be damaged too.
+  const content = Buffer.concat(received);
+  const hash = createHash('sha256').update(content);
+  return content.length === size && digestOf(hash) === digest ? content : undefined;
 }
 
-/** In the base64 of URLs, with its padding. */
 function digestOf(hash: Hash): string {
-  const text = hash.digest('base64').replaceAll('+', '-').replaceAll('/', '_');
-  return `${DIGEST}${text}`;
+  return `${DIGEST}${urlBase64(hash.digest())}`;
+}
+
+/** The base64 of URLs, with its padding, which Node leaves out. */
+function urlBase64(bytes: Buffer): string {
+  return bytes.toString('base64').replaceAll('+', '-').replaceAll('/', '_');
 }
