@@ -32,7 +32,7 @@ export { LogPublisher } from './publisher.ts';
 export type { LogEntry, PublisherOptions } from './publisher.ts';
 export { publishUntil } from './publish-until.ts';
 export type { Stored } from './publish-until.ts';
-export { requestKey } from './request-key.ts';
+export { entryKey, requestKey } from './request-key.ts';
 export { RewindWatch } from './rewind-watch.ts';
 export { request, RpcServer, tell } from './rpc.ts';
 export type { RpcMethod } from './rpc.ts';

@@ -13,6 +13,7 @@ import {
   type ServerMessage,
 } from '@engram/session';
 import type { WebSocket } from 'ws';
+import { LAPSED } from '../auth/refusal.ts';
 import { Session, type SessionContext, type SessionLink } from './session.ts';
 
 /** Who is at the other end. */
@@ -110,8 +111,7 @@ export class Connection {
 
   /** With a new token, or the grants that the key has now, it may come back and resume. */
   #dismiss(): void {
-    const reason = 'the key or token is no longer valid, or has other scopes';
-    void this.#send({ type: 'goaway', reason, reconnectAfterMs: 0 });
+    void this.#send({ type: 'goaway', reason: LAPSED, reconnectAfterMs: 0 });
     this.#leave();
     this.#socket.close(closeCode('UNAUTHENTICATED'), 'UNAUTHENTICATED');
   }

@@ -3,7 +3,7 @@ import { CONTENT_TYPES } from '@engram/codec';
 import { ClusterError, parsePosition } from '@engram/model';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Tail, TailPart } from '../../tail/tailer.ts';
-import { unauthenticated } from '../../auth/refusal.ts';
+import { LAPSED, unauthenticated } from '../../auth/refusal.ts';
 import { findSpace } from '../find-space.ts';
 import { TailedLines, TailQuery } from '../operator-schemas.ts';
 import { problemDocument } from '../problem.ts';
@@ -89,11 +89,7 @@ async function* chunks(
 ): AsyncGenerator<string, void> {
   try {
     for await (const part of parts) {
-      if (!request.principal.isValid())
-        throw unauthenticated(
-          'unknown',
-          'the key or token is no longer valid, or has other scopes',
-        );
+      if (!request.principal.isValid()) throw unauthenticated('unknown', LAPSED);
       let text = '';
       for (const line of part) {
         text += `${JSON.stringify(line)}\n`;
