@@ -10,6 +10,7 @@ import {
   type StoredCheckpoint,
 } from '@engram/log';
 import type { MemberId, PartitionId } from '@engram/model';
+import { headers, type ObjectInfo } from 'nats';
 import { systemClock } from '@engram/runtime';
 import { createLogger } from '@engram/runtime/logger';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -125,7 +126,7 @@ describe('blobs in an object store', () => {
     file('3.1.a', 200_000);
     await blobs.save('3.1.a', pathOf('3.1.a'));
     const { subjects } = (
-      await (await jsm()).streams.info(STREAM, { subjects_filter: '$O.engram-checkpoints.C.*' })
+      await (await jsm()).streams.info(STREAM, { subjects_filter: '$O.engram-checkpoints.C.>' })
     ).state;
     for (const subject of Object.keys(subjects!))
       await (await jsm()).streams.purge(STREAM, { filter: subject, keep: 1 });
@@ -160,19 +161,52 @@ describe('blobs in an object store', () => {
     });
   });
 
-  test('a piece whose description tells of more bytes than there can be is damaged (B3)', async () => {
+  const about = '$O.engram-checkpoints.M.' + Buffer.from('8.1.a/0').toString('base64');
+  test.each<readonly [string, (told: ObjectInfo) => unknown]>([
+    ['tells of more bytes than there can be', (told) => ({ ...told, size: 1e15 })],
+    ['leads elsewhere', (told) => ({ ...told, nuid: '>' })],
+    ['lacks the rest', ({ name, nuid }) => ({ name, nuid })],
+    ['is nothing', () => null],
+    ['is no JSON', () => undefined],
+  ])('a piece whose description %s is damaged (B3), and can be removed', async (_what, told) => {
     file('8.1.a', 1_000);
+    const before = await messages();
     await blobs.save('8.1.a', pathOf('8.1.a'));
     const { views } = connection.nc.jetstream();
-    const { nuid, chunks, digest, mtime } = (await (
-      await views.os('engram-checkpoints')
-    ).info('8.1.a/0'))!;
-    const name = Buffer.from('8.1.a/0').toString('base64url').padEnd(12, '=');
-    const told = JSON.stringify({ name: '8.1.a/0', nuid, chunks, digest, mtime, size: 1e15 });
-    await connection.nc.jetstream().publish(`$O.engram-checkpoints.M.${name}`, told);
+    const info = (await (await views.os('engram-checkpoints')).info('8.1.a/0'))!;
+    const { name, nuid, chunks, digest, mtime, size } = info;
+    const spoiled = told({ name, nuid, chunks, digest, mtime, size } as ObjectInfo);
+    const replaced = headers();
+    replaced.set('Nats-Rollup', 'sub');
+    const text = JSON.stringify(spoiled) ?? '{';
+    await connection.nc.jetstream().publish(about, text, { headers: replaced });
     await expect(blobs.fetch('8.1.a', pathOf('back'))).rejects.toMatchObject({
       code: 'CHECKPOINT_DAMAGED',
     });
+    expect(await blobs.names()).toContain('8.1.a');
+    await blobs.remove('8.1.a');
+    expect(await messages()).toBe(before);
+  });
+
+  test('what a save leaves that is cut off has a name, and can be removed or saved again', async () => {
+    const before = await messages();
+    const content = file('9.1.a', 200_000);
+    const cutOff = async () => {
+      await blobs.save('9.1.a', pathOf('9.1.a'));
+      const filter = '$O.engram-checkpoints.M.' + Buffer.from('9.1.a/0').toString('base64');
+      await (await jsm()).streams.purge(STREAM, { filter });
+    };
+    await cutOff();
+    expect(await blobs.has('9.1.a')).toBe(false);
+    expect(await blobs.names()).toContain('9.1.a');
+    await blobs.remove('9.1.a');
+    expect(await messages()).toBe(before);
+    await cutOff();
+    await blobs.save('9.1.a', pathOf('9.1.a'));
+    expect(await messages()).toBe(before + 3);
+    expect(await blobs.fetch('9.1.a', pathOf('back'))).toBe(true);
+    expect(readFileSync(pathOf('back')).equals(content)).toBe(true);
+    await blobs.remove('9.1.a');
   });
 
   test('a file that is not there is not saved', async () => {

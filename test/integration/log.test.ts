@@ -423,6 +423,30 @@ test('a checkpoint is of the log whose end it saw, also where another partition 
   expect(await isMine(elsewhen)).toBe(true);
 });
 
+test('a log whose newest entries of a partition were removed is told from one that lost its end', async () => {
+  const manager = await plain.jetstreamManager();
+  const partition = 43 as PartitionId;
+  const ends: { readonly sequence: number; readonly storedAtMs: number }[] = [];
+  for (let i = 0; i < 12; i++) {
+    const { seq } = await plain.jetstream().publish(`obs.${partition}.low.gone`, 'x');
+    const { time } = await manager.streams.getMessage('OBS-0', { seq });
+    ends.push({ sequence: seq, storedAtMs: time.getTime() });
+    await until('the clock goes on', () => Date.now() > time.getTime() + 2);
+  }
+  await plain.jetstream().publish(`obs.44.low.gone`, 'x');
+  for (const { sequence } of ends.slice(5)) await manager.streams.deleteMessage('OBS-0', sequence);
+  const stored = { name: 'x', bytes: 1, crc: 1, watermark: ends[0]!.sequence, writtenAtMs: 0 };
+  const isOf = (logEnd: { readonly sequence: number; readonly storedAtMs: number }) =>
+    isOfLog(connection, 'OBS-0', partition, { ...stored, logEnd });
+  expect(await Promise.all(ends.slice(5).map(isOf))).toEqual(Array(7).fill(true));
+  // The end of another log, that was stored before what has places before it in this one.
+  const elsewhen = ends.slice(5).map(({ sequence }, i) => ({
+    sequence,
+    storedAtMs: ends[i % 4]!.storedAtMs,
+  }));
+  expect(await Promise.all(elsewhen.map(isOf))).toEqual(Array(7).fill(false));
+});
+
 test('all members learn one id of their cluster, and keep their blobs under it', async () => {
   const layout = { partitionCount: PARTITIONS, stripeCount: 1 };
   const ids = await Promise.all([1, 2, 3].map(() => agreeOnLayout(connection, layout, LIMITS)));

@@ -5,6 +5,7 @@ import { decode as unpackStrict } from '@msgpack/msgpack';
 import type { BatchItem } from './batch.ts';
 import { decodeFrame, looksLikeFrame, type Frame } from './frame.ts';
 import { decodeUtf8, parseJson, parseJsonText } from './json.ts';
+import { frameIdFault, notUtf8 } from './observation-fault.ts';
 
 export const CONTENT_TYPES = {
   json: 'application/json',
@@ -114,30 +115,35 @@ function itemsOfFrame(frame: Frame): BatchItem[] {
     throw new ClusterError('INVALID_FRAME', 'a frame with deletes is only for the log', {
       hint: 'delete by DELETE /v1/spaces/{space}/observations/{id}',
     });
-  return Array.from({ length: frame.putCount }, (_, index) => {
-    const text = frame.metadata(index);
-    const timestamp = frame.timestamps[index];
-    const pointer = `/${index}`;
-    try {
-      const value = {
-        id: frame.id(index),
-        embedding: frame.embeddings.subarray(
-          index * frame.dimension,
-          (index + 1) * frame.dimension,
-        ),
-        ...(text === undefined ? {} : { metadata: parseJsonText(text) }),
-        ...(Number.isNaN(timestamp) ? {} : { timestamp }),
-      };
-      return { value, pointer };
-    } catch (error) {
-      const { message } = ClusterError.from(error);
-      return {
-        value: { id: frame.id(index) },
-        pointer,
-        fault: { code: 'INVALID_METADATA' as const, detail: message },
-      };
-    }
+  return Array.from({ length: frame.putCount }, (_, index) => itemOfFrame(frame, index));
+}
+
+function itemOfFrame(frame: Frame, index: number): BatchItem {
+  const pointer = `/${index}`;
+  const idFault = frameIdFault(frame, index);
+  if (idFault !== undefined)
+    return { value: undefined, pointer, fault: { code: 'INVALID_ID', detail: idFault } };
+  const id = frame.id(index);
+  const embedding = frame.embeddings.subarray(
+    index * frame.dimension,
+    (index + 1) * frame.dimension,
+  );
+  const timestamp = frame.timestamps[index];
+  const text = frame.metadata(index);
+  const given = { id, embedding, ...(Number.isNaN(timestamp) ? {} : { timestamp }) };
+  if (text === undefined) return { value: given, pointer };
+  const refused = (detail: string): BatchItem => ({
+    value: { id },
+    pointer,
+    fault: { code: 'INVALID_METADATA', detail },
   });
+  const fault = notUtf8(frame, index, text);
+  if (fault !== undefined) return refused(fault);
+  try {
+    return { value: { ...given, metadata: parseJsonText(text) }, pointer };
+  } catch (error) {
+    return refused(ClusterError.from(error).message);
+  }
 }
 
 /** @throws ClusterError INVALID_MSGPACK */

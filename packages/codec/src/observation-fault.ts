@@ -26,24 +26,35 @@ export function observationFault(
       code: 'DIMENSION_MISMATCH',
       detail: `the frame has ${frame.dimension} values an embedding, the space takes ${dimension}`,
     };
-  const { text } = frame;
-  const idStart = frame.idStart(index);
-  const idEnd = frame.idStart(index + 1);
-  if (!isPlainId(text, idStart, idEnd)) {
-    const isUtf8 = textOf(text.subarray(idStart, idEnd)) !== undefined;
-    const idFault = isUtf8 ? observationIdFault(frame.id(index)) : 'the id must be UTF-8';
-    if (idFault !== undefined) return { code: 'INVALID_ID', detail: idFault };
-  }
+  const idFault = frameIdFault(frame, index);
+  if (idFault !== undefined) return { code: 'INVALID_ID', detail: idFault };
   const fault = embeddingFault(frame.embeddings, index * dimension, dimension, metric);
   if (fault !== undefined) return fault;
-  if (frame.metadataStart(index + 1) > frame.metadataStart(index)) {
-    const metadataFault = metadataTextFault(frame.metadata(index)!);
+  const metadata = frame.metadata(index);
+  if (metadata !== undefined) {
+    const metadataFault = notUtf8(frame, index, metadata) ?? metadataTextFault(metadata);
     if (metadataFault !== undefined) return { code: 'INVALID_METADATA', detail: metadataFault };
   }
   const timestamp = frame.timestamps[index]!;
   if (!Number.isNaN(timestamp) && !isTimestamp(timestamp))
     return { code: 'INVALID_TIMESTAMP', detail: 'it must be an integer of milliseconds' };
   return undefined;
+}
+
+/** Why the id of a frame's put is none; undefined for one that is. */
+export function frameIdFault(frame: Frame, index: number): string | undefined {
+  const [start, end] = [frame.idStart(index), frame.idStart(index + 1)];
+  if (isPlainId(frame.text, start, end)) return undefined;
+  // Alone: a character may be cut between two. What is none is read as U+FFFD, and several ids were one.
+  if (textOf(frame.text.subarray(start, end)) === undefined) return 'the id must be UTF-8';
+  return observationIdFault(frame.id(index));
+}
+
+/** @param read the metadata of this put, in which what is no UTF-8 would be U+FFFD */
+export function notUtf8(frame: Frame, index: number, read: string): string | undefined {
+  if (!read.includes('\uFFFD')) return undefined;
+  const bytes = frame.text.subarray(frame.metadataStart(index), frame.metadataStart(index + 1));
+  return textOf(bytes) === undefined ? 'the metadata must be UTF-8' : undefined;
 }
 
 export function itemError(

@@ -1,7 +1,7 @@
 import { DEFAULT_LANE, LIMITS } from '@engram/model';
 import { FRAME_BYTES_MAX, type BatchOptions, type EncodedBatch } from './batch.ts';
 import { decodeFrame } from './frame.ts';
-import { parseJsonText, textOf } from './json.ts';
+import { parseJsonText } from './json.ts';
 import { encodeMetadata } from './metadata.ts';
 import { observationFault } from './observation-fault.ts';
 
@@ -16,7 +16,6 @@ export function passFrame(bytes: Uint8Array, options: BatchOptions): EncodedBatc
   const frame = decodeFrame(bytes);
   const { putCount } = frame;
   if (putCount === 0 || putCount > LIMITS.batchCountMax || frame.deleteCount > 0) return undefined;
-  if (textOf(frame.text) === undefined) return undefined;
   const seen = new Set<string>();
   for (let index = 0; index < putCount; index++) {
     if (observationFault(frame, index, options) !== undefined) return undefined;

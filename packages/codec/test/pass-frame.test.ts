@@ -1,9 +1,11 @@
+import type { ErrorCode } from '@engram/model';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { encodeBatch, FRAME_BYTES_MAX, type BatchOptions } from '../src/batch.ts';
 import { readItems } from '../src/body.ts';
 import { decodeFrame } from '../src/frame.ts';
 import { encodeFrame } from '../src/frame-encoder.ts';
+import { observationFault } from '../src/observation-fault.ts';
 import { passFrame } from '../src/pass-frame.ts';
 
 const OPTIONS: BatchOptions = { dimension: 2, metric: 'cosine', lane: 'low' };
@@ -112,10 +114,25 @@ describe('does not pass', () => {
     expect(passFrame(frameOf([{ ...GOOD, metadata }]), OPTIONS)).toBeUndefined();
   });
 
-  test('what is no UTF-8, what is too large for one, and deletes', () => {
-    const broken = frameOf([{ ...GOOD, metadata: '{"a":"?"}' }]);
-    broken[broken.indexOf('?'.charCodeAt(0))] = 0xff;
-    expect(passFrame(broken, OPTIONS)).toBeUndefined();
+  test.each<readonly [string, Partial<Row>, ErrorCode]>([
+    ['an id that is no UTF-8', { id: '~~' }, 'INVALID_ID'],
+    ['metadata that is none', { metadata: '{"a":"~~"}' }, 'INVALID_METADATA'],
+    ['a character of which each of two ids has a half', { id: '~' }, 'INVALID_ID'],
+  ])('%s, and each is refused by itself', (_name, given, code) => {
+    const bytes = frameOf([{ ...GOOD, ...given }, { ...GOOD, ...given }, GOOD]);
+    const marks = [...bytes.keys()].filter((at) => bytes[at] === '~'.charCodeAt(0));
+    marks.forEach((at, i) => (bytes[at] = i % 2 === 0 ? 0xc3 : 0xa9));
+    if (given.id !== '~') for (const at of marks) bytes[at] = 0xff;
+    expect(passFrame(bytes, OPTIONS)).toBeUndefined();
+    const { rows: taken, errors } = encoded(bytes);
+    expect(errors).toMatchObject([0, 1].map((index) => ({ index, code })));
+    expect(taken.map(({ id }) => id)).toEqual(['a']);
+    const frame = decodeFrame(bytes);
+    const codes = [0, 1, 2].map((i) => observationFault(frame, i, OPTIONS)?.code);
+    expect(codes).toEqual([code, code, undefined]);
+  });
+
+  test('what is too large for one, and deletes', () => {
     const count = FRAME_BYTES_MAX / 8;
     const many = Array.from({ length: count }, (_, i) => ({ ...GOOD, id: String(i) }));
     expect(passFrame(frameOf(many), OPTIONS)).toBeUndefined();

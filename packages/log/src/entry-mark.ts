@@ -1,14 +1,10 @@
-import { ClusterError, type PartitionId } from '@engram/model';
-import { AckPolicy, DeliverPolicy, nanos, type JetStreamManager } from 'nats';
+import type { PartitionId } from '@engram/model';
+import type { JetStreamManager, StoredMsg } from 'nats';
 import type { LogConnection } from './connection.ts';
 import { isMessageNotFound, toLogError } from './errors.ts';
 import type { EntryMark } from './log-ends.ts';
 import type { StoredCheckpoint } from './partition-record.ts';
 import { trimSubject } from './subjects.ts';
-
-/** A consumer that is asked for one entry. */
-const INACTIVE_THRESHOLD_MS = 10_000;
-const FIRST_MS_MAX = 5_000;
 
 /**
  * Whether a checkpoint was made of the log as it is, not of one that lost its end since. Where the entry at
@@ -27,7 +23,7 @@ export async function isOfLog(
     const found = await find(jsm, stream, logEnd);
     if (found !== 'trimmed' || logEnd.storedAtMs === undefined) return found !== 'other';
     const after = { partition, storedAtMs: logEnd.storedAtMs };
-    return !(await hasYounger(connection, jsm, stream, after, logEnd.sequence));
+    return !(await hasYounger(jsm, stream, after, logEnd.sequence));
   } catch (error) {
     throw toLogError(error);
   }
@@ -71,31 +67,46 @@ async function find(
   }
 }
 
-/** Whether an entry of a partition was stored later than a time, though its place is before a sequence. */
+/**
+ * Whether an entry of a partition was stored later than a time, though its place is before a sequence. The
+ * last one there tells it, and is looked for by halves: a consumer that is to begin at a time begins with
+ * older ones when the newest of its subject were removed (nats-server 2.10.27).
+ */
 async function hasYounger(
-  { nc }: LogConnection,
   jsm: JetStreamManager,
   stream: string,
   { partition, storedAtMs }: { readonly partition: PartitionId; readonly storedAtMs: number },
   sequence: number,
 ): Promise<boolean> {
-  const { name, num_pending: pending } = await jsm.consumers.add(stream, {
-    deliver_policy: DeliverPolicy.StartTime,
-    opt_start_time: new Date(storedAtMs + 1).toISOString(),
-    filter_subject: trimSubject(partition),
-    headers_only: true,
-    ack_policy: AckPolicy.None,
-    inactive_threshold: nanos(INACTIVE_THRESHOLD_MS),
-    mem_storage: true,
-    num_replicas: 1,
-  });
+  const subject = trimSubject(partition);
+  let last: StoredMsg | undefined;
+  for (let [low, high] = [1, sequence]; low <= high;) {
+    const middle = last === undefined ? low : Math.ceil((low + high) / 2);
+    const found = await nextOf(jsm, stream, subject, middle);
+    if (found === undefined || found.seq > high) {
+      if (last === undefined) return false;
+      high = middle - 1;
+    } else {
+      last = found;
+      low = found.seq + 1;
+    }
+  }
+  return last !== undefined && last.time.getTime() > storedAtMs;
+}
+
+/** The first entry of a subject from a sequence on. */
+async function nextOf(
+  jsm: JetStreamManager,
+  stream: string,
+  subject: string,
+  sequence: number,
+): Promise<StoredMsg | undefined> {
+  // The server knows it; the library's type has only the parts of it that exclude one another.
+  const query = { seq: sequence, next_by_subj: subject };
   try {
-    if (pending === 0) return false;
-    const consumer = await nc.jetstream().consumers.get(stream, name);
-    const first = await consumer.next({ expires: FIRST_MS_MAX });
-    if (first !== null) return first.seq <= sequence;
-    throw new ClusterError('LOG_UNAVAILABLE', 'the log does not say what it has after a time');
-  } finally {
-    await jsm.consumers.delete(stream, name);
+    return await jsm.streams.getMessage(stream, query);
+  } catch (error) {
+    if (isMessageNotFound(error)) return undefined;
+    throw error;
   }
 }

@@ -8,11 +8,21 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import { ClusterError } from '@engram/model';
 import { damagedBlob, type BlobStore } from '@engram/storage';
-import type { ObjectInfo, ObjectStore } from 'nats';
+import type { JetStreamManager } from 'nats';
 import { Bucket } from './bucket.ts';
 import type { LogConnection } from './connection.ts';
 import { toLogError } from './errors.ts';
-import { chunkSubject, getPiece, metaSubject, putPiece, streamOf } from './object-piece.ts';
+import {
+  blobOf,
+  chunksOfBlob,
+  chunkSubject,
+  getPiece,
+  metaSubject,
+  pieceInfo,
+  putPiece,
+  streamOf,
+  type PieceInfo,
+} from './object-piece.ts';
 
 const BUCKET = 'engram-checkpoints';
 const STREAM = streamOf(BUCKET);
@@ -23,9 +33,9 @@ const LIST_TIMEOUT_MS = 60_000;
 
 export class ObjectBlobs implements BlobStore {
   readonly #connection: LogConnection;
-  readonly #store: Bucket<ObjectStore>;
+  readonly #store: Bucket<unknown>;
 
-  private constructor(connection: LogConnection, store: Bucket<ObjectStore>) {
+  private constructor(connection: LogConnection, store: Bucket<unknown>) {
     this.#connection = connection;
     this.#store = store;
   }
@@ -45,7 +55,7 @@ export class ObjectBlobs implements BlobStore {
         const bytes = await fill(piece, file, at);
         // An empty file has one piece too, or it could not be told from one that is not there.
         if (bytes === 0 && i > 0) return;
-        await this.#savePiece(pieceOf(name, i), piece.subarray(0, bytes));
+        await this.#savePiece(name, i, piece.subarray(0, bytes));
         at += bytes;
       }
     } finally {
@@ -58,7 +68,7 @@ export class ObjectBlobs implements BlobStore {
     try {
       for (let i = 0; ; i++) {
         const piece = await this.#fetchPiece(name, i);
-        if (piece === null) return i > 0;
+        if (piece === undefined) return i > 0;
         await file.writeFile(piece);
       }
     } finally {
@@ -68,67 +78,78 @@ export class ObjectBlobs implements BlobStore {
 
   async remove(name: string): Promise<void> {
     let count = 0;
-    while ((await this.#infoOf(pieceOf(name, count))) !== null) count++;
+    while ((await this.#infoOf(name, count)) !== undefined) count++;
     // From the last: what a failure leaves can still be counted from the first.
-    for (let i = count - 1; i >= 0; i--) await this.#removePiece(pieceOf(name, i));
+    for (let index = count - 1; index >= 0; index--) await this.#removePiece(name, index);
+    await this.#purge(chunksOfBlob(BUCKET, name));
   }
 
   async has(name: string): Promise<boolean> {
-    const info = await this.#infoOf(pieceOf(name, 0));
+    const info = await this.#infoOf(name, 0);
     // Others than `remove` leave a mark where something was (B2).
-    return info !== null && !info.deleted;
+    return info !== undefined && info !== 'damaged' && !info.deleted;
   }
 
   async names(): Promise<string[]> {
-    const pieces = await this.#within(LIST_TIMEOUT_MS, (store) => store.list());
-    return [...new Set(pieces.map(({ name }) => name.slice(0, name.lastIndexOf('/'))))];
+    const subjects = await this.#use(LIST_TIMEOUT_MS, (jsm) => subjectsOf(jsm, `$O.${BUCKET}.>`));
+    const names = Object.keys(subjects).map((subject) => blobOf(BUCKET, subject));
+    return [...new Set(names.filter((name) => name !== undefined))];
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return Promise.resolve();
   }
 
-  #savePiece(piece: string, content: Uint8Array): Promise<void> {
-    return this.#within(PIECE_TIMEOUT_MS, async (store) => {
-      const before = await store.info(piece);
-      await putPiece(this.#connection, BUCKET, piece, content, before);
-    });
+  #savePiece(blob: string, index: number, content: Uint8Array): Promise<void> {
+    const piece = { bucket: BUCKET, blob, index };
+    return this.#use(PIECE_TIMEOUT_MS, () => putPiece(this.#connection, piece, content));
   }
 
-  async #fetchPiece(name: string, index: number): Promise<Uint8Array | null> {
-    const piece = pieceOf(name, index);
-    const info = await this.#infoOf(piece);
-    if (info === null || info.deleted) return null;
-    const jsm = await this.#connection.nc.jetstreamManager({ checkAPI: false });
+  async #fetchPiece(blob: string, index: number): Promise<Uint8Array | undefined> {
+    const info = await this.#infoOf(blob, index);
+    if (info === 'damaged') throw damagedBlob(blob, 'it is described by what is no description');
+    if (info === undefined || info.deleted) return undefined;
     const chunks = chunkSubject(BUCKET, info.nuid);
-    const facts = jsm.streams.info(STREAM, { subjects_filter: chunks });
-    const { state } = await within(PIECE_TIMEOUT_MS, facts);
-    if ((state.subjects?.[chunks] ?? 0) !== info.chunks)
-      throw damagedBlob(name, 'bytes of it are lost');
-    const reading = getPiece(this.#connection, BUCKET, info, PIECE_TIMEOUT_MS);
-    const content = await within(PIECE_TIMEOUT_MS, reading);
-    if (content === undefined) throw damagedBlob(name, 'its bytes are not those that were stored');
+    const subjects = await this.#use(PIECE_TIMEOUT_MS, (jsm) => subjectsOf(jsm, chunks));
+    if ((subjects[chunks] ?? 0) !== info.chunks) throw damagedBlob(blob, 'bytes of it are lost');
+    const content = await this.#use(PIECE_TIMEOUT_MS, () =>
+      getPiece(this.#connection, BUCKET, info, PIECE_TIMEOUT_MS),
+    );
+    if (content === undefined) throw damagedBlob(blob, 'its bytes are not those that were stored');
     return content;
   }
 
-  #infoOf(piece: string): Promise<ObjectInfo | null> {
-    return this.#within(PIECE_TIMEOUT_MS, (store) => store.info(piece));
+  #infoOf(blob: string, index: number): Promise<PieceInfo | 'damaged' | undefined> {
+    const piece = { bucket: BUCKET, blob, index };
+    return this.#use(PIECE_TIMEOUT_MS, () => pieceInfo(this.#connection, piece));
   }
 
-  #within<T>(timeoutMs: number, run: (store: ObjectStore) => Promise<T>): Promise<T> {
-    return within(timeoutMs, this.#store.use(run));
+  /** Its description last (B2): until that is gone, the rest can be found. */
+  async #removePiece(blob: string, index: number): Promise<void> {
+    const info = await this.#infoOf(blob, index);
+    if (info !== undefined && info !== 'damaged')
+      await this.#purge(chunkSubject(BUCKET, info.nuid));
+    await this.#purge(metaSubject({ bucket: BUCKET, blob, index }));
   }
 
-  async #removePiece(piece: string): Promise<void> {
-    await this.#within(PIECE_TIMEOUT_MS, (store) => store.delete(piece));
-    const jsm = await this.#connection.nc.jetstreamManager({ checkAPI: false });
-    const filter = metaSubject(BUCKET, piece);
-    await within(PIECE_TIMEOUT_MS, jsm.streams.purge(STREAM, { filter })); // B2
+  async #purge(filter: string): Promise<void> {
+    await this.#use(PIECE_TIMEOUT_MS, (jsm) => jsm.streams.purge(STREAM, { filter }));
+  }
+
+  #use<T>(timeoutMs: number, run: (jsm: JetStreamManager) => Promise<T>): Promise<T> {
+    const { nc } = this.#connection;
+    const using = this.#store.use(async () => run(await nc.jetstreamManager({ checkAPI: false })));
+    return within(timeoutMs, using);
   }
 }
 
-function pieceOf(name: string, index: number): string {
-  return `${name}/${index}`;
+/** How many messages each subject has. */
+async function subjectsOf(
+  jsm: JetStreamManager,
+  filter: string,
+): Promise<Readonly<Record<string, number>>> {
+  const { state } = await jsm.streams.info(STREAM, { subjects_filter: filter });
+  return state.subjects ?? {};
 }
 
 async function fill(piece: Buffer, file: FileHandle, from: number): Promise<number> {

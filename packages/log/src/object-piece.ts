@@ -1,22 +1,43 @@
 // Objects of a JetStream Object Store as NATS describes them (ADR-20), for bytes that are in memory. The
 // library reads and writes the same, but hashes in JavaScript: 40 MB a second where the system's own
 // SHA-256 does more than a thousand.
+//
+//   O1. The chunks of an object bear its name, so that those of a write that was cut off are found by it.
+//   O2. A description that cannot be read is damaged, not late: what it describes is lost.
 
 import { createHash, type Hash } from 'node:crypto';
-import { headers, nuid, type ObjectInfo } from 'nats';
+import { headers, nuid } from 'nats';
 import type { LogConnection } from './connection.ts';
+import { isMessageNotFound } from './errors.ts';
 
 /** As the library cuts them: well below the 1 MiB that a server takes by default. */
 const CHUNK_BYTES = 128 * 1024;
 const DIGEST = 'SHA-256=';
 
+/** One object: a piece of a blob. */
+export interface Piece {
+  readonly bucket: string;
+  readonly blob: string;
+  readonly index: number;
+}
+
+/** What its description tells of it. */
+export interface PieceInfo {
+  /** Under which its chunks are. */
+  readonly nuid: string;
+  readonly chunks: number;
+  readonly size: number;
+  readonly digest: string;
+  readonly deleted: boolean;
+}
+
 export function streamOf(bucket: string): string {
   return `OBJ_${bucket}`;
 }
 
-/** Where the description of an object is. */
-export function metaSubject(bucket: string, name: string): string {
-  return `$O.${bucket}.M.${urlBase64(Buffer.from(name))}`;
+/** Where the description of a piece is. */
+export function metaSubject({ bucket, blob, index }: Piece): string {
+  return `$O.${bucket}.M.${urlBase64(Buffer.from(`${blob}/${index}`))}`;
 }
 
 /** Where its bytes are. */
@@ -24,20 +45,69 @@ export function chunkSubject(bucket: string, id: string): string {
   return `$O.${bucket}.C.${id}`;
 }
 
+/** Where the chunks of all pieces of a blob are, also of those that were never described (O1). */
+export function chunksOfBlob(bucket: string, blob: string): string {
+  return chunkSubject(bucket, `${urlBase64(Buffer.from(blob))}.>`);
+}
+
+/** The blob that a message of the bucket belongs to; undefined where its subject does not say it. */
+export function blobOf(bucket: string, subject: string): string | undefined {
+  const [kind, first = '', ...more] = subject.slice(`$O.${bucket}.`.length).split('.');
+  const name = Buffer.from(first, 'base64url').toString();
+  if (kind === 'M') return name.slice(0, name.lastIndexOf('/'));
+  return kind === 'C' && more.length > 0 ? name : undefined;
+}
+
 /**
- * Stores an object; the chunks of one of this name before are removed.
+ * @returns undefined where there is none, and 'damaged' for one that is not as any client writes it (O2)
+ * @throws NatsError
+ */
+export async function pieceInfo(
+  { nc }: LogConnection,
+  piece: Piece,
+): Promise<PieceInfo | 'damaged' | undefined> {
+  const jsm = await nc.jetstreamManager({ checkAPI: false });
+  const query = { last_by_subj: metaSubject(piece) };
+  try {
+    return readInfo((await jsm.streams.getMessage(streamOf(piece.bucket), query)).string());
+  } catch (error) {
+    if (isMessageNotFound(error)) return undefined;
+    throw error;
+  }
+}
+
+function readInfo(text: string): PieceInfo | 'damaged' {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return 'damaged';
+  }
+  if (typeof value !== 'object' || value === null) return 'damaged';
+  const given = value as Readonly<Record<string, unknown>>;
+  const { nuid: id, chunks, size, digest, deleted = false } = given;
+  // A subject is made of it.
+  const isId = typeof id === 'string' && /^[\w=-]+(\.[\w=-]+)*$/.test(id);
+  const isCounted = [chunks, size].every((each) => Number.isSafeInteger(each) && Number(each) >= 0);
+  if (!isId || !isCounted || typeof digest !== 'string' || typeof deleted !== 'boolean')
+    return 'damaged';
+  return { nuid: id, chunks: Number(chunks), size: Number(size), digest, deleted };
+}
+
+/**
+ * Stores a piece; the chunks of one of this name before are removed.
  * @throws NatsError, and nothing of it is seen then
  */
 export async function putPiece(
   { nc }: LogConnection,
-  bucket: string,
-  name: string,
+  piece: Piece,
   content: Uint8Array,
-  before: ObjectInfo | null,
 ): Promise<void> {
+  const { bucket, blob, index } = piece;
   const js = nc.jetstream();
   const jsm = await nc.jetstreamManager({ checkAPI: false });
-  const id = nuid.next();
+  const parent = `${urlBase64(Buffer.from(blob))}.${index}`;
+  const id = `${parent}.${nuid.next()}`;
   const hash = createHash('sha256');
   const stored: Promise<unknown>[] = [];
   for (let at = 0; at < content.length; at += CHUNK_BYTES) {
@@ -45,16 +115,15 @@ export async function putPiece(
     hash.update(chunk);
     stored.push(js.publish(chunkSubject(bucket, id), chunk));
   }
-  const purge = (unwanted: string) =>
-    jsm.streams.purge(streamOf(bucket), { filter: chunkSubject(bucket, unwanted) });
+  const purge = (filter: string) => jsm.streams.purge(streamOf(bucket), { filter });
   const failed = (await Promise.allSettled(stored)).find(({ status }) => status === 'rejected');
   if (failed?.status === 'rejected') {
     // What is left of it has no description: it only takes room.
-    await purge(id).catch(() => undefined);
+    await purge(chunkSubject(bucket, id)).catch(() => undefined);
     throw failed.reason;
   }
   const info = {
-    name,
+    name: `${blob}/${index}`,
     bucket,
     nuid: id,
     size: content.length,
@@ -66,18 +135,21 @@ export async function putPiece(
   };
   const head = headers();
   head.set('Nats-Rollup', 'sub'); // only the last description is kept
-  await js.publish(metaSubject(bucket, name), JSON.stringify(info), { headers: head });
-  if (before !== null && before.nuid !== '') await purge(before.nuid).catch(() => undefined);
+  await js.publish(metaSubject(piece), JSON.stringify(info), { headers: head });
+  const subjects_filter = chunkSubject(bucket, `${parent}.*`);
+  const { state } = await jsm.streams.info(streamOf(bucket), { subjects_filter });
+  for (const subject of Object.keys(state.subjects ?? {}))
+    if (subject !== chunkSubject(bucket, id)) await purge(subject).catch(() => undefined);
 }
 
 /**
- * The bytes of an object; undefined where they are not those that its description tells of.
+ * The bytes of a piece; undefined where they are not those that its description tells of.
  * @param timeoutMs for all of its chunks, which must be in the stream
  */
 export async function getPiece(
   { nc }: LogConnection,
   bucket: string,
-  { nuid: id, chunks, size, digest }: ObjectInfo,
+  { nuid: id, chunks, size, digest }: PieceInfo,
   timeoutMs: number,
 ): Promise<Uint8Array | undefined> {
   const received: Uint8Array[] = [];

@@ -16,6 +16,7 @@ export interface BlobStore extends AsyncDisposable {
   remove(name: string): Promise<void>;
   /** Whether something is there under the name; whether that is whole tells who fetches it. */
   has(name: string): Promise<boolean>;
+  /** Of all that takes room, also what is there in part only. */
   names(): Promise<string[]>;
 }
 

@@ -388,10 +388,11 @@ export class Verifier {
 
 /** Waits no longer once the signal aborts; the question then ends by its own time limit. */
 function unlessAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
   return new Promise<T>((resolve, reject) => {
     const end = () => reject(signal.reason as Error);
-    signal.addEventListener('abort', end, { once: true });
+    if (signal.aborted) end();
+    else signal.addEventListener('abort', end, { once: true });
+    // Also of an answer that nobody waits for: its failure would be nobody's, and end the process.
     void answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', end));
   });
 }

@@ -7,6 +7,8 @@ import type { PartitionRecord } from '@engram/log';
 import { brokenOf, namesOf, unnamedOf, type Own } from './own.ts';
 import type { Transfers } from './transfers.ts';
 
+/** Soon after the start: what ended the shard before may have cut off a removal, and end it again. */
+const FIRST_SWEEP_MS = 60_000;
 const SWEEP_MS = 600_000;
 const CACHE_SWEEP_MS = 5_000;
 /** Files of partitions that moved away may come back. */
@@ -31,7 +33,7 @@ export class StoredBlobs {
   constructor(options: StoredBlobsOptions) {
     this.#options = options;
     const now = options.clock.now();
-    this.#sweepAtMs = now + SWEEP_MS;
+    this.#sweepAtMs = now + FIRST_SWEEP_MS;
     // Not at once: the partitions that are held are not known yet.
     this.#cacheSweepAtMs = now + CACHE_SWEEP_MS;
   }
