@@ -136,6 +136,7 @@ test('the command line knows the gateway by its certificate, and asks no other',
   expect([trusting.err, trusting.out]).toEqual(['', expect.stringContaining('"notes"')]);
   const doubting = await runEngram(url, args);
   expect([doubting.code, doubting.out]).toEqual([1, '']);
+  expect(doubting.err).toMatch(/a certificate that is not trusted: .+; .*NODE_EXTRA_CA_CERTS=FILE/);
   await expect(fetch(`http://localhost:${gateway.port}/livez`)).rejects.toThrow();
 });
 

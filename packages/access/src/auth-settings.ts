@@ -11,6 +11,9 @@ type AuthSettings = Readonly<
   Partial<Record<'ENGRAM_AUTH' | (typeof OF_CALLERS)[number], string | undefined>>
 >;
 
+/** What commands take, and services do not: it may stand in the same environment. */
+export const OF_COMMANDS: ReadonlySet<string> = new Set(['ENGRAM_URL', 'ENGRAM_API_KEY']);
+
 /**
  * Whether callers must say who they are: where somebody can, unless that is switched off. Undefined
  * where nothing is said of it. Takes an environment as well as settings that were read from one.

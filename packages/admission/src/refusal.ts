@@ -127,7 +127,7 @@ export function refusalOf(
         ...common,
         code: 'BACKPRESSURE',
         cause: 'lag',
-        detail: `what waits for ${shard} takes ${(lagMs / 1_000).toFixed(1)} s: ${waiting} observations, ${drainRate} are applied in a second`,
+        detail: lagText(shard, signal),
         hint:
           lanesOpen.length === 0
             ? 'send more slowly; deletes are always taken'
@@ -138,6 +138,16 @@ export function refusalOf(
       };
     }
   }
+}
+
+/** A share of what may wait; with less of it the numbers would not tell why. */
+const LAG_TOLD = 0.1;
+
+/** The lane stays closed for a grace after it was full: then less waits than what closed it. */
+function lagText(shard: string, { waiting, lagMs, lagMaxMs, drainRate }: LaneSignal): string {
+  if (lagMs < lagMaxMs * LAG_TOLD)
+    return `more waited for ${shard} than it applies in time, until a moment ago`;
+  return `what waits for ${shard} takes ${(lagMs / 1_000).toFixed(1)} s: ${waiting} observations, ${drainRate} are applied in a second`;
 }
 
 /** The batch that is worth sending where `observations` fit: whole ones, at least one, at most what a batch may hold. */

@@ -7,7 +7,7 @@ import { checkedLine } from './format.ts';
 import { Importer } from './import/importer.ts';
 import { Progress, whole } from './import/progress.ts';
 import type { GoodRow } from './import/row.ts';
-import { clientFor, printNote, sentence } from './output.ts';
+import { clientFor, isDenied, printNote, sentence } from './output.ts';
 import { shown } from './printable.ts';
 
 const SPACE = 'words';
@@ -77,7 +77,10 @@ export async function runDemo(url: string, options: DemoOptions): Promise<DemoRe
     }
     return { space: SPACE, words, loaded: !isThere, recalls };
   } catch (error) {
-    if (!signal.aborted) printNote(`The demo did not work: ${sentence(error)}`);
+    if (signal.aborted) return undefined;
+    if (isDenied(error))
+      printNote('The demo is left out: no key was given that may make its space.');
+    else printNote(`The demo did not work: ${sentence(error)}`);
     return undefined;
   }
 }

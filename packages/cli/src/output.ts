@@ -132,6 +132,8 @@ export function sentence(error: unknown): string {
 }
 
 function told(error: unknown): string {
+  if (error instanceof ConnectionError && error.fault === 'untrusted')
+    return `${error.message}; name the CA that it is of: NODE_EXTRA_CA_CERTS=FILE`;
   if (error instanceof ConnectionError)
     return `${error.message}; is the cluster up? Start one with: ${invocation()} up`;
   if (error instanceof ClusterError) {

@@ -1,8 +1,8 @@
 import { ClusterError } from '@engram/model';
 import type { PutOptions, PutResult } from './types.ts';
 
-/** Why no answer came: the connection failed, or none came in time. */
-export type ConnectionFault = 'unreachable' | 'timeout';
+/** Why no answer came: the connection failed, none came in time, or the server's certificate is not trusted. */
+export type ConnectionFault = 'unreachable' | 'timeout' | 'untrusted';
 
 /** No gateway answered. Whether a request was carried out is then unknown. */
 export class ConnectionError extends Error {
@@ -13,12 +13,22 @@ export class ConnectionError extends Error {
 
   constructor(fault: ConnectionFault, urls: readonly string[], cause: unknown) {
     const where = urls.join(', ');
-    super(fault === 'timeout' ? `${where} did not answer in time` : `${where} cannot be reached`, {
+    super(`${where} ${WHY[fault]}${fault === 'untrusted' ? `: ${messageOf(cause)}` : ''}`, {
       cause,
     });
     this.fault = fault;
     this.urls = urls;
   }
+}
+
+const WHY: Readonly<Record<ConnectionFault, string>> = {
+  unreachable: 'cannot be reached',
+  timeout: 'did not answer in time',
+  untrusted: 'shows a certificate that is not trusted',
+};
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
 }
 
 /** Some observations of a batch were refused; the others are stored. */

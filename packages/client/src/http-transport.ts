@@ -1,4 +1,6 @@
+import { send } from '#http';
 import { ConnectionError } from './errors.ts';
+import type { HttpAnswer } from './http/http.ts';
 import { detailsOf } from './problem.ts';
 import type {
   Transport,
@@ -14,7 +16,7 @@ const ACCEPT_LINES = 'application/x-ndjson, application/problem+json';
 /** An API key or a token, or what gives one for each call. */
 export type ApiKeySource = string | (() => string | Promise<string>);
 
-/** @throws TypeError for a key that cannot stand in a header; fetch would repeat it in its own error */
+/** @throws TypeError for a key that cannot stand in a header; who sends it would repeat it in an error */
 export async function authorizationOf(source: ApiKeySource): Promise<string> {
   const given: unknown = typeof source === 'string' ? source : await source();
   // One that was read from a file ends with a line break.
@@ -31,7 +33,7 @@ type SignedRequest = TransportRequest & { readonly authorization?: string };
 
 type Limits = Parameters<Transport['exchange']>[1];
 
-/** REST over the runtime's own fetch, with its kept-alive connections. */
+/** REST over kept-alive connections. */
 export class HttpTransport implements Transport {
   readonly #urls: readonly URL[];
   readonly #apiKey: ApiKeySource | undefined;
@@ -47,7 +49,7 @@ export class HttpTransport implements Transport {
 
   async exchange(request: TransportRequest, limits: Limits): Promise<TransportResponse> {
     const signed = await this.#sign(request);
-    return this.#askInTurn(limits, (base) => ask(base, signed, limits));
+    return this.#askInTurn(limits, (base) => askForOne(base, signed, limits));
   }
 
   async stream(request: TransportRequest, limits: Limits): Promise<TransportStream> {
@@ -87,7 +89,14 @@ export class HttpTransport implements Transport {
 class Expired extends Error {}
 
 function failed(urls: readonly string[], cause: unknown): ConnectionError {
-  return new ConnectionError(cause instanceof Expired ? 'timeout' : 'unreachable', urls, cause);
+  if (cause instanceof Expired) return new ConnectionError('timeout', urls, cause);
+  return new ConnectionError(isOfCertificate(cause) ? 'untrusted' : 'unreachable', urls, cause);
+}
+
+/** By the codes of OpenSSL and Node; browsers do not say why. */
+function isOfCertificate(cause: unknown): boolean {
+  const { code } = Object(cause) as { readonly code?: unknown };
+  return typeof code === 'string' && /CERT|ISSUER|SIGNATURE|HOSTNAME/.test(code);
 }
 
 /** The signal of one request: aborted by the caller's, or when a wait takes too long. */
@@ -131,11 +140,15 @@ class Attempt {
   }
 }
 
-async function ask(base: URL, request: SignedRequest, limits: Limits): Promise<TransportResponse> {
+async function askForOne(
+  base: URL,
+  request: SignedRequest,
+  limits: Limits,
+): Promise<TransportResponse> {
   const attempt = new Attempt(limits);
   try {
     return await attempt.waitFor(
-      send(
+      ask(
         base,
         request,
         attempt.signal,
@@ -155,37 +168,38 @@ async function askForLines(
   const attempt = new Attempt(limits);
   let isOpen = false;
   try {
-    const response = await attempt.waitFor(send(base, request, attempt.signal, ACCEPT_LINES));
-    const { body, ok, status } = response;
-    if (!ok || body === null)
+    const response = await attempt.waitFor(ask(base, request, attempt.signal, ACCEPT_LINES));
+    if (!isOk(response.status))
       return { ...(await attempt.waitFor(responseOf(response))), lines: undefined };
     isOpen = true;
-    const lines = linesOf(body, attempt, base, limits.signal);
-    return { status, retryAfterMs: undefined, body: undefined, lines };
+    const lines = linesOf(response, attempt, base, limits.signal);
+    return { status: response.status, retryAfterMs: undefined, body: undefined, lines };
   } finally {
     if (!isOpen) attempt.release();
   }
 }
 
 async function* linesOf(
-  body: ReadableStream<Uint8Array>,
+  response: HttpAnswer,
   attempt: Attempt,
   base: URL,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<string, void> {
-  const reader = body.getReader();
+  const chunks = response.chunks();
   const decoder = new TextDecoder();
   let begun = '';
   try {
     for (;;) {
-      const { value, done } = await attempt.waitFor(reader.read());
-      const [first = '', ...more] = decoder.decode(value, { stream: !done }).split('\n');
+      const next = await attempt.waitFor(chunks.next());
+      const isLast = next.done === true;
+      const bytes = isLast ? undefined : next.value;
+      const [first = '', ...more] = decoder.decode(bytes, { stream: !isLast }).split('\n');
       begun += first;
-      for (const next of more) {
+      for (const line of more) {
         yield begun;
-        begun = next;
+        begun = line;
       }
-      if (done) break;
+      if (isLast) break;
     }
     if (begun !== '') yield begun;
   } catch (error) {
@@ -196,16 +210,16 @@ async function* linesOf(
   }
 }
 
-function send(
+function ask(
   base: URL,
   request: SignedRequest,
   signal: AbortSignal,
   accept: string,
-): Promise<Response> {
+): Promise<HttpAnswer> {
   const url = new URL(request.path.slice(1), base);
   for (const [name, value] of Object.entries(request.query ?? {}))
     if (value !== undefined) url.searchParams.set(name, String(value));
-  return fetch(url, {
+  return send(url, {
     method: request.method,
     headers: headersOf(request, accept),
     signal,
@@ -213,17 +227,15 @@ function send(
   });
 }
 
-async function responseOf(response: Response, wantsBytes?: true): Promise<TransportResponse> {
-  const { status, ok, headers } = response;
-  const body =
-    wantsBytes === true && ok
-      ? new Uint8Array(await response.arrayBuffer())
-      : parse(await response.text());
-  const told = ok ? undefined : detailsOf(body)['retryAfterMs'];
+async function responseOf(response: HttpAnswer, wantsBytes?: true): Promise<TransportResponse> {
+  const { status } = response;
+  const isWanted = wantsBytes === true && isOk(status);
+  const body = isWanted ? await response.bytes() : parse(await response.text());
+  const told = isOk(status) ? undefined : detailsOf(body)['retryAfterMs'];
   return {
     status,
     // The header has whole seconds only.
-    retryAfterMs: typeof told === 'number' ? told : retryAfterMs(headers.get('retry-after')),
+    retryAfterMs: typeof told === 'number' ? told : retryAfterMs(response.header('retry-after')),
     body,
   };
 }
@@ -247,9 +259,13 @@ function headersOf(
   };
 }
 
+function isOk(status: number): boolean {
+  return status >= 200 && status < 300;
+}
+
 /** Retry-After in seconds; its other form, a date, depends on clocks that agree, so is left. */
-function retryAfterMs(header: string | null): number | undefined {
-  if (header === null) return undefined;
+function retryAfterMs(header: string | undefined): number | undefined {
+  if (header === undefined) return undefined;
   const seconds = Number(header);
   return Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : undefined;
 }

@@ -48,7 +48,7 @@ function keepConnectionError(error: unknown): ConnectionError {
 }
 
 function isPassing(outcome: TransportResponse | ConnectionError): boolean {
-  if (outcome instanceof ConnectionError) return true;
+  if (outcome instanceof ConnectionError) return outcome.fault !== 'untrusted';
   const { status } = outcome;
   return (status === 429 || status === 503) && problemOf(outcome.body).retryable !== false;
 }

@@ -5,7 +5,7 @@ import { decode as unpackStrict } from '@msgpack/msgpack';
 import type { BatchItem } from './batch.ts';
 import { decodeFrame, looksLikeFrame, type Frame } from './frame.ts';
 import { decodeUtf8, parseJson, parseJsonText } from './json.ts';
-import { frameIdFault, notUtf8 } from './observation-fault.ts';
+import { utf8Fault } from './observation-fault.ts';
 
 export const CONTENT_TYPES = {
   json: 'application/json',
@@ -120,29 +120,23 @@ function itemsOfFrame(frame: Frame): BatchItem[] {
 
 function itemOfFrame(frame: Frame, index: number): BatchItem {
   const pointer = `/${index}`;
-  const idFault = frameIdFault(frame, index);
-  if (idFault !== undefined)
-    return { value: undefined, pointer, fault: { code: 'INVALID_ID', detail: idFault } };
+  const fault = utf8Fault(frame, index);
   const id = frame.id(index);
-  const embedding = frame.embeddings.subarray(
-    index * frame.dimension,
-    (index + 1) * frame.dimension,
-  );
-  const timestamp = frame.timestamps[index];
+  if (fault !== undefined)
+    return { value: fault.code === 'INVALID_ID' ? undefined : { id }, pointer, fault };
   const text = frame.metadata(index);
-  const given = { id, embedding, ...(Number.isNaN(timestamp) ? {} : { timestamp }) };
-  if (text === undefined) return { value: given, pointer };
-  const refused = (detail: string): BatchItem => ({
-    value: { id },
-    pointer,
-    fault: { code: 'INVALID_METADATA', detail },
-  });
-  const fault = notUtf8(frame, index, text);
-  if (fault !== undefined) return refused(fault);
+  const timestamp = frame.timestamps[index];
   try {
-    return { value: { ...given, metadata: parseJsonText(text) }, pointer };
+    const value = {
+      id,
+      embedding: frame.embeddings.subarray(index * frame.dimension, (index + 1) * frame.dimension),
+      ...(text === undefined ? {} : { metadata: parseJsonText(text) }),
+      ...(Number.isNaN(timestamp) ? {} : { timestamp }),
+    };
+    return { value, pointer };
   } catch (error) {
-    return refused(ClusterError.from(error).message);
+    const { message } = ClusterError.from(error);
+    return { value: { id }, pointer, fault: { code: 'INVALID_METADATA', detail: message } };
   }
 }
 

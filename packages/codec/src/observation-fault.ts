@@ -26,13 +26,17 @@ export function observationFault(
       code: 'DIMENSION_MISMATCH',
       detail: `the frame has ${frame.dimension} values an embedding, the space takes ${dimension}`,
     };
-  const idFault = frameIdFault(frame, index);
-  if (idFault !== undefined) return { code: 'INVALID_ID', detail: idFault };
+  const notText = utf8Fault(frame, index);
+  if (notText !== undefined) return notText;
+  if (!isPlainId(frame.text, frame.idStart(index), frame.idStart(index + 1))) {
+    const idFault = observationIdFault(frame.id(index));
+    if (idFault !== undefined) return { code: 'INVALID_ID', detail: idFault };
+  }
   const fault = embeddingFault(frame.embeddings, index * dimension, dimension, metric);
   if (fault !== undefined) return fault;
   const metadata = frame.metadata(index);
   if (metadata !== undefined) {
-    const metadataFault = notUtf8(frame, index, metadata) ?? metadataTextFault(metadata);
+    const metadataFault = metadataTextFault(metadata);
     if (metadataFault !== undefined) return { code: 'INVALID_METADATA', detail: metadataFault };
   }
   const timestamp = frame.timestamps[index]!;
@@ -41,20 +45,22 @@ export function observationFault(
   return undefined;
 }
 
-/** Why the id of a frame's put is none; undefined for one that is. */
-export function frameIdFault(frame: Frame, index: number): string | undefined {
-  const [start, end] = [frame.idStart(index), frame.idStart(index + 1)];
-  if (isPlainId(frame.text, start, end)) return undefined;
-  // Alone: a character may be cut between two. What is none is read as U+FFFD, and several ids were one.
-  if (textOf(frame.text.subarray(start, end)) === undefined) return 'the id must be UTF-8';
-  return observationIdFault(frame.id(index));
+/**
+ * What of a put is no UTF-8: it is read as U+FFFD, by which several ids were one. Each text is looked at
+ * alone, as a character may be cut between two.
+ */
+export function utf8Fault(frame: Frame, index: number): ObservationFault | undefined {
+  const [idStart, idEnd] = [frame.idStart(index), frame.idStart(index + 1)];
+  if (!isUtf8(frame.text, idStart, idEnd))
+    return { code: 'INVALID_ID', detail: 'the id must be UTF-8' };
+  const [start, end] = [frame.metadataStart(index), frame.metadataStart(index + 1)];
+  if (!isUtf8(frame.text, start, end))
+    return { code: 'INVALID_METADATA', detail: 'the metadata must be UTF-8' };
+  return undefined;
 }
 
-/** @param read the metadata of this put, in which what is no UTF-8 would be U+FFFD */
-export function notUtf8(frame: Frame, index: number, read: string): string | undefined {
-  if (!read.includes('\uFFFD')) return undefined;
-  const bytes = frame.text.subarray(frame.metadataStart(index), frame.metadataStart(index + 1));
-  return textOf(bytes) === undefined ? 'the metadata must be UTF-8' : undefined;
+function isUtf8(text: Uint8Array, start: number, end: number): boolean {
+  return isAscii(text, start, end) || textOf(text.subarray(start, end)) !== undefined;
 }
 
 export function itemError(
@@ -71,5 +77,10 @@ export function itemError(
 function isPlainId(text: Uint8Array, start: number, end: number): boolean {
   if (end <= start || end - start > 256) return false;
   for (let i = start; i < end; i++) if (text[i]! < 0x20 || text[i]! > 0x7e) return false;
+  return true;
+}
+
+function isAscii(text: Uint8Array, start: number, end: number): boolean {
+  for (let i = start; i < end; i++) if (text[i]! > 0x7f) return false;
   return true;
 }

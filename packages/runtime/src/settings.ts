@@ -1,5 +1,6 @@
 import { hostname, tmpdir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
+import { OF_COMMANDS } from '@engram/access';
 import { DEFAULT_PARTITION_COUNT, isToken } from '@engram/model';
 import { z } from 'zod';
 import { accessProblems, accessSettings } from './access-settings.ts';
@@ -161,7 +162,7 @@ export function loadSettings(
     Object.entries(environment).filter(([name]) => name.startsWith('ENGRAM_')),
   );
   const problems = Object.keys(given)
-    .filter((name) => !Object.hasOwn(shape, name))
+    .filter((name) => !Object.hasOwn(shape, name) && !OF_COMMANDS.has(name))
     .map((name) => `${name}: there is no such setting`);
   let schema = z.object(shape);
   for (const { fields, holds, message } of CROSS_RULES)

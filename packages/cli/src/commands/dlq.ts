@@ -145,7 +145,7 @@ becomes a new dead letter.`,
         const { redriven, refused } = result;
         if (options.json === true) printJson(result);
         else if (redriven + refused.length === 0) printNote('There are no such dead letters.');
-        else {
+        else if (redriven > 0) {
           console.log(`✔ ${counted(shown(redriven), 'dead letter')} redriven`);
           printNote('What still cannot be applied is a new one soon: engram dlq list');
         }

@@ -70,7 +70,10 @@ export function importCommand(signal: AbortSignal = new AbortController().signal
         'csv',
       ]),
     )
-    .option('--create', 'make the space, with the dimension of the first embedding')
+    .option(
+      '--create',
+      'make the space, with the dimension of the first embedding; with keys, one of the scope admin',
+    )
     .addOption(new Option('--metric <metric>', 'of the space that is made').choices(METRICS))
     .option('--batch <n>', 'observations in one request', integerIn(1, LIMITS.batchCountMax), 500)
     .option('--concurrency <n>', 'requests at a time', integerIn(1, CONCURRENCY_MAX), 4)

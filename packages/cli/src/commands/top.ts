@@ -6,6 +6,7 @@ import { failureLine, integerIn } from '../format.ts';
 import {
   apiKeyFileOption,
   clientFor,
+  isDenied,
   jsonOption,
   jsonText,
   printNote,
@@ -79,6 +80,8 @@ async function* samples(
       before = seen;
     } catch (error) {
       if (signal.aborted) return;
+      // No later look would be let in either.
+      if (isDenied(error)) throw error;
       yield error instanceof Error ? error : new Error(String(error));
     }
     await pause(intervalMs, undefined, { signal }).catch(() => undefined);

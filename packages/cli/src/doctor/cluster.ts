@@ -125,8 +125,16 @@ function* checkMemory(shards: readonly ClusterMember[]): Generator<Check> {
   for (const { id, memory, privateBytes = 0 } of short) {
     const has = `${id} has ${bytesText(privateBytes)}`;
     yield memory === 'hard'
-      ? failure('memory', `${has}, its limit`, 'add a shard, or raise ENGRAM_MEMORY_HARD_BYTES')
-      : warning('memory', `${has}, beyond its soft limit`, 'add a shard before it refuses writes');
+      ? failure(
+          'memory',
+          `${has}, its limit: it takes deletes only`,
+          'add a shard, delete something, or raise ENGRAM_MEMORY_HARD_BYTES',
+        )
+      : warning(
+          'memory',
+          `${has}, beyond its soft limit: it takes no more of the lane low`,
+          'add a shard before it refuses normal and high as well',
+        );
   }
   if (short.length === 0) {
     const bytes = shards.reduce((sum, { privateBytes = 0 }) => sum + privateBytes, 0);

@@ -1,4 +1,4 @@
-import { wantsCredentials } from '@engram/access';
+import { OF_COMMANDS, wantsCredentials } from '@engram/access';
 import { UsageError } from '../output.ts';
 
 /** What the environment decides about the cluster that `up` starts. */
@@ -12,9 +12,6 @@ export interface UpSettings {
 }
 
 const PARTITIONS_MAX = 4_096;
-
-/** What commands take, and services do not. */
-const OF_COMMANDS = new Set(['ENGRAM_URL', 'ENGRAM_API_KEY']);
 
 /** Settings that `up` decides for each member; taken silently they would have no effect. */
 const OWN: Readonly<Record<string, string>> = {

@@ -1,0 +1,32 @@
+import { Agent, interceptors, request as ask } from 'undici';
+import type { HttpSend } from './http.ts';
+
+/** As many as fetch follows. */
+const REDIRECTS_MAX = 20;
+
+/** Of all clients in the process; connections that nobody uses do not keep it alive. */
+const dispatcher = new Agent().compose(interceptors.redirect({ maxRedirections: REDIRECTS_MAX }));
+
+/**
+ * Node's fetch is the same library, but passes each body through a stream of the web, in copies: a batch of
+ * 240 KB took 1.7 ms of a core where this takes 0.6.
+ */
+export const send: HttpSend = async (url, { method, headers, body, signal }) => {
+  const answer = await ask(url, {
+    dispatcher,
+    method: method as 'GET',
+    headers,
+    signal,
+    ...(body === undefined ? {} : { body }),
+  });
+  return {
+    status: answer.statusCode,
+    header(name) {
+      const value = answer.headers[name];
+      return typeof value === 'string' ? value : value?.[0];
+    },
+    text: () => answer.body.text(),
+    bytes: async () => new Uint8Array(await answer.body.arrayBuffer()),
+    chunks: () => answer.body[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>,
+  };
+};

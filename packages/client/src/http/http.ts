@@ -1,0 +1,20 @@
+/** One request of HTTP, for whatever makes it: undici in Node, fetch in browsers. */
+export interface HttpRequest {
+  readonly method: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string | Uint8Array<ArrayBuffer>;
+  readonly signal: AbortSignal;
+}
+
+/** An answer whose head is there; its body is read once, in one of the three ways. */
+export interface HttpAnswer {
+  readonly status: number;
+  /** @param name in small letters */
+  header(name: string): string | undefined;
+  text(): Promise<string>;
+  bytes(): Promise<Uint8Array>;
+  chunks(): AsyncIterator<Uint8Array, unknown>;
+}
+
+/** @throws whatever kept the answer from coming */
+export type HttpSend = (url: URL, request: HttpRequest) => Promise<HttpAnswer>;
