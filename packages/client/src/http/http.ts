@@ -1,5 +1,5 @@
 /** One request of HTTP, for whatever makes it: undici in Node, fetch in browsers. */
-export interface HttpRequest {
+interface HttpRequest {
   readonly method: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array<ArrayBuffer>;
