@@ -161,7 +161,8 @@ describe('blobs in an object store', () => {
     });
   });
 
-  const about = '$O.engram-checkpoints.M.' + Buffer.from('8.1.a/0').toString('base64');
+  const aboutOf = (piece: string) =>
+    `$O.engram-checkpoints.M.${Buffer.from(piece).toString('base64')}`;
   test.each<readonly [string, (told: ObjectInfo) => unknown]>([
     ['tells of more bytes than there can be', (told) => ({ ...told, size: 1e15 })],
     ['leads elsewhere', (told) => ({ ...told, nuid: '>' })],
@@ -179,7 +180,7 @@ describe('blobs in an object store', () => {
     const replaced = headers();
     replaced.set('Nats-Rollup', 'sub');
     const text = JSON.stringify(spoiled) ?? '{';
-    await connection.nc.jetstream().publish(about, text, { headers: replaced });
+    await connection.nc.jetstream().publish(aboutOf('8.1.a/0'), text, { headers: replaced });
     await expect(blobs.fetch('8.1.a', pathOf('back'))).rejects.toMatchObject({
       code: 'CHECKPOINT_DAMAGED',
     });
@@ -193,8 +194,7 @@ describe('blobs in an object store', () => {
     const content = file('9.1.a', 200_000);
     const cutOff = async () => {
       await blobs.save('9.1.a', pathOf('9.1.a'));
-      const filter = '$O.engram-checkpoints.M.' + Buffer.from('9.1.a/0').toString('base64');
-      await (await jsm()).streams.purge(STREAM, { filter });
+      await (await jsm()).streams.purge(STREAM, { filter: aboutOf('9.1.a/0') });
     };
     await cutOff();
     expect(await blobs.has('9.1.a')).toBe(false);

@@ -81,6 +81,8 @@ const JITTER = 0.5;
 const DRAINED_SHARE = 0.5;
 /** One batch is not to fill more of a lane than this. */
 const BATCH_SHARE = 0.1;
+/** Of the time that what waits may take; with less of it the numbers would not tell why. */
+const LAG_TOLD = 0.1;
 
 /** Up to half longer. @param random from 0 to 1 */
 export function jittered(ms: number, random: () => number): number {
@@ -139,9 +141,6 @@ export function refusalOf(
     }
   }
 }
-
-/** A share of what may wait; with less of it the numbers would not tell why. */
-const LAG_TOLD = 0.1;
 
 /** The lane stays closed for a grace after it was full: then less waits than what closed it. */
 function lagText(shard: string, { waiting, lagMs, lagMaxMs, drainRate }: LaneSignal): string {

@@ -10,7 +10,7 @@ import { HttpTransport, type ApiKeySource } from './http-transport.ts';
 import { Producer } from './producer/producer.ts';
 import type { ProducerOptions } from './producer/options.ts';
 import { listOf } from './observations.ts';
-import { errorOf, errorOfProblem, itemErrorsOf, problemOf } from './problem.ts';
+import { errorOf, errorOfProblem, isOk, itemErrorsOf, problemOf } from './problem.ts';
 import { withRetries } from './retry.ts';
 import type { SessionOptions } from './session/options.ts';
 import { WriteSession } from './session/write-session.ts';
@@ -366,7 +366,7 @@ function putResultOf(response: TransportResponse, sent: number): PutResult | und
   const errors = itemErrorsOf(body);
   const told = problemOf(body) as Partial<PutResult>;
   const errorsTruncated = told.errorsTruncated === true;
-  if (status >= 200 && status <= 299)
+  if (isOk(status))
     return { ...(body as PutResult), errors, errorsTruncated, rejected: told.rejected ?? 0 };
   if (status === 422 && errors.length > 0)
     return { accepted: 0, rejected: told.rejected ?? sent, errors, errorsTruncated };

@@ -1,7 +1,7 @@
 import { send } from '#http';
 import { ConnectionError } from './errors.ts';
 import type { HttpAnswer } from './http/http.ts';
-import { detailsOf } from './problem.ts';
+import { detailsOf, isOk } from './problem.ts';
 import type {
   Transport,
   TransportRequest,
@@ -257,10 +257,6 @@ function headersOf(
     ...(requestId === undefined ? {} : { 'engram-request-id': requestId }),
     ...(idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey }),
   };
-}
-
-function isOk(status: number): boolean {
-  return status >= 200 && status < 300;
 }
 
 /** Retry-After in seconds; its other form, a date, depends on clocks that agree, so is left. */

@@ -8,6 +8,11 @@ import {
 import type { TransportResponse } from './transport.ts';
 import type { Problem } from './types.ts';
 
+/** Whether an answer is what was asked for, and no problem. */
+export function isOk(status: number): boolean {
+  return status >= 200 && status < 300;
+}
+
 /** The body as a problem; empty when it is something else. */
 export function problemOf(body: unknown): Problem {
   return isObject(body) ? body : {};

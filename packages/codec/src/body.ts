@@ -120,11 +120,11 @@ function itemsOfFrame(frame: Frame): BatchItem[] {
 
 function itemOfFrame(frame: Frame, index: number): BatchItem {
   const pointer = `/${index}`;
-  const fault = utf8Fault(frame, index);
   const id = frame.id(index);
+  const text = frame.metadata(index);
+  const fault = utf8Fault(frame, index, id, text);
   if (fault !== undefined)
     return { value: fault.code === 'INVALID_ID' ? undefined : { id }, pointer, fault };
-  const text = frame.metadata(index);
   const timestamp = frame.timestamps[index];
   try {
     const value = {

@@ -26,15 +26,15 @@ export function observationFault(
       code: 'DIMENSION_MISMATCH',
       detail: `the frame has ${frame.dimension} values an embedding, the space takes ${dimension}`,
     };
-  const notText = utf8Fault(frame, index);
+  const isPlain = isPlainId(frame.text, frame.idStart(index), frame.idStart(index + 1));
+  const id = isPlain ? undefined : frame.id(index);
+  const metadata = frame.metadata(index);
+  const notText = utf8Fault(frame, index, id, metadata);
   if (notText !== undefined) return notText;
-  if (!isPlainId(frame.text, frame.idStart(index), frame.idStart(index + 1))) {
-    const idFault = observationIdFault(frame.id(index));
-    if (idFault !== undefined) return { code: 'INVALID_ID', detail: idFault };
-  }
+  const idFault = id === undefined ? undefined : observationIdFault(id);
+  if (idFault !== undefined) return { code: 'INVALID_ID', detail: idFault };
   const fault = embeddingFault(frame.embeddings, index * dimension, dimension, metric);
   if (fault !== undefined) return fault;
-  const metadata = frame.metadata(index);
   if (metadata !== undefined) {
     const metadataFault = metadataTextFault(metadata);
     if (metadataFault !== undefined) return { code: 'INVALID_METADATA', detail: metadataFault };
@@ -48,19 +48,26 @@ export function observationFault(
 /**
  * What of a put is no UTF-8: it is read as U+FFFD, by which several ids were one. Each text is looked at
  * alone, as a character may be cut between two.
+ * @param id as it was read; undefined for one that is known to be plain
+ * @param metadata as it was read, where there is any
  */
-export function utf8Fault(frame: Frame, index: number): ObservationFault | undefined {
-  const [idStart, idEnd] = [frame.idStart(index), frame.idStart(index + 1)];
-  if (!isUtf8(frame.text, idStart, idEnd))
+export function utf8Fault(
+  frame: Frame,
+  index: number,
+  id: string | undefined,
+  metadata: string | undefined,
+): ObservationFault | undefined {
+  const { text } = frame;
+  if (!isUtf8(id, text, frame.idStart(index), frame.idStart(index + 1)))
     return { code: 'INVALID_ID', detail: 'the id must be UTF-8' };
-  const [start, end] = [frame.metadataStart(index), frame.metadataStart(index + 1)];
-  if (!isUtf8(frame.text, start, end))
+  if (!isUtf8(metadata, text, frame.metadataStart(index), frame.metadataStart(index + 1)))
     return { code: 'INVALID_METADATA', detail: 'the metadata must be UTF-8' };
   return undefined;
 }
 
-function isUtf8(text: Uint8Array, start: number, end: number): boolean {
-  return isAscii(text, start, end) || textOf(text.subarray(start, end)) !== undefined;
+/** The mark may also be written, so only bytes that were read as one are looked at. */
+function isUtf8(read: string | undefined, text: Uint8Array, start: number, end: number): boolean {
+  return read?.includes('\uFFFD') !== true || textOf(text.subarray(start, end)) !== undefined;
 }
 
 export function itemError(
@@ -77,10 +84,5 @@ export function itemError(
 function isPlainId(text: Uint8Array, start: number, end: number): boolean {
   if (end <= start || end - start > 256) return false;
   for (let i = start; i < end; i++) if (text[i]! < 0x20 || text[i]! > 0x7e) return false;
-  return true;
-}
-
-function isAscii(text: Uint8Array, start: number, end: number): boolean {
-  for (let i = start; i < end; i++) if (text[i]! > 0x7f) return false;
   return true;
 }

@@ -17,6 +17,7 @@ import {
   chunksOfBlob,
   chunkSubject,
   getPiece,
+  messagesOf,
   metaSubject,
   pieceInfo,
   putPiece,
@@ -91,7 +92,9 @@ export class ObjectBlobs implements BlobStore {
   }
 
   async names(): Promise<string[]> {
-    const subjects = await this.#use(LIST_TIMEOUT_MS, (jsm) => subjectsOf(jsm, `$O.${BUCKET}.>`));
+    const subjects = await this.#use(LIST_TIMEOUT_MS, (jsm) =>
+      messagesOf(jsm, BUCKET, `$O.${BUCKET}.>`),
+    );
     const names = Object.keys(subjects).map((subject) => blobOf(BUCKET, subject));
     return [...new Set(names.filter((name) => name !== undefined))];
   }
@@ -110,7 +113,7 @@ export class ObjectBlobs implements BlobStore {
     if (info === 'damaged') throw damagedBlob(blob, 'it is described by what is no description');
     if (info === undefined || info.deleted) return undefined;
     const chunks = chunkSubject(BUCKET, info.nuid);
-    const subjects = await this.#use(PIECE_TIMEOUT_MS, (jsm) => subjectsOf(jsm, chunks));
+    const subjects = await this.#use(PIECE_TIMEOUT_MS, (jsm) => messagesOf(jsm, BUCKET, chunks));
     if ((subjects[chunks] ?? 0) !== info.chunks) throw damagedBlob(blob, 'bytes of it are lost');
     const content = await this.#use(PIECE_TIMEOUT_MS, () =>
       getPiece(this.#connection, BUCKET, info, PIECE_TIMEOUT_MS),
@@ -141,15 +144,6 @@ export class ObjectBlobs implements BlobStore {
     const using = this.#store.use(async () => run(await nc.jetstreamManager({ checkAPI: false })));
     return within(timeoutMs, using);
   }
-}
-
-/** How many messages each subject has. */
-async function subjectsOf(
-  jsm: JetStreamManager,
-  filter: string,
-): Promise<Readonly<Record<string, number>>> {
-  const { state } = await jsm.streams.info(STREAM, { subjects_filter: filter });
-  return state.subjects ?? {};
 }
 
 async function fill(piece: Buffer, file: FileHandle, from: number): Promise<number> {

@@ -6,7 +6,7 @@
 //   O2. A description that cannot be read is damaged, not late: what it describes is lost.
 
 import { createHash, type Hash } from 'node:crypto';
-import { headers, nuid } from 'nats';
+import { headers, nuid, type JetStreamManager } from 'nats';
 import type { LogConnection } from './connection.ts';
 import { isMessageNotFound } from './errors.ts';
 
@@ -58,8 +58,18 @@ export function blobOf(bucket: string, subject: string): string | undefined {
   return kind === 'C' && more.length > 0 ? name : undefined;
 }
 
+/** How many messages each subject of a bucket has. */
+export async function messagesOf(
+  jsm: JetStreamManager,
+  bucket: string,
+  filter: string,
+): Promise<Readonly<Record<string, number>>> {
+  const { state } = await jsm.streams.info(streamOf(bucket), { subjects_filter: filter });
+  return state.subjects ?? {};
+}
+
 /**
- * @returns undefined where there is none, and 'damaged' for one that is not as any client writes it (O2)
+ * @returns undefined where there is none, and 'damaged' for what no client writes (O2)
  * @throws NatsError
  */
 export async function pieceInfo(
@@ -136,9 +146,8 @@ export async function putPiece(
   const head = headers();
   head.set('Nats-Rollup', 'sub'); // only the last description is kept
   await js.publish(metaSubject(piece), JSON.stringify(info), { headers: head });
-  const subjects_filter = chunkSubject(bucket, `${parent}.*`);
-  const { state } = await jsm.streams.info(streamOf(bucket), { subjects_filter });
-  for (const subject of Object.keys(state.subjects ?? {}))
+  const chunks = await messagesOf(jsm, bucket, chunkSubject(bucket, `${parent}.*`));
+  for (const subject of Object.keys(chunks))
     if (subject !== chunkSubject(bucket, id)) await purge(subject).catch(() => undefined);
 }
 

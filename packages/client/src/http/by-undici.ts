@@ -14,7 +14,7 @@ const dispatcher = new Agent().compose(interceptors.redirect({ maxRedirections: 
 export const send: HttpSend = async (url, { method, headers, body, signal }) => {
   const answer = await ask(url, {
     dispatcher,
-    method: method as 'GET',
+    method,
     headers,
     signal,
     ...(body === undefined ? {} : { body }),
@@ -26,7 +26,7 @@ export const send: HttpSend = async (url, { method, headers, body, signal }) => 
       return typeof value === 'string' ? value : value?.[0];
     },
     text: () => answer.body.text(),
-    bytes: async () => new Uint8Array(await answer.body.arrayBuffer()),
+    bytes: () => answer.body.bytes(),
     chunks: () => answer.body[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>,
   };
 };
