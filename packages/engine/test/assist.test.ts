@@ -131,6 +131,24 @@ describe('a worker that cannot keep up', () => {
     expect(told.crashes).toEqual([]);
   });
 
+  test('symptom: files of a deleted space that were gone before they were built emptied the next of its name', async () => {
+    const { engine, told, dataDir } = await startEngine(STEALING);
+    const hold = join(dataDir, 'hold-build');
+    writeFileSync(hold, '');
+    const log = new Log();
+    const name = namesOn(0, 1)[0]!;
+    const deleted = new Space(log, name, SLOW);
+    await feedAll(engine, deleted.fill(2_000, 100));
+    await until('work was taken over', () => existsSync(join(dataDir, `building-${name}`)));
+    engine.dropSpace(deleted.config.space);
+    const space = new Space(log, name, { ...SLOW, afterSequence: log.sequence, seed: 2 });
+    await feedAll(engine, space.fill(250, 50));
+    rmSync(hold);
+    await until('it was told that the work was in vain', () => told.faults.length > 0);
+    await expectSame(engine, space);
+    expect(told.lost).toEqual([]);
+  });
+
   test('a wait for the index of a space that is deleted while it is built elsewhere ends', async () => {
     const { engine } = await startEngine(STEALING);
     const space = new Space(new Log(), namesOn(0, 1)[0]!, SLOW);

@@ -181,9 +181,12 @@ export class Upkeep {
     });
   }
 
-  /** What was given away comes back undone: its thread has ended, or it failed. */
-  abandon(jobId: number): void {
-    this.#away.delete(jobId);
+  /**
+   * What was given away comes back undone: its thread has ended, or it failed.
+   * @returns false when the space did not give it: one of its name did, and was deleted since
+   */
+  abandon(jobId: number): boolean {
+    return this.#away.delete(jobId);
   }
 
   /** Removes what no snapshot may ask for any more. */

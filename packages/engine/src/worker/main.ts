@@ -253,7 +253,8 @@ async function answer(body: unknown): Promise<ThreadAnswer> {
       return { value: undefined };
     case 'abandon':
       await given(request.space, async (space) => {
-        space.upkeep.abandon(request.id);
+        // The files of a space that was deleted are gone, not damaged: the next of its name has others.
+        if (!space.upkeep.abandon(request.id)) return;
         if (request.isDamaged) await spaces.damaged(space);
         else wake(space);
       });
