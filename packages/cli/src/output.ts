@@ -126,6 +126,11 @@ export function isDenied(error: unknown): boolean {
   );
 }
 
+/** Something answers there, and what it says is not what a gateway says. */
+export function isNoGateway(error: unknown): boolean {
+  return error instanceof ConnectionError && error.fault === 'no-gateway';
+}
+
 /** What went wrong and what to do about it; much of it may be the words of a gateway. */
 export function sentence(error: unknown): string {
   return printable(told(error));
@@ -134,6 +139,8 @@ export function sentence(error: unknown): string {
 function told(error: unknown): string {
   if (error instanceof ConnectionError && error.fault === 'untrusted')
     return `${error.message}; name the CA that it is of: NODE_EXTRA_CA_CERTS=FILE`;
+  if (error instanceof ConnectionError && isNoGateway(error))
+    return `${error.message}; name a gateway with --url`;
   if (error instanceof ConnectionError)
     return `${error.message}; is the cluster up? Start one with: ${invocation()} up`;
   if (error instanceof ClusterError) {

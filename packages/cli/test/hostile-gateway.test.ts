@@ -64,10 +64,12 @@ const CLUSTER = {
   limited: [{ scope: EVIL, name: EVIL, cause: EVIL, refused: EVIL, since: EVIL }],
 };
 
-const SPACE = { space: EVIL, dimension: EVIL, metric: EVIL, createdAt: EVIL, [EVIL]: [EVIL] };
+const SPACE = { space: EVIL, dimension: 1, metric: EVIL, createdAt: EVIL, [EVIL]: [EVIL] };
 const LETTER = { id: EVIL, reason: EVIL, space: EVIL, lane: EVIL, detail: EVIL };
 const HIT = { id: EVIL, score: 1, metadata: { [EVIL]: EVIL } };
-const SHARDS = { asked: EVIL, answered: EVIL };
+const SHARDS = { asked: 2, answered: 1, ids: [EVIL] };
+const COUNTS = { log: 1, index: 0 };
+const TOTALS = { missing: 1, extra: 0, stale: 0 };
 const never = new AbortController().signal;
 
 describe('what a gateway says does nothing to the terminal', () => {
@@ -85,7 +87,7 @@ describe('what a gateway says does nothing to the terminal', () => {
       'ring plan',
       ringCommand(),
       ['plan', '--add', '1'],
-      { ...CLUSTER, partitionCount: 1, members: [{ ...MEMBER, state: 'active' }] },
+      { ...CLUSTER, partitionCount: 1, members: [{ ...MEMBER, state: 'active' }], moves: [] },
     ],
     [
       'dlq show',
@@ -112,7 +114,7 @@ describe('what a gateway says does nothing to the terminal', () => {
       verifyCommand(),
       ['notes'],
       {
-        ...{ space: EVIL, ok: false, counts: {}, totals: {}, shard: EVIL, reasons: [EVIL] },
+        ...{ space: EVIL, ok: false, counts: COUNTS, totals: TOTALS, shard: EVIL, reasons: [EVIL] },
         ...{ missing: [{ id: EVIL, expected: EVIL }], extra: [], stale: [] },
       },
     ],
@@ -138,7 +140,7 @@ describe('what a gateway says does nothing to the terminal', () => {
     const at = { position: EVIL, sequence: 1, time: `2026-01-31T${EVIL}${EVIL}`, lane: EVIL };
     const put = { ...at, op: 'put', id: EVIL, metadata: { [EVIL]: EVIL } };
     const fault = { error: { code: 'SPACE_NOT_FOUND', detail: EVIL, hint: EVIL } };
-    const lines = [{ op: 'start', position: EVIL }, put, { ...at, op: 'delete', id: EVIL }, fault];
+    const lines = [{ start: { position: EVIL } }, put, { ...at, op: 'delete', id: EVIL }, fault];
     const body = lines.map((line) => `${JSON.stringify(line)}\n`).join('');
     const url = await serverOf(body, 200, 'x-ndjson');
     const ran = await runCommand(tailCommand(never), ['notes', '--url', url]);
@@ -180,6 +182,32 @@ describe('what a gateway says does nothing to the terminal', () => {
 });
 
 describe('a server that is no gateway is called that', () => {
+  const asking: [string, () => Command, string[]][] = [
+    ['recall by id', recallCommand, ['notes', '--id', 'a']],
+    ['recall', recallCommand, ['notes', '--embedding', '[1]']],
+    ['verify', verifyCommand, ['notes']],
+    ['verify of all', verifyCommand, []],
+    ['dlq list', dlqCommand, ['list']],
+    ['dlq show', dlqCommand, ['show', '0-1']],
+    ['dlq redrive', dlqCommand, ['redrive', '--all']],
+    ['dlq purge', dlqCommand, ['purge', '--all']],
+    ['ring', ringCommand, []],
+    ['spaces list', spacesCommand, ['list']],
+    ['spaces show', spacesCommand, ['show', 'notes']],
+    ['put', putCommand, ['notes', '--id', 'a', '--embedding', '[1]']],
+    ['tail', () => tailCommand(new AbortController().signal), ['notes']],
+    ['top', () => topCommand(new AbortController().signal), ['--once']],
+  ];
+  test.each(asking)('by %s', async (_, command, args) => {
+    for (const body of ['{}', 'null', '[null]', '"text"', '{"results":[null]}', '<html>']) {
+      const url = await serverOf(body);
+      const ran = await runCommand(command(), [...args, '--url', url]);
+      expect(ran.err).toContain('no gateway of Engram');
+      expect(ran.err).toContain('--url');
+      expect(ran.code).toBe(1);
+    }
+  });
+
   test.each([
     [{}, 'cluster, epoch, members, degraded'],
     [[], 'cluster, epoch, members, degraded'],
@@ -192,7 +220,7 @@ describe('a server that is no gateway is called that', () => {
     expect(status.code).toBe(1);
     expect(status.out).toContain(`no gateway   ${url}`);
     expect(status.err).toContain(
-      `no gateway of Engram: its answer to GET /v1/cluster has no ${missing}\n`,
+      `no gateway of Engram: its answer to GET /v1/cluster has no ${missing};`,
     );
     const json = await runCommand(statusCommand(), ['--url', url, '--json']);
     expect(JSON.parse(json.out)).toMatchObject({ verdict: 'no gateway', members: [] });

@@ -2,6 +2,7 @@
 // repeated is the retries'; this file only knows paths, bodies and answers.
 
 import { ClusterError, type Observation } from '@engram/model';
+import { answered, lineOf, SHAPES, type Shape } from './answers.ts';
 import { encodeBody } from './body.ts';
 import { decodeEmbedding, numbersOf } from './embedding.ts';
 import { DeadLetterCalls } from './dead-letters.ts';
@@ -64,7 +65,7 @@ export interface ClientOptions {
  * ClusterError (the cluster refused), ConnectionError (nobody answered) or its signal's reason.
  */
 export class EngramClient {
-  readonly deadLetters = new DeadLetterCalls((request, signal) => this.#call(request, signal));
+  readonly deadLetters = new DeadLetterCalls((...asked) => this.#ask(...asked));
   readonly #transport: Transport;
   readonly #timeoutMs: number;
   readonly #retries: number;
@@ -91,13 +92,14 @@ export class EngramClient {
     { signal }: CallOptions = {},
   ): Promise<CreatedSpace> {
     const body = JSON.stringify(options);
-    const response = await this.#call({ method: 'PUT', path: pathOf(space), body }, signal);
-    return { ...(response.body as SpaceSummary), created: response.status === 201 };
+    const request: TransportRequest = { method: 'PUT', path: pathOf(space), body };
+    const response = await this.#call(request, signal);
+    const summary = answered<SpaceSummary>(response.body, SHAPES.space, asked(request));
+    return { ...summary, created: response.status === 201 };
   }
 
   async space(space: string, { signal }: CallOptions = {}): Promise<SpaceStatus> {
-    const response = await this.#call({ method: 'GET', path: pathOf(space) }, signal);
-    return response.body as SpaceStatus;
+    return this.#ask(SHAPES.space, { method: 'GET', path: pathOf(space) }, signal);
   }
 
   /** Every space, one page of the list in memory at a time. */
@@ -108,8 +110,11 @@ export class EngramClient {
     let cursor: string | undefined;
     do {
       const query = { limit: pageSize, cursor };
-      const { body } = await this.#call({ method: 'GET', path: '/v1/spaces', query }, signal);
-      const page = body as { spaces: SpaceSummary[]; nextCursor?: string | null };
+      const page = await this.#ask<{ spaces: SpaceSummary[]; nextCursor?: string | null }>(
+        SHAPES.spaces,
+        { method: 'GET', path: '/v1/spaces', query },
+        signal,
+      );
       yield* page.spaces;
       cursor = page.nextCursor ?? undefined;
     } while (cursor !== undefined);
@@ -148,6 +153,7 @@ export class EngramClient {
       ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
     };
     const response = await this.#exchange(request, signal, ackTimeoutMs, retries);
+    if (isOk(response.status)) answered(response.body, SHAPES.put, asked(request));
     const result = putResultOf(response, observations.length);
     if (result === undefined) throw errorOf(response, asked(request));
     return judged(result, options.onPartial);
@@ -183,8 +189,8 @@ export class EngramClient {
 
   /** @throws ClusterError OBSERVATION_NOT_FOUND */
   async get(space: string, id: string, { signal }: CallOptions = {}): Promise<StoredObservation> {
-    const { body } = await this.#call({ method: 'GET', ...placeOf(space, id) }, signal);
-    const stored = body as StoredObservation;
+    const request: TransportRequest = { method: 'GET', ...placeOf(space, id) };
+    const stored = await this.#ask<StoredObservation>(SHAPES.observation, request, signal);
     return { ...stored, embedding: decodeEmbedding(stored.embedding) ?? new Float32Array(0) };
   }
 
@@ -198,7 +204,7 @@ export class EngramClient {
       query: { ...query, ack, timeoutMs: ackTimeoutMs },
       requestId: crypto.randomUUID(),
     };
-    return (await this.#call(request, signal, ackTimeoutMs)).body as DeleteResult;
+    return this.#ask(SHAPES.deleted, request, signal, ackTimeoutMs);
   }
 
   /** The nearest observations of one space, best first. */
@@ -243,7 +249,7 @@ export class EngramClient {
   }
 
   async cluster({ signal }: CallOptions = {}): Promise<ClusterStatus> {
-    return (await this.#call({ method: 'GET', path: '/v1/cluster' }, signal)).body as ClusterStatus;
+    return this.#ask(SHAPES.cluster, { method: 'GET', path: '/v1/cluster' }, signal);
   }
 
   /**
@@ -256,12 +262,12 @@ export class EngramClient {
   ): Promise<VerifyResult> {
     const path = `${pathOf(space)}/verify`;
     const request: TransportRequest = { method: 'GET', path, query: { shard, waitMs } };
-    return (await this.#call(request, signal, VERIFY_TIMEOUT_MS)).body as VerifyResult;
+    return this.#ask(SHAPES.verify, request, signal, VERIFY_TIMEOUT_MS);
   }
 
   /** Who owns which partition, and what moves. */
   async ring({ signal }: CallOptions = {}): Promise<RingStatus> {
-    return (await this.#call({ method: 'GET', path: '/v1/ring' }, signal)).body as RingStatus;
+    return this.#ask(SHAPES.ring, { method: 'GET', path: '/v1/ring' }, signal);
   }
 
   /**
@@ -279,8 +285,8 @@ export class EngramClient {
     signal: AbortSignal | undefined,
   ): Promise<RecallResult> {
     const body = JSON.stringify({ ...query, embedding: numbersOf(query.embedding) });
-    const response = await this.#call({ method: 'POST', path, body }, signal, query.waitMs);
-    const result = response.body as RecallResult;
+    const request: TransportRequest = { method: 'POST', path, body };
+    const result = await this.#ask<RecallResult>(SHAPES.recall, request, signal, query.waitMs);
     return { ...result, results: result.results.map(withFloats) };
   }
 
@@ -292,10 +298,10 @@ export class EngramClient {
     const body = JSON.stringify({ ...query, embedding: numbersOf(query.embedding) });
     const request: TransportRequest = { method: 'POST', path, body };
     for await (const text of await this.#open(request, signal, query.waitMs)) {
-      const line = JSON.parse(text) as RecallLine;
+      const line = lineOf<RecallLine>(text, asked(request));
       if ('error' in line) throw errorOfProblem(line.error, asked(request));
-      if ('end' in line) return line.end;
-      yield withFloats(line);
+      if ('end' in line) return answered(line.end, SHAPES.end, asked(request));
+      yield withFloats(answered(line, SHAPES.hit, asked(request)));
     }
     throw new ConnectionError('unreachable', [], new Error('the stream has no end'));
   }
@@ -315,13 +321,24 @@ export class EngramClient {
     return response.lines;
   }
 
+  /** @param shape of the answer */
+  async #ask<T>(
+    shape: Shape,
+    request: TransportRequest,
+    signal: AbortSignal | undefined,
+    serverWaitMs?: number,
+  ): Promise<T> {
+    const { body } = await this.#call(request, signal, serverWaitMs);
+    return answered<T>(body, shape, asked(request));
+  }
+
   async #call(
     request: TransportRequest,
     signal: AbortSignal | undefined,
     serverWaitMs?: number,
   ): Promise<TransportResponse> {
     const response = await this.#exchange(request, signal, serverWaitMs);
-    if (response.status < 200 || response.status > 299) throw errorOf(response, asked(request));
+    if (!isOk(response.status)) throw errorOf(response, asked(request));
     return response;
   }
 

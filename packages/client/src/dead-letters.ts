@@ -1,5 +1,6 @@
 import { ClusterError } from '@engram/model';
-import type { TransportRequest, TransportResponse } from './transport.ts';
+import { SHAPES, type Shape } from './answers.ts';
+import type { TransportRequest } from './transport.ts';
 import type { CallOptions } from './types.ts';
 
 /** An entry of the log that could not be applied, or not all of it. */
@@ -55,10 +56,11 @@ export interface PurgeResult {
   readonly purged: number;
 }
 
-type Call = (
+type Ask = <T>(
+  shape: Shape,
   request: TransportRequest,
   signal: AbortSignal | undefined,
-) => Promise<TransportResponse>;
+) => Promise<T>;
 
 const PATH = '/v1/dead-letters';
 /** In one request. */
@@ -66,10 +68,10 @@ const IDS_MAX = 500;
 
 /** What can be done with the dead letters of a cluster. */
 export class DeadLetterCalls {
-  readonly #call: Call;
+  readonly #ask: Ask;
 
-  constructor(call: Call) {
-    this.#call = call;
+  constructor(ask: Ask) {
+    this.#ask = ask;
   }
 
   /** Those that match, one page in memory at a time. */
@@ -78,8 +80,11 @@ export class DeadLetterCalls {
     let cursor: string | undefined;
     do {
       const query = { order, limit: pageSize, reason, space, cursor };
-      const { body } = await this.#call({ method: 'GET', path: PATH, query }, signal);
-      const page = body as { deadLetters: DeadLetter[]; nextCursor?: string };
+      const page = await this.#ask<{ deadLetters: DeadLetter[]; nextCursor?: string }>(
+        SHAPES.deadLetters,
+        { method: 'GET', path: PATH, query },
+        signal,
+      );
       yield* page.deadLetters;
       cursor = page.nextCursor;
     } while (cursor !== undefined);
@@ -87,14 +92,13 @@ export class DeadLetterCalls {
 
   /** @throws ClusterError DEAD_LETTER_NOT_FOUND */
   async get(id: string, { signal }: CallOptions = {}): Promise<DeadLetter> {
-    return (await this.#call({ method: 'GET', path: pathOf(id) }, signal)).body as DeadLetter;
+    return this.#ask(SHAPES.deadLetter, { method: 'GET', path: pathOf(id) }, signal);
   }
 
   /** The payload as it was published. @throws ClusterError DEAD_LETTER_NOT_FOUND */
   async payload(id: string, { signal }: CallOptions = {}): Promise<Uint8Array> {
     const path = `${pathOf(id)}/payload`;
-    const { body } = await this.#call({ method: 'GET', path, wantsBytes: true }, signal);
-    return body as Uint8Array;
+    return this.#ask({}, { method: 'GET', path, wantsBytes: true }, signal);
   }
 
   /**
@@ -113,8 +117,11 @@ export class DeadLetterCalls {
       do {
         const body = JSON.stringify({ ...part, cursor });
         const path = `${PATH}/redrive`;
-        const response = await this.#call({ method: 'POST', path, body }, signal);
-        const result = response.body as RedriveResult & { nextCursor?: string };
+        const result = await this.#ask<RedriveResult & { nextCursor?: string }>(
+          SHAPES.redriven,
+          { method: 'POST', path, body },
+          signal,
+        );
         redriven += result.redriven;
         refused.push(...result.refused);
         cursor = result.nextCursor;
@@ -133,8 +140,11 @@ export class DeadLetterCalls {
     let cursor: string | undefined;
     do {
       const query = { ...selection, cursor };
-      const { body } = await this.#call({ method: 'DELETE', path: PATH, query }, signal);
-      const result = body as PurgeResult & { nextCursor?: string };
+      const result = await this.#ask<PurgeResult & { nextCursor?: string }>(
+        SHAPES.purged,
+        { method: 'DELETE', path: PATH, query },
+        signal,
+      );
       purged += result.purged;
       cursor = result.nextCursor;
     } while (cursor !== undefined);
@@ -143,8 +153,8 @@ export class DeadLetterCalls {
 
   async #purge(id: string, signal: AbortSignal | undefined): Promise<boolean> {
     try {
-      const { body } = await this.#call({ method: 'DELETE', path: pathOf(id) }, signal);
-      return (body as PurgeResult).purged > 0;
+      const request: TransportRequest = { method: 'DELETE', path: pathOf(id) };
+      return (await this.#ask<PurgeResult>(SHAPES.purged, request, signal)).purged > 0;
     } catch (error) {
       if (error instanceof ClusterError && error.code === 'DEAD_LETTER_NOT_FOUND') return false;
       throw error;

@@ -1,8 +1,11 @@
 import { ClusterError } from '@engram/model';
 import type { PutOptions, PutResult } from './types.ts';
 
-/** Why no answer came: the connection failed, none came in time, or the server's certificate is not trusted. */
-export type ConnectionFault = 'unreachable' | 'timeout' | 'untrusted';
+/**
+ * Why no answer came: the connection failed, none came in time, the server's certificate is not trusted, or
+ * what answered is no gateway.
+ */
+export type ConnectionFault = 'unreachable' | 'timeout' | 'untrusted' | 'no-gateway';
 
 /** No gateway answered. Whether a request was carried out is then unknown. */
 export class ConnectionError extends Error {
@@ -12,10 +15,9 @@ export class ConnectionError extends Error {
   readonly urls: readonly string[];
 
   constructor(fault: ConnectionFault, urls: readonly string[], cause: unknown) {
-    const where = urls.join(', ');
-    super(`${where} ${WHY[fault]}${fault === 'untrusted' ? `: ${messageOf(cause)}` : ''}`, {
-      cause,
-    });
+    const where = urls.length === 0 ? 'what answers' : urls.join(', ');
+    const why = fault === 'untrusted' || fault === 'no-gateway' ? `: ${messageOf(cause)}` : '';
+    super(`${where} ${WHY[fault]}${why}`, { cause });
     this.fault = fault;
     this.urls = urls;
   }
@@ -25,6 +27,7 @@ const WHY: Readonly<Record<ConnectionFault, string>> = {
   unreachable: 'cannot be reached',
   timeout: 'did not answer in time',
   untrusted: 'shows a certificate that is not trusted',
+  'no-gateway': 'is no gateway of Engram',
 };
 
 function messageOf(cause: unknown): string {

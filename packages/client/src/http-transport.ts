@@ -1,4 +1,5 @@
 import { send } from '#http';
+import { notOfAGateway } from './answers.ts';
 import { ConnectionError } from './errors.ts';
 import type { HttpAnswer } from './http/http.ts';
 import { detailsOf, isOk } from './problem.ts';
@@ -12,6 +13,9 @@ import type {
 const ACCEPT_JSON = 'application/json, application/problem+json';
 const ACCEPT_ANY = '*/*';
 const ACCEPT_LINES = 'application/x-ndjson, application/problem+json';
+/** Some times what a gateway ever answers: whatever else listens there must not fill the memory. */
+const ANSWER_BYTES_MAX = 256 * 1024 * 1024;
+const LINE_CHARS_MAX = 16 * 1024 * 1024;
 
 /** An API key or a token, or what gives one for each call. */
 export type ApiKeySource = string | (() => string | Promise<string>);
@@ -89,6 +93,7 @@ export class HttpTransport implements Transport {
 class Expired extends Error {}
 
 function failed(urls: readonly string[], cause: unknown): ConnectionError {
+  if (cause instanceof ConnectionError) return cause;
   if (cause instanceof Expired) return new ConnectionError('timeout', urls, cause);
   return new ConnectionError(isOfCertificate(cause) ? 'untrusted' : 'unreachable', urls, cause);
 }
@@ -195,6 +200,7 @@ async function* linesOf(
       const bytes = isLast ? undefined : next.value;
       const [first = '', ...more] = decoder.decode(bytes, { stream: !isLast }).split('\n');
       begun += first;
+      if (begun.length > LINE_CHARS_MAX) throw notOfAGateway('a line of its answer has no end');
       for (const line of more) {
         yield begun;
         begun = line;
@@ -230,7 +236,8 @@ function ask(
 async function responseOf(response: HttpAnswer, wantsBytes?: true): Promise<TransportResponse> {
   const { status } = response;
   const isWanted = wantsBytes === true && isOk(status);
-  const body = isWanted ? await response.bytes() : parse(await response.text());
+  const bytes = await bytesOf(response);
+  const body = isWanted ? bytes : parse(new TextDecoder().decode(bytes));
   const told = isOk(status) ? undefined : detailsOf(body)['retryAfterMs'];
   return {
     status,
@@ -238,6 +245,28 @@ async function responseOf(response: HttpAnswer, wantsBytes?: true): Promise<Tran
     retryAfterMs: typeof told === 'number' ? told : retryAfterMs(response.header('retry-after')),
     body,
   };
+}
+
+async function bytesOf(response: HttpAnswer): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  const all = response.chunks();
+  for (let next = await all.next(); next.done !== true; next = await all.next()) {
+    chunks.push(next.value);
+    length += next.value.length;
+    if (length > ANSWER_BYTES_MAX) {
+      await all.return?.();
+      throw notOfAGateway('its answer has no end');
+    }
+  }
+  if (chunks.length === 1) return chunks[0]!;
+  const bytes = new Uint8Array(length);
+  let end = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, end);
+    end += chunk.length;
+  }
+  return bytes;
 }
 
 function headersOf(

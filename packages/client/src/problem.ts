@@ -37,7 +37,7 @@ export function errorOf(response: TransportResponse, asked: string): ClusterErro
   const code = isErrorCode(problem.code) ? problem.code : codeOfStatus(response.status);
   const [first] = Array.isArray(problem.errors) ? (problem.errors as unknown[]) : [];
   const pointer = isObject(first) && typeof first['pointer'] === 'string' ? first['pointer'] : '';
-  return new ClusterError(code, problem.detail ?? `${asked} was answered ${response.status}`, {
+  return new ClusterError(code, detailOf(problem) ?? `${asked} was answered ${response.status}`, {
     ...(pointer === '' ? {} : { pointer }),
     ...(typeof problem.hint === 'string' ? { hint: problem.hint } : {}),
     details: {
@@ -48,10 +48,15 @@ export function errorOf(response: TransportResponse, asked: string): ClusterErro
   });
 }
 
+function detailOf({ detail }: Problem): string | undefined {
+  return typeof detail === 'string' ? detail : undefined; // any server may have answered
+}
+
 /** The error of a stream that has begun with a success. */
-export function errorOfProblem(problem: Problem, asked: string): ClusterError {
-  const status = problem.status ?? 500;
-  return errorOf({ status, retryAfterMs: undefined, body: problem }, asked);
+export function errorOfProblem(body: unknown, asked: string): ClusterError {
+  const { status } = problemOf(body);
+  const told = typeof status === 'number' ? status : 500;
+  return errorOf({ status: told, retryAfterMs: undefined, body }, asked);
 }
 
 /** The errors of an answer that name a place in the batch. */

@@ -37,6 +37,11 @@ export async function withRetries<T extends TransportResponse>(
   }
 }
 
+/** Whether an answer may come another time. */
+export function isPassingFault({ fault }: ConnectionError): boolean {
+  return fault === 'unreachable' || fault === 'timeout';
+}
+
 /** Full jitter: anywhere from nothing to the doubled ceiling, so that clients do not march in step. */
 export function jitterMs(failures: number, random: () => number): number {
   return random() * Math.min(PAUSE_MAX_MS, PAUSE_FIRST_MS * 2 ** failures);
@@ -48,7 +53,7 @@ function keepConnectionError(error: unknown): ConnectionError {
 }
 
 function isPassing(outcome: TransportResponse | ConnectionError): boolean {
-  if (outcome instanceof ConnectionError) return outcome.fault !== 'untrusted';
+  if (outcome instanceof ConnectionError) return isPassingFault(outcome);
   const { status } = outcome;
   return (status === 429 || status === 503) && problemOf(outcome.body).retryable !== false;
 }

@@ -1,10 +1,11 @@
 // What is written into a space, as events, for as long as somebody looks on.
 
 import type { Lane, Metadata } from '@engram/model';
+import { answered, lineOf, SHAPES } from './answers.ts';
 import { decodeEmbedding } from './embedding.ts';
 import { ConnectionError } from './errors.ts';
 import { errorOfProblem } from './problem.ts';
-import { jitterMs } from './retry.ts';
+import { isPassingFault, jitterMs } from './retry.ts';
 import type { TransportRequest } from './transport.ts';
 import type { CallOptions, Problem } from './types.ts';
 import { pause } from './waiting.ts';
@@ -57,6 +58,7 @@ export async function* tailSpace(
   open: Open,
 ): AsyncGenerator<TailEvent, void, void> {
   const path = `${spacePath}/tail`;
+  const asked = `GET ${path}`;
   let position = given;
   let hasStarted = false;
   for (;;) {
@@ -66,9 +68,12 @@ export async function* tailSpace(
     try {
       for await (const text of lines) {
         if (text === '') continue; // nothing came for a while
-        const line = JSON.parse(text) as Line;
-        if ('error' in line) throw errorOfProblem(line.error, `GET ${path}`);
-        const event = 'start' in line ? startOf(line.start.position) : withFloats(line);
+        const line = lineOf<Line>(text, asked);
+        if ('error' in line) throw errorOfProblem(line.error, asked);
+        const event =
+          'start' in line
+            ? startOf(answered(line.start, SHAPES.start, asked))
+            : withFloats(answered(line, SHAPES.event, asked));
         position = event.position;
         if (event.op !== 'start' || !hasStarted) yield event;
         hasStarted = true;
@@ -81,7 +86,7 @@ export async function* tailSpace(
   }
 }
 
-function startOf(position: string): TailEvent {
+function startOf({ position }: { readonly position: string }): TailEvent {
   return { op: 'start', position };
 }
 
@@ -92,6 +97,6 @@ function withFloats(event: Exclude<TailEvent, { readonly op: 'start' }>): TailEv
 }
 
 function isPassing(error: unknown): boolean {
-  if (error instanceof ConnectionError) return true;
+  if (error instanceof ConnectionError) return isPassingFault(error);
   return error instanceof Error && 'code' in error && error.code === 'SHUTTING_DOWN';
 }

@@ -35,7 +35,9 @@ test('the client bundles for browsers without a module of Node, and writes and r
   const asked: { url: string; body: unknown }[] = [];
   const fetch = (url: URL, { body }: { body?: unknown }) => {
     asked.push({ url: url.pathname, body });
-    const answer = { accepted: 1, rejected: 0, results: [{ id: 'a', embedding: 'AACAPw==' }] };
+    const hit = { id: 'a', score: 1, embedding: 'AACAPw==' };
+    const shards = { asked: 1, answered: 1, ids: ['shard-1'] };
+    const answer = { accepted: 1, rejected: 0, results: [hit], shards, tookMs: 1 };
     return Promise.resolve(new Response(JSON.stringify(answer)));
   };
   const context = createContext({ ...WEB, fetch });

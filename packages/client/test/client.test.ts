@@ -4,6 +4,8 @@ import { ConnectionError, EngramClient, PartialFailure } from '../src/index.ts';
 import { fakeGateway } from './fake-gateway.ts';
 
 const ACCEPTED = { accepted: 1, rejected: 0, position: '5-0.9.0', ack: 'logged' };
+const CLUSTER = { cluster: 'main', epoch: 3, members: [], degraded: false };
+const RING = { ...CLUSTER, partitions: [], moves: [] };
 const ONE = [{ id: 'a', embedding: [0.5, -1, 0.25] }];
 
 function problem(status: number, code: string, rest: Record<string, unknown> = {}) {
@@ -286,7 +288,7 @@ describe('failures', () => {
 
   test('the next gateway is asked when one is gone, and stays the first', async () => {
     await using gone = await fakeGateway(() => 'cut');
-    await using well = await fakeGateway(() => ({ status: 200, body: { epoch: 3 } }));
+    await using well = await fakeGateway(() => ({ status: 200, body: CLUSTER }));
     const client = new EngramClient({ url: [gone.url, well.url], retries: 0 });
     expect((await client.cluster()).epoch).toBe(3);
     expect((await client.cluster()).epoch).toBe(3);
@@ -295,7 +297,7 @@ describe('failures', () => {
 
   test('a gateway that is draining is left for its neighbour', async () => {
     await using draining = await fakeGateway(() => problem(503, 'SHUTTING_DOWN'));
-    await using well = await fakeGateway(() => ({ status: 200, body: { epoch: 3 } }));
+    await using well = await fakeGateway(() => ({ status: 200, body: CLUSTER }));
     const client = new EngramClient({ url: [draining.url, well.url] });
     expect((await client.cluster()).epoch).toBe(3);
   });
@@ -345,7 +347,7 @@ describe('failures', () => {
 describe('an API key', () => {
   test('goes with every try of a call, and is asked for anew by each where it is a function', async () => {
     await using gateway = await fakeGateway((_, n) =>
-      n === 1 ? problem(503, 'LOG_UNAVAILABLE') : { status: 200, body: {} },
+      n === 1 ? problem(503, 'LOG_UNAVAILABLE') : { status: 200, body: RING },
     );
     let asked = 0;
     const client = new EngramClient({ url: gateway.url, apiKey: () => `key-${++asked}` });

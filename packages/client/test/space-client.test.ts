@@ -11,7 +11,9 @@ test('a space that is used with a type asks what the client asks, and has that t
   const hit = { id: 'a', score: 1, metadata: { topic: 'tea' } };
   await using gateway = await fakeGateway(({ url }) => ({
     status: 200,
-    body: url.endsWith('/recall') ? { results: [hit] } : { accepted: 1, rejected: 0, ...hit },
+    body: url.endsWith('/recall')
+      ? { results: [hit], shards: { asked: 1, answered: 1, ids: [] }, tookMs: 1 }
+      : { accepted: 1, rejected: 0, position: '1-1', ...hit },
   }));
   const notes = new EngramClient({ url: gateway.url }).use<Note>('notes');
   await notes.put([{ id: 'a', embedding: [1, 0], metadata: { topic: 'tea' } }]);

@@ -29,6 +29,8 @@ const put = (sequence: number) => ({
   op: 'put',
   id: `o${sequence}`,
   sequence,
+  lane: 'normal',
+  time: '2026-01-01T00:00:00.000Z',
   position: `1-${sequence}.${sequence}.${sequence}`,
 });
 const START = { start: { position: '1-3.3.3' } };

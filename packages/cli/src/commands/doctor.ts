@@ -5,13 +5,13 @@ import { checkCluster, checkDeadLetters, checkGatewayClock } from '../doctor/clu
 import { failure, ok, verdictOf, type Check } from '../doctor/check.ts';
 import { checkDisk, checkNode, checkPrograms } from '../doctor/machine.ts';
 import { counted, duration, failureLine, warningLine } from '../format.ts';
-import { checkedStatus, NotAGateway } from '../gateway-answer.ts';
 import { DEFAULT_DATA } from '../local-url.ts';
 import {
   apiKeyFileOption,
   clientFor,
   EXIT,
   isDenied,
+  isNoGateway,
   jsonOption,
   printJson,
   reporting,
@@ -75,7 +75,7 @@ async function* allChecks(gateway: GatewayOptions): AsyncGenerator<Check> {
   const status = await client
     .cluster()
     // What the checks find is said of the answer, and printed.
-    .then((answer) => shown(checkedStatus(answer)))
+    .then((answer) => shown(answer))
     .catch((error: unknown) => (error instanceof Error ? error : new Error(String(error))));
   if (status instanceof Error) {
     yield* checkUntold(urlFor(url), status);
@@ -96,10 +96,9 @@ async function* allChecks(gateway: GatewayOptions): AsyncGenerator<Check> {
 /** Of a gateway that does not describe its cluster. */
 async function* checkUntold(url: string, error: Error): AsyncGenerator<Check> {
   if (!isDenied(error)) {
-    const advice =
-      error instanceof NotAGateway
-        ? `name a gateway with --url: another server listens on ${url}`
-        : 'everything else is asked of a gateway: bring one up first';
+    const advice = isNoGateway(error)
+      ? `name a gateway with --url: another server listens on ${url}`
+      : 'everything else is asked of a gateway: bring one up first';
     yield failure('gateway', sentence(error), advice);
     return;
   }

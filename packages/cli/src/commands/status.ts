@@ -10,7 +10,6 @@ import Table from 'cli-table3';
 import { Command, Option } from 'commander';
 import colors from 'picocolors';
 import { counted, failureLine, invocation, warningLine } from '../format.ts';
-import { checkedStatus, NotAGateway } from '../gateway-answer.ts';
 import { dataOption, DEFAULT_DATA } from '../local-url.ts';
 import { shown } from '../printable.ts';
 import { pressureText, type Pressure } from '../pressure.ts';
@@ -20,6 +19,7 @@ import {
   checkUrl,
   EXIT,
   isDenied,
+  isNoGateway,
   jsonOption,
   printJson,
   printNote,
@@ -156,7 +156,7 @@ async function ask(
 ): Promise<ClusterView | Error> {
   try {
     const client = new EngramClient({ url, apiKey, retries: 0, timeoutMs: TIMEOUT_MS });
-    return checkedStatus(await client.cluster());
+    return await client.cluster();
   } catch (error) {
     return error instanceof Error ? error : new Error(String(error));
   }
@@ -177,7 +177,7 @@ function verdictOf(
   if (isDenied(failed)) return 'denied';
   if (cluster === undefined) {
     if (state !== undefined && !isRunning(state.supervisor)) return 'not running';
-    if (failed instanceof NotAGateway) return 'no gateway';
+    if (isNoGateway(failed)) return 'no gateway';
     // A gateway with a port for operators serves them nowhere else.
     const isNoRoute = failed instanceof ClusterError && failed.code === 'ROUTE_NOT_FOUND';
     return isNoRoute ? 'wrong port' : 'unreachable';

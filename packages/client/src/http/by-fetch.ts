@@ -6,8 +6,6 @@ export const send: HttpSend = async (url, request) => {
   return {
     status: response.status,
     header: (name) => response.headers.get(name) ?? undefined,
-    text: () => response.text(),
-    bytes: async () => new Uint8Array(await response.arrayBuffer()),
     chunks: () => chunksOf(response.body),
   };
 };

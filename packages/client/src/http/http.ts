@@ -6,13 +6,11 @@ interface HttpRequest {
   readonly signal: AbortSignal;
 }
 
-/** An answer whose head is there; its body is read once, in one of the three ways. */
+/** An answer whose head is there; its body is read once. */
 export interface HttpAnswer {
   readonly status: number;
   /** @param name in small letters */
   header(name: string): string | undefined;
-  text(): Promise<string>;
-  bytes(): Promise<Uint8Array>;
   chunks(): AsyncIterator<Uint8Array, unknown>;
 }
 

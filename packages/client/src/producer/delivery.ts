@@ -2,7 +2,7 @@
 
 import { ClusterError, type Observation } from '@engram/model';
 import { ConnectionError } from '../errors.ts';
-import { jitterMs, RETRY_AFTER_MAX_MS } from '../retry.ts';
+import { isPassingFault, jitterMs, RETRY_AFTER_MAX_MS } from '../retry.ts';
 import type { PutOptions, PutResult } from '../types.ts';
 import { pause } from '../waiting.ts';
 import type { BatchSize } from './batch-size.ts';
@@ -91,7 +91,7 @@ async function putPiece(
 }
 
 function isPassing(error: unknown): boolean {
-  if (error instanceof ConnectionError) return true;
+  if (error instanceof ConnectionError) return isPassingFault(error);
   return error instanceof ClusterError && error.retry !== 'never';
 }
 

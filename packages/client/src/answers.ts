@@ -1,0 +1,99 @@
+// What an answer has to have to be a gateway's: any server may stand where one was expected, and a proxy
+// may answer in its place. Only what every version has is asked for.
+
+import { ConnectionError } from './errors.ts';
+
+type Test = (value: unknown) => boolean;
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Fields that are never left out, with what they hold. */
+export type Shape = Readonly<Record<string, Test>>;
+
+const isText: Test = (value) => typeof value === 'string';
+const isNumber: Test = (value) => typeof value === 'number';
+const isFlag: Test = (value) => typeof value === 'boolean';
+
+function listOf(shape: Shape = {}): Test {
+  return (value) => Array.isArray(value) && value.every(objectOf(shape));
+}
+
+function objectOf(shape: Shape): Test {
+  return (value) =>
+    typeof value === 'object' && value !== null && missing(value, shape).length === 0;
+}
+
+const textsOrNone: Test = (value) => Array.isArray(value) && value.every(isText);
+const hit = { id: isText, score: isNumber };
+const counts = (...names: readonly string[]) =>
+  objectOf(Object.fromEntries(names.map((name) => [name, isNumber])));
+
+export const SHAPES = {
+  space: { space: isText, dimension: isNumber },
+  spaces: { spaces: listOf({ space: isText }) },
+  put: { accepted: isNumber },
+  deleted: { position: isText },
+  observation: { id: isText },
+  recall: { results: listOf(hit), shards: counts('asked', 'answered'), tookMs: isNumber },
+  hit,
+  end: { count: isNumber },
+  start: { position: isText },
+  event: { op: isText, position: isText, time: isText, lane: isText },
+  cluster: {
+    cluster: isText,
+    epoch: isNumber,
+    members: listOf({ id: isText }),
+    degraded: isFlag,
+  },
+  ring: {
+    cluster: isText,
+    epoch: isNumber,
+    members: listOf({ id: isText }),
+    partitions: listOf({ partition: isNumber, owners: textsOrNone }),
+    moves: listOf({ partition: isNumber }),
+  },
+  verify: {
+    ok: isFlag,
+    counts: counts('log', 'index'),
+    totals: counts('missing', 'extra', 'stale'),
+    missing: listOf(),
+    extra: listOf(),
+    stale: listOf(),
+    reasons: textsOrNone,
+  },
+  deadLetter: { id: isText, errors: listOf() },
+  deadLetters: { deadLetters: listOf({ id: isText, detail: isText }) },
+  redriven: { redriven: isNumber, refused: listOf({ id: isText }) },
+  purged: { purged: isNumber },
+} as const satisfies Readonly<Record<string, Shape>>;
+
+/**
+ * @param asked the request, as `GET /v1/cluster`
+ * @throws ConnectionError `no-gateway` that names what is missing
+ */
+export function answered<T>(body: unknown, shape: Shape, asked: string): T {
+  const faults = missing(body, shape);
+  if (faults.length === 0) return body as T;
+  throw notOfAGateway(`its answer to ${asked} has no ${faults.join(', ')}`);
+}
+
+/** A line of an answer that comes in lines. @throws ConnectionError `no-gateway` */
+export function lineOf<T extends object>(text: string, asked: string): T {
+  try {
+    const line: unknown = JSON.parse(text);
+    if (typeof line === 'object' && line !== null) return line as T;
+  } catch {
+    // Said below.
+  }
+  throw notOfAGateway(`a line of its answer to ${asked} is no object`);
+}
+
+export function notOfAGateway(why: string): ConnectionError {
+  return new ConnectionError('no-gateway', [], new Error(why));
+}
+
+function missing(body: unknown, shape: Shape): string[] {
+  const fields = Object(body) as Fields;
+  return Object.entries(shape)
+    .filter(([name, isRight]) => !isRight(fields[name]))
+    .map(([name]) => name);
+}
