@@ -51,6 +51,10 @@ describe('the demo', () => {
     const failed = await demo(cluster.url, { json: false, words: 600 });
     expect(failed).toMatchObject({ code: 0, out: '' });
     expect(failed.err).toBe('The demo did not work: refused with INTERNAL (INTERNAL)\n');
+    await using closed = await fakeCluster({ denied: 401 });
+    const denied = await demo(closed.url, { json: false });
+    expect(denied).toMatchObject({ code: 0, out: '' });
+    expect(denied.err).toMatch(/^The demo is left out: no key was given/);
     const stopped = await demo(cluster.url, { json: false, signal: AbortSignal.abort() });
     expect(stopped).toEqual({ code: 0, out: '', err: '', result: undefined });
   });

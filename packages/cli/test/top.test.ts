@@ -6,6 +6,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { topCommand } from '../src/commands/top.ts';
 import { sampleOf, type Sample } from '../src/top/sample.ts';
 import { lineOf, tableOf } from '../src/top/table.ts';
+import { fakeCluster } from './fake-cluster.ts';
 import { runCommand } from './run-command.ts';
 
 /** A cluster of one shard that has applied so much in the lane normal. */
@@ -61,6 +62,13 @@ test('a table has a row for each lane, a line has everything together', () => {
   expect(table).toMatch(/ low .* critical .* 1,500 .* 4\.2 s /);
   expect(table).toContain('shard-1 is overloaded');
   expect(lineOf(sample)).toMatch(/9\/s {3}log 25 % {3}1,500 waiting {3}lag 4\.2 s$/);
+});
+
+test.each([401, 403] as const)('ends at a gateway that does not let it in (%i)', async (denied) => {
+  await using cluster = await fakeCluster({ denied });
+  const ran = await runCommand(topCommand(new AbortController().signal), ['--url', cluster.url]);
+  expect(ran.code).toBe(1);
+  expect(ran.err.match(/✖/g)).toHaveLength(1);
 });
 
 test('a gateway that fails is told, and looked at again until the program is stopped', async () => {
