@@ -54,7 +54,7 @@ describe('a space whose files are damaged', () => {
     engine.complete(completeTo(space));
     await until('it is unloaded', async () => {
       const { unloaded, bytes } = await engine.refresh();
-      return unloaded === 1 && bytes === 0 && files(dataDir, 'manifest.json').length > 0;
+      return unloaded === 1 && bytes === 0 && files(dataDir, 'manifest').length > 0;
     });
     flip(files(dataDir, '.rows')[0]!, 100, 4);
     await expect(ask(engine, space)).rejects.toMatchObject(UNAVAILABLE);
@@ -70,7 +70,7 @@ describe('a space whose files are damaged', () => {
     // One segment is sealed, so none is merged meanwhile.
     await feedAll(engine, space.fill(220, 20));
     await engine.indexed(space.config);
-    await until('a segment is in files', () => files(dataDir, 'manifest.json').length > 0);
+    await until('a segment is in files', () => files(dataDir, 'manifest').length > 0);
     for (const path of files(dataDir, '.rows')) truncateSync(path, 100);
     const before = Object.freeze([...space.stored.keys()]);
     const written = await feed(engine, space.write([...before.slice(0, 150), 'new']));
@@ -88,7 +88,7 @@ describe('a space whose files are damaged', () => {
     const { engine, dataDir, told } = started;
     await feedAll(engine, space.fill(400, 20));
     await engine.indexed(space.config);
-    await until('a segment is in files', () => files(dataDir, 'manifest.json').length > 0);
+    await until('a segment is in files', () => files(dataDir, 'manifest').length > 0);
     for (const path of files(dataDir, '.rows')) flip(path, 64, 64);
     // Until segments are merged that have it.
     for (let round = 0; round < 200 && told.lost.length === 0; round++) {

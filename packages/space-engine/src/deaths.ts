@@ -12,6 +12,7 @@ export function forEachStored(
 export class Deaths {
   #stamps: Float64Array | undefined;
   #count = 0;
+  #lowest = Infinity;
 
   get count(): number {
     return this.#count;
@@ -35,13 +36,25 @@ export class Deaths {
     if (this.#stamps === undefined || row >= this.#stamps.length) this.#reach(row);
     if (this.#stamps![row] === 0) this.#count++;
     this.#stamps![row] = stamp;
+    if (stamp < this.#lowest) this.#lowest = stamp;
   }
 
-  /** Visits the dead rows with their stamps, in order. A plain loop: there may be a million of them. */
-  forEach(visit: (row: number, stamp: number) => void): void {
+  /** The lowest stamp of a death that came since this was asked for last; Infinity where none did. */
+  takeLowest(): number {
+    const lowest = this.#lowest;
+    this.#lowest = Infinity;
+    return lowest;
+  }
+
+  /**
+   * Visits the dead rows from one to before another with their stamps, in order. A plain loop: there may be
+   * a million of them.
+   */
+  forEach(visit: (row: number, stamp: number) => void, from = 0, to = Infinity): void {
     const stamps = this.#stamps;
     if (stamps === undefined) return;
-    for (let row = 0; row < stamps.length; row++) {
+    const end = Math.min(to, stamps.length);
+    for (let row = from; row < end; row++) {
       const stamp = stamps[row]!;
       if (stamp !== 0) visit(row, stamp);
     }
@@ -49,13 +62,14 @@ export class Deaths {
 
   /** Dead rows from one to before another that a manifest is to name, counted from the first. */
   stored(from: number, to: number, isDead: (row: number, stamp: number) => boolean): StoredDeaths {
-    const pairs = new Float64Array(this.#count * 2);
+    const pairs = new Float64Array(Math.max(0, Math.min(this.#count, to - from)) * 2);
     let count = 0;
-    this.forEach((row, stamp) => {
-      if (row < from || row >= to || !isDead(row, stamp)) return;
+    const take = (row: number, stamp: number) => {
+      if (!isDead(row, stamp)) return;
       pairs[count++] = row - from;
       pairs[count++] = stamp;
-    });
+    };
+    this.forEach(take, from, to);
     return pairs.subarray(0, count);
   }
 

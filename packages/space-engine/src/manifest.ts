@@ -9,16 +9,16 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import type { SpaceConfig } from '@engram/model';
-import { writeWhole } from '@engram/storage';
+import { writeParts, writeWhole } from '@engram/storage';
 import type { StoredDeaths } from './deaths.ts';
 import { damaged } from './rows-file.ts';
 import type { Encoding } from '@engram/vector-index';
 import type { StoredRetention } from './retention.ts';
 
-const VERSION = 4;
-/** Deaths as pairs in a list, which took half a second to read where there were many. */
-const VERSION_WITH_LISTS = 3;
-export const FILE_NAME = 'manifest.json';
+const VERSION = 5;
+/** All of it in one text, deaths in base64: of half a million it held a worker for a tenth of a second. */
+const VERSION_OF_TEXT = 4;
+export const FILE_NAME = 'manifest';
 
 export interface SegmentEntry {
   /** Names its files: `<file>.rows`, `<file>.graph`. */
@@ -50,15 +50,28 @@ export function graphPath(folder: string, file: number): string {
 }
 
 export async function writeManifest(folder: string, manifest: Manifest): Promise<void> {
-  await writeWhole(join(folder, FILE_NAME), (file) => file.writeFile(encodeManifest(manifest)));
+  await writeWhole(join(folder, FILE_NAME), (file) => writeParts(file, encodeManifest(manifest)));
 }
 
-/** As it stands in the folder: a line with version and checksum, and JSON (M1). */
-export function encodeManifest(manifest: Manifest): string {
-  const body = JSON.stringify(manifest, (_, value: unknown) =>
-    value instanceof Float32Array || value instanceof Float64Array ? toBase64(value) : value,
+/**
+ * As it stands in the folder, in parts, for they may be large: a line with version, checksum and length of
+ * the head; the head, which is JSON; and the deaths of each segment, float64 in little-endian (M1).
+ */
+export function encodeManifest(manifest: Manifest): readonly Uint8Array[] {
+  // Of no bytes zlib answers the checksum that it begins with.
+  const deaths = manifest.segments.flatMap((segment) =>
+    segment.deaths.length === 0 ? [] : [bytesOf(segment.deaths)],
   );
-  return `${VERSION} ${crc32(body)}\n${body}`;
+  const segments = manifest.segments.map((segment) => ({
+    ...segment,
+    deaths: segment.deaths.length,
+  }));
+  const head = JSON.stringify({ ...manifest, segments }, (_, value: unknown) =>
+    value instanceof Float32Array ? bytesOf(value).toString('base64') : value,
+  );
+  const checksum = deaths.reduce((crc, part) => crc32(part, crc), crc32(head));
+  const start = Buffer.from(`${VERSION} ${checksum} ${Buffer.byteLength(head)}\n${head}`, 'utf8');
+  return [start, ...deaths];
 }
 
 /**
@@ -67,35 +80,45 @@ export function encodeManifest(manifest: Manifest): string {
  */
 export async function readManifest(folder: string): Promise<Manifest | undefined> {
   const path = join(folder, FILE_NAME);
-  let text: string;
+  let bytes: Buffer;
   try {
-    text = await readFile(path, 'utf8');
+    bytes = await readFile(path);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw damaged(path, error);
   }
-  return decodeManifest(text, path);
+  return decodeManifest(bytes, path);
 }
 
-/** @throws ClusterError SEGMENT_DAMAGED that names where the text came from */
-export function decodeManifest(text: string, path: string): Manifest {
-  const end = text.indexOf('\n');
-  const [version, checksum] = text.slice(0, end).split(' ').map(Number);
-  const body = text.slice(end + 1);
-  if (version !== VERSION && version !== VERSION_WITH_LISTS)
+/** @throws ClusterError SEGMENT_DAMAGED that names where the bytes came from */
+export function decodeManifest(bytes: Buffer, path: string): Manifest {
+  const end = bytes.indexOf('\n');
+  const [version, checksum, headBytes] = bytes.toString('latin1', 0, end).split(' ').map(Number);
+  const body = bytes.subarray(end + 1);
+  if (version !== VERSION && version !== VERSION_OF_TEXT)
     throw damaged(path, new Error('its version is not known'));
   if (crc32(body) !== checksum) throw damaged(path, new Error('it has another checksum'));
-  return JSON.parse(body, (key, value: unknown) => {
-    if (key === 'centre' && typeof value === 'string') return new Float32Array(fromBase64(value));
-    if (key !== 'deaths') return value;
-    return typeof value === 'string'
-      ? new Float64Array(fromBase64(value))
-      : Float64Array.from((value as number[][]).flat());
-  }) as Manifest;
+  const head = JSON.parse(body.toString('utf8', 0, headBytes), revived) as Manifest;
+  let at = headBytes!;
+  const segments = head.segments.map((segment): SegmentEntry => {
+    const count: unknown = segment.deaths;
+    if (typeof count !== 'number') return segment;
+    const deaths = new Float64Array(count);
+    const from = at;
+    at += body.copy(bytesOf(deaths), 0, from, from + deaths.byteLength);
+    return { ...segment, deaths };
+  });
+  return { ...head, segments };
 }
 
-function toBase64({ buffer, byteOffset, byteLength }: Float32Array | Float64Array): string {
-  return Buffer.from(buffer, byteOffset, byteLength).toString('base64');
+function revived(key: string, value: unknown): unknown {
+  if (typeof value !== 'string') return value;
+  if (key === 'centre') return new Float32Array(fromBase64(value));
+  return key === 'deaths' ? new Float64Array(fromBase64(value)) : value; // of a text
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Float32Array | Float64Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
 }
 
 function fromBase64(text: string): ArrayBuffer {

@@ -5,7 +5,6 @@ import { Deaths } from './deaths.ts';
 import { graphPath, rowsPath } from './manifest.ts';
 import { planMerge } from './merge-plan.ts';
 import type { SealedSegment } from './sealed-segment.ts';
-import type { Segment } from './segment.ts';
 import {
   keptCount,
   newRows,
@@ -41,7 +40,7 @@ export class Merging {
         number: segment.number,
         bytes: segment.file.bytes,
         rows: segment.rows,
-        removable: countRemovable(segment, (death) => retention.isRemovable(death)),
+        removable: retention.countRemovable(segment.deaths),
       }));
     this.#dropDead(candidates);
     const plan = planMerge(
@@ -111,16 +110,6 @@ export class Merging {
 /** Whether a merge keeps a row of an input. */
 function isKept({ kept }: BuildInput, row: number): boolean {
   return kept === undefined || (kept[row >> 3]! & (1 << (row & 7))) !== 0;
-}
-
-/** Dead rows of a segment that no snapshot may ask for any more. */
-export function countRemovable(segment: Segment, isRemovable: (death: number) => boolean): number {
-  if (segment.deaths.count === 0) return 0;
-  let count = 0;
-  segment.deaths.forEach((_, stamp) => {
-    if (isRemovable(stamp)) count++;
-  });
-  return count;
 }
 
 function keptBits(segment: SealedSegment, isKeptDeath: (death: number) => boolean): Uint8Array {

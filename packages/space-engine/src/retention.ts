@@ -11,6 +11,7 @@
 //       see what that one had killed.
 
 import { LANES, perLane, type Lane, type PerLane } from '@engram/model';
+import type { Deaths } from './deaths.ts';
 import { EntryPairs } from './entry-pairs.ts';
 import { laneOf, sequenceOf, type Snapshot } from './stamp.ts';
 
@@ -32,6 +33,8 @@ export class Retention {
   /** Where the lanes were at the beginning of this period, and of the one before it. */
   #current: { atMs: number; seen: Snapshot } | undefined;
   #removableTo: Snapshot = NOWHERE;
+  /** What was counted, and up to where rows were removable then. */
+  readonly #counts = new WeakMap<Deaths, { readonly to: Snapshot; readonly count: number }>();
   #horizon: Snapshot;
   readonly #pairs: EntryPairs;
   /** The last of each lane, 0 for none: any of them may have been of any id. */
@@ -82,6 +85,24 @@ export class Retention {
 
   isRemovable(death: number): boolean {
     return death !== 0 && sequenceOf(death) <= this.#removableTo[laneOf(death)];
+  }
+
+  /**
+   * Dead rows of a segment that no snapshot may ask for any more. It is asked for many times a second, and
+   * they are counted again when more became removable or one died that is at once, in a replay.
+   */
+  countRemovable(deaths: Deaths): number {
+    if (deaths.count === 0) return 0;
+    const to = this.#removableTo;
+    const lowest = sequenceOf(deaths.takeLowest());
+    const counted = this.#counts.get(deaths);
+    if (counted?.to === to && LANES.every((lane) => to[lane] < lowest)) return counted.count;
+    let count = 0;
+    deaths.forEach((_, stamp) => {
+      if (this.isRemovable(stamp)) count++;
+    });
+    this.#counts.set(deaths, { to, count });
+    return count;
   }
 
   /** A row with this death is gone for good. */

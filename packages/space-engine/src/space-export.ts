@@ -25,8 +25,8 @@ export interface ExportedFile {
 }
 
 export interface SpaceExport {
-  /** What the other folder's manifest holds. */
-  readonly manifest: string;
+  /** What the other folder's manifest holds, in parts. */
+  readonly manifest: readonly Uint8Array[];
   readonly files: readonly ExportedFile[];
 }
 

@@ -133,12 +133,19 @@ export class SpaceFiles {
   ): Promise<Manifest> {
     const { memory } = engine.segments;
     const { oldest, ids } = this.#unwritten(memory, isCheckpoint);
+    const first = [...ids.keys()].reduce((least, stamp) => Math.min(least, stamp), Infinity);
     // A row whose place was taken by one of those is alive in a checkpoint: until that entry has come again
-    // the id would be in it neither as it was nor as it is.
+    // the id would be in it neither as it was nor as it is. A delete that came after that entry comes again with it;
+    // were it told here, it would seem to be done.
+    const restored = new Set<string>();
     const isAlive: RowTest = (segment, row, death) => {
+      if (death < first) return false; // as of nearly all, of which there may be a million
       const successors = ids.get(death);
       if (successors === undefined || segment.stamp(row) >= death) return false;
-      return successors.has(segment.read(row).id);
+      const { id } = segment.read(row);
+      if (!successors.has(id)) return false;
+      restored.add(id);
+      return true;
     };
     const sealed = engine.segments.sealed.map((segment): SegmentEntry => {
       const { bytes, crc, encoding } = segment.graphFile;
@@ -158,7 +165,9 @@ export class SpaceFiles {
       config: engine.config,
       count: engine.count,
       segments: [...sealed, ...parts],
-      tombstones: [...engine.tombstones].filter(([, stamp]) => !ids.has(stamp)),
+      tombstones: [...engine.tombstones].filter(
+        ([id, stamp]) => !ids.has(stamp) && !restored.has(id),
+      ),
       completeTo: Math.min(engine.completeTo, oldest - 1),
       ...engine.retention.stored,
       nextFile: this.#next,

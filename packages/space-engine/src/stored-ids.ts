@@ -21,7 +21,7 @@ export interface StoredFiles {
  * @throws ClusterError SEGMENT_DAMAGED
  */
 export async function forEachStoredId(
-  manifest: string,
+  manifest: Buffer,
   files: StoredFiles,
   visit: (id: string, sequence: number) => void,
 ): Promise<void> {

@@ -11,7 +11,7 @@ import { GRAPH_ENGINES, type Encoding } from '@engram/vector-index';
 import { graphPath, rowsPath, type Manifest } from './manifest.ts';
 import { MemoryRows } from './memory-rows.ts';
 import { MemorySegment } from './memory-segment.ts';
-import { countRemovable, Merging, type Merge } from './merging.ts';
+import { Merging, type Merge } from './merging.ts';
 import type { SealedSegment } from './sealed-segment.ts';
 import type { BuildJob, BuildResult } from './segment-build.ts';
 import type { SpaceEngine } from './space-engine.ts';
@@ -199,8 +199,7 @@ export class Upkeep {
     const living = growing.rows - growing.deaths.count;
     const least = Math.max(COMPACTED_DEAD_MIN, living);
     if (growing.deaths.count < least) return;
-    const removable = countRemovable(growing, (death) => retention.isRemovable(death));
-    if (removable >= least) this.#compact(growing);
+    if (retention.countRemovable(growing.deaths) >= least) this.#compact(growing);
   }
 
   /**

@@ -75,7 +75,7 @@ async function carried({ engine }: OpenSpace, manifest: Manifest): Promise<OpenS
   await mkdir(folder);
   const exported = exportSpace(engine.options.folder, manifest);
   for (const { name, path } of exported.files) await copyFile(path, join(folder, name));
-  await writeFile(join(folder, FILE_NAME), exported.manifest);
+  await writeFile(join(folder, FILE_NAME), Buffer.concat(exported.manifest));
   const opened = await openSpace(engine.config, { ...engine.options, folder });
   expect(opened.isDamaged).toBe(false);
   return opened;
@@ -173,6 +173,32 @@ describe('a checkpoint', () => {
     const other = await carried(space, manifest);
     const sequences = ['sealed', 'part', 'new'].map((id) => other.engine.get(id)?.sequence);
     expect(sequences).toEqual([1, 2, 3]);
+  });
+
+  test('symptom: what was written again and deleted while it was made was back for good', async () => {
+    const space = spaceOf({ dimension: DIMENSION });
+    const put = (sequence: number) => frameOf([{ id: 'a', embedding: vectors[sequence]! }]);
+    const entries = [put(1), put(2), frameOf([], ['a'])];
+    const bring = ({ engine }: OpenSpace, at: number) =>
+      engine.apply(entries[at]!, at + 1, 'normal');
+    bring(space, 0);
+    space.engine.complete(1);
+    const taken = checkpoint(space);
+    await new Promise(setImmediate); // it writes rows now
+    bring(space, 1);
+    bring(space, 2);
+    const manifest = (await taken)!;
+    expect(manifest.completeTo).toBe(1);
+    for (const order of [
+      [1, 2],
+      [2, 1],
+    ]) {
+      const other = await carried(space, manifest);
+      expect(other.engine.get('a')?.sequence).toBe(1);
+      for (const at of order) bring(other, at);
+      expect(other.engine.get('a')).toBeUndefined();
+      expect(other.engine.stats.count).toBe(0);
+    }
   });
 
   test('writes rows once, and what did not change not again', async () => {

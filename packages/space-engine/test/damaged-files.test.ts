@@ -212,7 +212,7 @@ test('a file that is missing, empty, of another kind, another space or a folder 
         });
         // Without its manifest, or with another's, a space has no files, and all comes from the log.
         const isForgotten =
-          name === 'manifest.json' && (instead === 'missing' || instead.endsWith('.json'));
+          name === 'manifest' && (instead === 'missing' || instead.endsWith('manifest'));
         if (!isForgotten) expect(isDamaged, `${name} is ${instead}`).toBe(true);
       }
     }
@@ -220,7 +220,7 @@ test('a file that is missing, empty, of another kind, another space or a folder 
 
 test('a manifest of a version that is not known is found out', async () => {
   const isDamaged = await openTampered('usearch', (folder) => {
-    const path = join(folder, 'manifest.json');
+    const path = join(folder, 'manifest');
     writeFileSync(path, readFileSync(path, 'utf8').replace(/^\d+ /, '9 '));
   });
   expect(isDamaged).toBe(true);

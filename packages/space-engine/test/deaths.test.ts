@@ -26,27 +26,21 @@ test('the deaths of a range come through a manifest as they are (property)', () 
         .map(([row, stamp]): [number, number] => [Number(row), stamp])
         .filter(([row]) => row >= from && row < to && isDead(row))
         .map(([row, stamp]) => [row - from, stamp]);
-      const [entry] = decodeManifest(encodeManifest(manifestOf(stored)), 'here').segments;
+      const [entry] = decodeManifest(
+        Buffer.concat(encodeManifest(manifestOf(stored))),
+        'here',
+      ).segments;
       expect(pairs(entry!.deaths)).toEqual(expected);
     }),
   );
 });
 
-test('a manifest with deaths in lists is read all the same', () => {
-  const body = JSON.stringify({
-    segments: [
-      {
-        file: 1,
-        checksum: 2,
-        deaths: [
-          [3, 40],
-          [5, 60],
-        ],
-      },
-    ],
-  });
-  const [entry] = decodeManifest(`3 ${crc32(body)}\n${body}`, 'here').segments;
-  expect(pairs(entry!.deaths)).toEqual([
+test('a manifest that is one text, with deaths in base64, is read all the same', () => {
+  const deaths = Buffer.from(Float64Array.of(3, 40, 5, 60).buffer).toString('base64');
+  const body = JSON.stringify({ segments: [{ file: 1, checksum: 2, deaths }], note: 'é' });
+  const manifest = decodeManifest(Buffer.from(`4 ${crc32(body)}\n${body}`), 'here');
+  expect(manifest).toMatchObject({ note: 'é', segments: [{ file: 1, checksum: 2 }] });
+  expect(pairs(manifest.segments[0]!.deaths)).toEqual([
     [3, 40],
     [5, 60],
   ]);

@@ -87,9 +87,7 @@ describe('a merge', () => {
     expect(engine.segments.sealed).toHaveLength(1);
     const { file, graphFile } = engine.segments.sealed[0]!;
     const paths = [file.path, graphFile.path].map((path) => path.split('/').at(-1)!);
-    expect((await readdir(engine.options.folder)).sort()).toEqual(
-      [...paths, 'manifest.json'].sort(),
-    );
+    expect((await readdir(engine.options.folder)).sort()).toEqual([...paths, 'manifest'].sort());
   });
 
   test('keeps dead rows that a snapshot may still ask for', async () => {

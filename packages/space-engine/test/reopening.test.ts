@@ -104,7 +104,7 @@ describe('a space that was unloaded', () => {
       await expectAnswers(space, exact);
       expect(space.engine.segments.memory).toHaveLength(1);
       const names = await readdir(space.engine.options.folder);
-      expect(names.filter((name) => name !== 'manifest.json')).toEqual(['1.rows']);
+      expect(names.filter((name) => name !== 'manifest')).toEqual(['1.rows']);
     }
     replay(space);
     await expectAnswers(space, exact);
@@ -214,7 +214,7 @@ describe('a crash', () => {
     replay(space, 0, 8);
     await seal(space);
     const { folder } = space.engine.options;
-    const left = ['77.rows', '77.graph', '78.rows.tmp', '2.graph.tmp', 'manifest.json.tmp'];
+    const left = ['77.rows', '77.graph', '78.rows.tmp', '2.graph.tmp', 'manifest.tmp'];
     for (const name of [...left, 'notes.txt']) await writeFile(join(folder, name), 'left over');
     space = await crash(space);
     replay(space, 8);

@@ -14,4 +14,4 @@ export { FolderBlobs } from './folder-blobs.ts';
 export { linkOrCopy, SegmentCache } from './segment-cache.ts';
 export { decodeSection, writeSection } from './space-section.ts';
 export type { SectionFile, SectionHead } from './space-section.ts';
-export { writeFully, writeWhole } from './whole-file.ts';
+export { writeFully, writeParts, writeWhole } from './whole-file.ts';

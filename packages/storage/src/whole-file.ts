@@ -12,6 +12,14 @@ export async function writeFully(
   }
 }
 
+/** One part behind the other: none is copied to be written with another. */
+export async function writeParts(
+  file: Pick<FileHandle, 'writeFile'>,
+  parts: Iterable<Uint8Array>,
+): Promise<void> {
+  for (const part of parts) if (part.length > 0) await file.writeFile(part);
+}
+
 /** Writes a file that is complete under its name or not there. */
 export async function writeWhole<T>(
   path: string,

@@ -25,8 +25,9 @@ describe('a checkpoint store', () => {
     expect(head).toMatchObject({ partition: 3, epoch: 1, watermark: 42 });
     expect(Object.keys(head.blobs).sort()).toEqual(['3.1.b', '3.1.b2']);
     await using file = await CheckpointFile.open(other.cache.pathOf(ref.name));
-    const { head: its, inline } = decodeSection(await file.section(head.spaces[1]!));
+    const { head: its, manifest, inline } = decodeSection(await file.section(head.spaces[1]!));
     expect(its.config.space).toBe('two');
+    expect(manifest.toString()).toBe('a manifest');
     expect(inline.get('1.rows')).toEqual(Buffer.of(1, 2, 3));
     for (const blob of Object.keys(head.blobs))
       expect(readFileSync(other.cache.pathOf(blob), 'utf8')).toContain(`bytes of ${blob}`);
@@ -182,6 +183,16 @@ describe('a checkpoint file', () => {
       writeFileSync(path, whole.subarray(0, length));
       await expect(CheckpointFile.open(path)).rejects.toMatchObject(DAMAGED);
     }
+  });
+
+  test('has sections with the manifest in their head, as they were written once', () => {
+    const files = [{ name: '1.rows', bytes: 3 }];
+    const head = Buffer.from(JSON.stringify({ config: {}, manifest: 'é', files }));
+    const length = Buffer.alloc(4);
+    length.writeUInt32LE(head.length);
+    const { manifest, inline } = decodeSection(Buffer.concat([length, head, Buffer.of(7, 8, 9)]));
+    expect(manifest.toString()).toBe('é');
+    expect(inline.get('1.rows')).toEqual(Buffer.of(7, 8, 9));
   });
 
   test.each([Buffer.alloc(0), Buffer.alloc(3), Buffer.alloc(4, 0xff), Buffer.from('????{}')])(

@@ -47,7 +47,7 @@ async function section(cache: SegmentCache, space: string, blob: string): Promis
     { name: '2.rows', bytes: 9, blob },
   ];
   const inline = [Uint8Array.of(1, 2, 3)];
-  const bytes = await writeSection(path, { config, manifest: 'a manifest', files }, inline);
+  const bytes = await writeSection(path, { config, files }, [Buffer.from('a manifest')], inline);
   return { space: space as SpaceId, afterSequence: 7, path, bytes, blobs: [blob] };
 }
 

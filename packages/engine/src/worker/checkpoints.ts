@@ -56,7 +56,7 @@ interface Taking {
 
 /** What a section is made of: it stays as it is, whatever becomes of the space. */
 interface Held {
-  readonly manifest: string;
+  readonly manifest: readonly Uint8Array[];
   readonly files: readonly Taking[];
 }
 
@@ -237,7 +237,7 @@ export class Checkpoints {
     }
     this.#blobs.set(space, blobs);
     const path = join(this.#settings.sectionsFolder, space);
-    const bytes = await writeSection(path, { config, manifest: held.manifest, files }, inline);
+    const bytes = await writeSection(path, { config, files }, held.manifest, inline);
     return { space, afterSequence, path, bytes, blobs: [...blobs.values()] };
   }
 
@@ -261,13 +261,13 @@ export class Checkpoints {
     task: Pick<RestoreTask, 'partition' | 'upTo' | 'lost'>,
     bytes: Buffer,
   ): Promise<boolean> {
-    const { head, inline } = decodeSection(bytes);
+    const { head, manifest: stored, inline } = decodeSection(bytes);
     const isLost = ({ blob }: SectionFile) => blob !== undefined && task.lost.includes(blob);
     const lost = head.files.filter(isLost).map(({ name }) => name);
     // The small ones are opened when they are used; their bytes were checked with the checkpoint.
     const isOpened = head.files.some(({ blob }) => blob !== undefined);
     return this.#spaces.adopt(config, task, async (folder) => {
-      const manifest = withoutLost(decodeManifest(head.manifest, 'of a checkpoint'), lost);
+      const manifest = withoutLost(decodeManifest(stored, 'of a checkpoint'), lost);
       const blobs = new Map<string, string>();
       for (const { name, blob } of head.files) {
         if (lost.includes(name)) continue;

@@ -73,7 +73,7 @@ async function forEachId(
     const entry = spaces.find((each) => each.space === space);
     if (entry?.afterSequence !== afterSequence) return; // it is younger
     await using file = await CheckpointFile.open(cache.pathOf(stored.name));
-    const { head, inline } = decodeSection(await file.section(entry));
+    const { head, manifest, inline } = decodeSection(await file.section(entry));
     const blobOf = (name: string) => head.files.find((each) => each.name === name)?.blob ?? name;
     const files = {
       bring: async (name: string) => {
@@ -85,7 +85,7 @@ async function forEachId(
       },
       release: (name: string) => cache.remove(blobOf(name)),
     };
-    await forEachStoredId(head.manifest, files, visit);
+    await forEachStoredId(manifest, files, visit);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
