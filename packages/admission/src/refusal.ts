@@ -209,7 +209,7 @@ export function logFull(random: () => number): Refusal {
  */
 export function refusalError(refusal: Refusal, reason?: unknown): ClusterError {
   const { code, detail, hint, drainRate, batchMax, lanesOpen, ...rest } = refusal;
-  return new ClusterError(code, detail, {
+  return withoutStack(code, detail, {
     ...(hint === undefined ? {} : { hint }),
     ...(reason === undefined ? {} : { cause: reason }),
     details: {
@@ -219,4 +219,15 @@ export function refusalError(refusal: Refusal, reason?: unknown): ClusterError {
       ...(lanesOpen === undefined ? {} : { lanesOpen }),
     },
   });
+}
+
+/** Where a refusal comes from is known, and finding the stack was half of what one cost an overloaded gateway. */
+function withoutStack(...args: ConstructorParameters<typeof ClusterError>): ClusterError {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    return new ClusterError(...args);
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
 }

@@ -67,7 +67,7 @@ function settingsOf(role: keyof typeof HTTP_PORT, profile: Profile, machine: Mac
     ENGRAM_PUBLISHES_MAX: integer(1).default(256),
     ENGRAM_INGEST_BYTES_MAX: integer(MIB).default(256 * MIB),
     ENGRAM_UNSERVED_GRACE_MS: integer(0).default(30_000),
-    ENGRAM_LOOP_DELAY_MAX_MS: integer(0, 60_000).default(50),
+    ENGRAM_LOOP_DELAY_MAX_MS: integer(0, 60_000).default(20),
     ENGRAM_SPACE_OBSERVATIONS_PER_S: integer(0).default(0),
     ENGRAM_SPACE_READS_PER_S: integer(0).default(0),
     ENGRAM_SPACE_REQUESTS_MAX: integer(0).default(0),
