@@ -61,7 +61,7 @@ export function encodeBatch(items: readonly BatchItem[], options: BatchOptions):
   const seen = new Set<string>();
   items.forEach((item, index) => {
     const fault: ItemFault | undefined =
-      item.fault ?? encodeItem(item.value, options, seen, writers);
+      item.fault ?? encodeItem(item.value, options, seen, writers, items.length);
     if (fault === undefined) return;
     const id = idOf(item.value);
     errors.push({
@@ -88,6 +88,7 @@ function encodeItem(
   options: BatchOptions,
   seen: Set<string>,
   writers: Map<Lane, LaneWriter>,
+  count: number,
 ): ItemFault | undefined {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     return { code: 'INVALID_BODY', detail: 'an observation must be an object' };
@@ -130,7 +131,7 @@ function encodeItem(
   }
   const target = options.lanePerItem === false ? (options.lane ?? DEFAULT_LANE) : lane;
   let writer = writers.get(target);
-  if (writer === undefined) writers.set(target, (writer = new LaneWriter(target, options)));
+  if (writer === undefined) writers.set(target, (writer = new LaneWriter(target, options, count)));
   const fault = writer.add(id, given['embedding'], text, isTimestamp(timestamp) ? timestamp : NaN);
   if (fault === undefined) seen.add(id);
   return (
@@ -156,18 +157,20 @@ class LaneWriter {
   readonly #options: BatchOptions;
   readonly #rowsMax: number;
   readonly #frames: EncodedFrame[] = [];
-  #slab: Float32Array;
+  /** Of a frame; it is used again for the next one. */
+  readonly #slab: Float32Array;
   #ids: string[] = [];
   #metadata: (string | undefined)[] = [];
   #timestamps: number[] = [];
   #textBytes = 0;
 
-  constructor(lane: Lane, options: BatchOptions) {
+  /** @param count items that may come at most */
+  constructor(lane: Lane, options: BatchOptions, count: number) {
     this.#lane = lane;
     this.#options = options;
     const frameBytesMax = options.frameBytesMax ?? FRAME_BYTES_MAX;
     this.#rowsMax = Math.max(1, Math.floor(frameBytesMax / (options.dimension * 4 + 16)));
-    this.#slab = new Float32Array(Math.min(this.#rowsMax, 64) * options.dimension);
+    this.#slab = new Float32Array(Math.min(this.#rowsMax, count) * options.dimension);
   }
 
   add(id: string, embedding: unknown, metadata: string | undefined, timestamp: number) {
@@ -182,7 +185,6 @@ class LaneWriter {
     )
       this.#cut();
     const offset = this.#ids.length * dimension;
-    if (offset === this.#slab.length) this.#grow();
     const fault =
       writeEmbedding(embedding, dimension, this.#slab, offset) ??
       embeddingFault(this.#slab, offset, dimension, metric);
@@ -197,13 +199,6 @@ class LaneWriter {
   finish(): readonly EncodedFrame[] {
     if (this.#ids.length > 0) this.#cut();
     return this.#frames;
-  }
-
-  #grow(): void {
-    const rows = Math.min(this.#rowsMax, (this.#slab.length / this.#options.dimension) * 2);
-    const slab = new Float32Array(rows * this.#options.dimension);
-    slab.set(this.#slab);
-    this.#slab = slab;
   }
 
   #cut(): void {
