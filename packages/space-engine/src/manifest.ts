@@ -98,7 +98,7 @@ export function decodeManifest(bytes: Buffer, path: string): Manifest {
   if (version !== VERSION && version !== VERSION_OF_TEXT)
     throw damaged(path, new Error('its version is not known'));
   if (crc32(body) !== checksum) throw damaged(path, new Error('it has another checksum'));
-  const head = JSON.parse(body.toString('utf8', 0, headBytes), revived) as Manifest;
+  const head = headOf(body.subarray(0, headBytes), path);
   let at = headBytes!;
   const segments = head.segments.map((segment): SegmentEntry => {
     const count: unknown = segment.deaths;
@@ -109,6 +109,15 @@ export function decodeManifest(bytes: Buffer, path: string): Manifest {
     return { ...segment, deaths };
   });
   return { ...head, segments };
+}
+
+/** The length of the head is beside its checksum: it may be another one. */
+function headOf(bytes: Buffer, path: string): Manifest {
+  try {
+    return JSON.parse(bytes.toString('utf8'), revived) as Manifest;
+  } catch (error) {
+    throw damaged(path, error);
+  }
 }
 
 function revived(key: string, value: unknown): unknown {

@@ -218,6 +218,19 @@ test('a file that is missing, empty, of another kind, another space or a folder 
     }
 });
 
+test('a manifest that tells another length of its head is found out', async () => {
+  for (const length of ['1', '99999999', '-5', 'x']) {
+    const isDamaged = await openTampered('usearch', (folder) => {
+      const path = join(folder, 'manifest');
+      const [line = '', ...rest] = readFileSync(path, 'latin1').split('\n');
+      const [version, checksum] = line.split(' ');
+      const text = [`${version} ${checksum} ${length}`, ...rest].join('\n');
+      writeFileSync(path, text, 'latin1');
+    });
+    expect(isDamaged, length).toBe(true);
+  }
+});
+
 test('a manifest of a version that is not known is found out', async () => {
   const isDamaged = await openTampered('usearch', (folder) => {
     const path = join(folder, 'manifest');
