@@ -1,3 +1,4 @@
+export { ClusterError } from '@engram/model';
 export { EngramClient } from './client.ts';
 export type { ClientOptions } from './client.ts';
 export type { ApiKeySource } from './http-transport.ts';

@@ -1,6 +1,5 @@
-import { ClusterError } from '@engram/model';
 import { describe, expect, test } from 'vitest';
-import { ConnectionError, EngramClient, PartialFailure } from '../src/index.ts';
+import { ClusterError, ConnectionError, EngramClient, PartialFailure } from '../src/index.ts';
 import { fakeGateway } from './fake-gateway.ts';
 
 const ACCEPTED = { accepted: 1, rejected: 0, position: '5-0.9.0', ack: 'logged' };
