@@ -127,7 +127,7 @@ export function isDenied(error: unknown): boolean {
 }
 
 /** Something answers there, and what it says is not what a gateway says. */
-export function isNoGateway(error: unknown): boolean {
+export function isNoGateway(error: unknown): error is ConnectionError {
   return error instanceof ConnectionError && error.fault === 'no-gateway';
 }
 
@@ -139,8 +139,7 @@ export function sentence(error: unknown): string {
 function told(error: unknown): string {
   if (error instanceof ConnectionError && error.fault === 'untrusted')
     return `${error.message}; name the CA that it is of: NODE_EXTRA_CA_CERTS=FILE`;
-  if (error instanceof ConnectionError && isNoGateway(error))
-    return `${error.message}; name a gateway with --url`;
+  if (isNoGateway(error)) return `${error.message}; name a gateway with --url`;
   if (error instanceof ConnectionError)
     return `${error.message}; is the cluster up? Start one with: ${invocation()} up`;
   if (error instanceof ClusterError) {

@@ -2,6 +2,7 @@
 // may answer in its place. Only what every version has is asked for.
 
 import { ConnectionError } from './errors.ts';
+import { isObject } from './problem.ts';
 
 type Test = (value: unknown) => boolean;
 type Fields = Readonly<Record<string, unknown>>;
@@ -18,11 +19,10 @@ function listOf(shape: Shape = {}): Test {
 }
 
 function objectOf(shape: Shape): Test {
-  return (value) =>
-    typeof value === 'object' && value !== null && missing(value, shape).length === 0;
+  return (value) => isObject(value) && missing(value, shape).length === 0;
 }
 
-const textsOrNone: Test = (value) => Array.isArray(value) && value.every(isText);
+const areTexts: Test = (value) => Array.isArray(value) && value.every(isText);
 const hit = { id: isText, score: isNumber };
 const counts = (...names: readonly string[]) =>
   objectOf(Object.fromEntries(names.map((name) => [name, isNumber])));
@@ -48,7 +48,7 @@ export const SHAPES = {
     cluster: isText,
     epoch: isNumber,
     members: listOf({ id: isText }),
-    partitions: listOf({ partition: isNumber, owners: textsOrNone }),
+    partitions: listOf({ partition: isNumber, owners: areTexts }),
     moves: listOf({ partition: isNumber }),
   },
   verify: {
@@ -58,7 +58,7 @@ export const SHAPES = {
     missing: listOf(),
     extra: listOf(),
     stale: listOf(),
-    reasons: textsOrNone,
+    reasons: areTexts,
   },
   deadLetter: { id: isText, errors: listOf() },
   deadLetters: { deadLetters: listOf({ id: isText, detail: isText }) },
@@ -80,7 +80,7 @@ export function answered<T>(body: unknown, shape: Shape, asked: string): T {
 export function lineOf<T extends object>(text: string, asked: string): T {
   try {
     const line: unknown = JSON.parse(text);
-    if (typeof line === 'object' && line !== null) return line as T;
+    if (isObject(line)) return line as T;
   } catch {
     // Said below.
   }

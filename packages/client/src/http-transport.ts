@@ -250,14 +250,10 @@ async function responseOf(response: HttpAnswer, wantsBytes?: true): Promise<Tran
 async function bytesOf(response: HttpAnswer): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let length = 0;
-  const all = response.chunks();
-  for (let next = await all.next(); next.done !== true; next = await all.next()) {
-    chunks.push(next.value);
-    length += next.value.length;
-    if (length > ANSWER_BYTES_MAX) {
-      await all.return?.();
-      throw notOfAGateway('its answer has no end');
-    }
+  for await (const chunk of response.chunks()) {
+    chunks.push(chunk);
+    length += chunk.length;
+    if (length > ANSWER_BYTES_MAX) throw notOfAGateway('its answer has no end');
   }
   if (chunks.length === 1) return chunks[0]!;
   const bytes = new Uint8Array(length);

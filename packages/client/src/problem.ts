@@ -37,7 +37,10 @@ export function errorOf(response: TransportResponse, asked: string): ClusterErro
   const code = isErrorCode(problem.code) ? problem.code : codeOfStatus(response.status);
   const [first] = Array.isArray(problem.errors) ? (problem.errors as unknown[]) : [];
   const pointer = isObject(first) && typeof first['pointer'] === 'string' ? first['pointer'] : '';
-  return new ClusterError(code, detailOf(problem) ?? `${asked} was answered ${response.status}`, {
+  // Any server may have answered.
+  const isTold = typeof problem.detail === 'string';
+  const detail = isTold ? problem.detail : `${asked} was answered ${response.status}`;
+  return new ClusterError(code, detail, {
     ...(pointer === '' ? {} : { pointer }),
     ...(typeof problem.hint === 'string' ? { hint: problem.hint } : {}),
     details: {
@@ -46,10 +49,6 @@ export function errorOf(response: TransportResponse, asked: string): ClusterErro
       ...(response.retryAfterMs === undefined ? {} : { retryAfterMs: response.retryAfterMs }),
     },
   });
-}
-
-function detailOf({ detail }: Problem): string | undefined {
-  return typeof detail === 'string' ? detail : undefined; // any server may have answered
 }
 
 /** The error of a stream that has begun with a success. */
@@ -93,6 +92,6 @@ function codeOfStatus(status: number): ErrorCode {
   }
 }
 
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

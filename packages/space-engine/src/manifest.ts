@@ -18,6 +18,8 @@ import type { StoredRetention } from './retention.ts';
 const VERSION = 5;
 /** All of it in one text, deaths in base64: of half a million it held a worker for a tenth of a second. */
 const VERSION_OF_TEXT = 4;
+/** Deaths as pairs in a list. */
+const VERSION_WITH_LISTS = 3;
 export const FILE_NAME = 'manifest';
 
 export interface SegmentEntry {
@@ -95,7 +97,7 @@ export function decodeManifest(bytes: Buffer, path: string): Manifest {
   const end = bytes.indexOf('\n');
   const [version, checksum, headBytes] = bytes.toString('latin1', 0, end).split(' ').map(Number);
   const body = bytes.subarray(end + 1);
-  if (version !== VERSION && version !== VERSION_OF_TEXT)
+  if (version !== VERSION && version !== VERSION_OF_TEXT && version !== VERSION_WITH_LISTS)
     throw damaged(path, new Error('its version is not known'));
   if (crc32(body) !== checksum) throw damaged(path, new Error('it has another checksum'));
   const head = headOf(body.subarray(0, headBytes), path);
@@ -104,8 +106,8 @@ export function decodeManifest(bytes: Buffer, path: string): Manifest {
     const count: unknown = segment.deaths;
     if (typeof count !== 'number') return segment;
     const deaths = new Float64Array(count);
-    const from = at;
-    at += body.copy(bytesOf(deaths), 0, from, from + deaths.byteLength);
+    body.copy(bytesOf(deaths), 0, at);
+    at += deaths.byteLength;
     return { ...segment, deaths };
   });
   return { ...head, segments };
@@ -121,9 +123,12 @@ function headOf(bytes: Buffer, path: string): Manifest {
 }
 
 function revived(key: string, value: unknown): unknown {
-  if (typeof value !== 'string') return value;
-  if (key === 'centre') return new Float32Array(fromBase64(value));
-  return key === 'deaths' ? new Float64Array(fromBase64(value)) : value; // of a text
+  if (key === 'centre' && typeof value === 'string') return new Float32Array(fromBase64(value));
+  if (key !== 'deaths' || typeof value === 'number') return value;
+  // Of a text, and of one with lists.
+  return typeof value === 'string'
+    ? new Float64Array(fromBase64(value))
+    : Float64Array.from((value as number[][]).flat());
 }
 
 function bytesOf({ buffer, byteOffset, byteLength }: Float32Array | Float64Array): Buffer {

@@ -133,13 +133,12 @@ export class SpaceFiles {
   ): Promise<Manifest> {
     const { memory } = engine.segments;
     const { oldest, ids } = this.#unwritten(memory, isCheckpoint);
-    const first = [...ids.keys()].reduce((least, stamp) => Math.min(least, stamp), Infinity);
     // A row whose place was taken by one of those is alive in a checkpoint: until that entry has come again
     // the id would be in it neither as it was nor as it is. A delete that came after that entry comes again with it;
     // were it told here, it would seem to be done.
     const restored = new Set<string>();
     const isAlive: RowTest = (segment, row, death) => {
-      if (death < first) return false; // as of nearly all, of which there may be a million
+      if (sequenceOf(death) < oldest) return false; // as of nearly all, of which there may be a million
       const successors = ids.get(death);
       if (successors === undefined || segment.stamp(row) >= death) return false;
       const { id } = segment.read(row);

@@ -45,3 +45,23 @@ test('a manifest that is one text, with deaths in base64, is read all the same',
     [5, 60],
   ]);
 });
+
+test('a manifest with deaths in lists is read all the same', () => {
+  const body = JSON.stringify({
+    segments: [
+      {
+        file: 1,
+        checksum: 2,
+        deaths: [
+          [3, 40],
+          [5, 60],
+        ],
+      },
+    ],
+  });
+  const [entry] = decodeManifest(Buffer.from(`3 ${crc32(body)}\n${body}`), 'here').segments;
+  expect(pairs(entry!.deaths)).toEqual([
+    [3, 40],
+    [5, 60],
+  ]);
+});

@@ -75,7 +75,7 @@ async function* allChecks(gateway: GatewayOptions): AsyncGenerator<Check> {
   const status = await client
     .cluster()
     // What the checks find is said of the answer, and printed.
-    .then((answer) => shown(answer))
+    .then(shown)
     .catch((error: unknown) => (error instanceof Error ? error : new Error(String(error))));
   if (status instanceof Error) {
     yield* checkUntold(urlFor(url), status);

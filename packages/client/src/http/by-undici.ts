@@ -25,6 +25,6 @@ export const send: HttpSend = async (url, { method, headers, body, signal }) => 
       const value = answer.headers[name];
       return typeof value === 'string' ? value : value?.[0];
     },
-    chunks: () => answer.body[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>,
+    chunks: () => answer.body[Symbol.asyncIterator]() as AsyncIterableIterator<Uint8Array>,
   };
 };

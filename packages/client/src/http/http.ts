@@ -11,7 +11,7 @@ export interface HttpAnswer {
   readonly status: number;
   /** @param name in small letters */
   header(name: string): string | undefined;
-  chunks(): AsyncIterator<Uint8Array, unknown>;
+  chunks(): AsyncIterableIterator<Uint8Array, unknown>;
 }
 
 /** @throws whatever kept the answer from coming */
