@@ -1,4 +1,5 @@
 import type { ClusterMember, ClusterStatus, DeadLetter } from '@engram/client';
+import type { MemberState } from '@engram/local-cluster';
 import { perLane } from '@engram/model';
 import { describe, expect, test } from 'vitest';
 import { doctorCommand } from '../src/commands/doctor.ts';
@@ -62,7 +63,7 @@ test('a cluster that is well has a line for each check and no trouble', () => {
   const checks = checkCluster(WELL);
   expect(verdictOf(checks)).toBe('ok');
   expect(checks.map(({ name }) => name)).toEqual(
-    'nats redis shards settings partitions pressure memory log'.split(' '),
+    'nats redis shards settings partitions pressure memory storage log'.split(' '),
   );
 });
 
@@ -106,6 +107,13 @@ describe('trouble is found, with what to do about it', () => {
     ['out of memory', withShard({ memory: 'hard' }), 'memory', 'failure', /its limit/],
     ['a wrong clock', withShard({ clockSkewMs: -9_500 }), 'clock', 'warning', /9\.5 s behind/],
     [
+      'a full disk',
+      withShard({ storageFault: { message: 'ENOSPC: no space left', forMs: 61_000 } }),
+      'storage',
+      'failure',
+      /shard-1 cannot store what it has, for 61\.0 s: ENOSPC/,
+    ],
+    [
       'a full log',
       { ...WELL, nats: { connected: true, logBytes: 3.9 * GIB, logBytesMax: 4 * GIB } },
       'log',
@@ -138,6 +146,33 @@ describe('trouble is found, with what to do about it', () => {
     expect(all.map((check) => [check.name, check.state])).toEqual([[name, state]]);
     expect(all[0]?.found).toMatch(found);
     expect(all[0]?.advice).toBeTruthy();
+  });
+
+  test('a process of this machine that the cluster does not hear of, also where it is the only shard', () => {
+    const silent: MemberState = {
+      id: 'shard-2',
+      role: 'shard',
+      pid: 4711,
+      startedAt: '1',
+      url: 'x',
+    };
+    const expected = [
+      'processes',
+      'failure',
+      'shard-2 runs (pid 4711), and the cluster does not hear of it',
+    ];
+    for (const status of [WELL, { ...WELL, members: WELL.members.slice(0, 1) }]) {
+      const trouble = checkCluster(status, [silent]).filter(({ state }) => state !== 'ok');
+      expect(trouble.map(({ name, state, found }) => [name, state, found])).toEqual([expected]);
+    }
+  });
+
+  test('a full log behind a full disk is the matter of the disk', () => {
+    const storageFault = { message: 'ENOSPC', forMs: 1 };
+    const nats = { connected: true, logBytes: 4 * GIB, logBytesMax: 4 * GIB };
+    const found = troubles({ ...withShard({ storageFault }), nats });
+    expect(found.map(({ name }) => name)).toEqual(['storage', 'log']);
+    expect(found[1]?.advice).toMatch(/^mend the storage of shard-1 first/);
   });
 
   test('a gateway with another time, and dead letters', () => {

@@ -93,3 +93,12 @@ test('a gateway that fails is told, and looked at again until the program is sto
   expect(samples.length).toBeGreaterThanOrEqual(2);
   expect(samples[0]?.rate).toBeGreaterThan(0);
 });
+
+test('a member that runs here and that the cluster does not hear of makes it degraded', () => {
+  const seen = { status: status(500), atMs: 0 };
+  expect(sampleOf(undefined, seen).degraded).toBe(false);
+  expect(sampleOf(undefined, seen, ['shard-2 runs'])).toMatchObject({
+    degraded: true,
+    reasons: ['shard-2 runs'],
+  });
+});

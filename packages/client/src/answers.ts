@@ -1,6 +1,7 @@
 // What an answer has to have to be a gateway's: any server may stand where one was expected, and a proxy
 // may answer in its place. Only what every version has is asked for.
 
+import { LANES } from '@engram/model';
 import { ConnectionError } from './errors.ts';
 import { isObject } from './problem.ts';
 
@@ -12,6 +13,8 @@ export type Shape = Readonly<Record<string, Test>>;
 
 const isText: Test = (value) => typeof value === 'string';
 const isNumber: Test = (value) => typeof value === 'number';
+/** Shown as it is, whatever it is: no list and no object where a word or a number belongs. */
+const isPlain: Test = (value) => typeof value !== 'object';
 const isFlag: Test = (value) => typeof value === 'boolean';
 
 function listOf(shape: Shape = {}): Test {
@@ -22,18 +25,37 @@ function objectOf(shape: Shape): Test {
   return (value) => isObject(value) && missing(value, shape).length === 0;
 }
 
+function maybe(isRight: Test): Test {
+  return (value) => value === undefined || isRight(value);
+}
+
+const each = (isRight: Test, names: string): Shape =>
+  Object.fromEntries(names.split(' ').map((name) => [name, isRight]));
+
 const areTexts: Test = (value) => Array.isArray(value) && value.every(isText);
 const hit = { id: isText, score: isNumber };
-const counts = (...names: readonly string[]) =>
-  objectOf(Object.fromEntries(names.map((name) => [name, isNumber])));
+const counts = (names: string) => objectOf(each(isNumber, names));
+const isCount: Test = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
+const perLane = (isRight: Test) => objectOf(each(isRight, LANES.join(' ')));
+const isPressure = objectOf({ level: isText, cause: isText, waiting: isPlain, lagMs: isPlain });
+
+/** Counted with and drawn, by whoever looks at a cluster. */
+const member = {
+  id: isText,
+  ...each(isPlain, 'role state url memory clockSkewMs'),
+  ...each(isPlain, 'partitions ready lag replication privateBytes spaces observations'),
+  applied: maybe(perLane(isNumber)),
+  pressure: maybe(perLane(isPressure)),
+  storageFault: maybe(objectOf({ message: isText, forMs: isNumber })),
+};
 
 export const SHAPES = {
   space: { space: isText, dimension: isNumber },
   spaces: { spaces: listOf({ space: isText }) },
-  put: { accepted: isNumber },
+  put: { accepted: isCount, rejected: maybe(isCount), errors: maybe(listOf()) },
   deleted: { position: isText },
   observation: { id: isText },
-  recall: { results: listOf(hit), shards: counts('asked', 'answered'), tookMs: isNumber },
+  recall: { results: listOf(hit), shards: counts('asked answered'), tookMs: isNumber },
   hit,
   end: { count: isNumber },
   start: { position: isText },
@@ -41,8 +63,13 @@ export const SHAPES = {
   cluster: {
     cluster: isText,
     epoch: isNumber,
-    members: listOf({ id: isText }),
+    members: listOf(member),
     degraded: isFlag,
+    ...each(isPlain, 'membershipAgeMs partitionCount replication'),
+    partitions: maybe(listOf({ owners: maybe(areTexts), readyOwners: isPlain })),
+    reasons: maybe(areTexts),
+    nats: maybe(objectOf(each(isPlain, 'version logBytes logBytesMax'))),
+    limited: maybe(listOf({ scope: isText, name: isText })),
   },
   ring: {
     cluster: isText,
@@ -53,8 +80,8 @@ export const SHAPES = {
   },
   verify: {
     ok: isFlag,
-    counts: counts('log', 'index'),
-    totals: counts('missing', 'extra', 'stale'),
+    counts: counts('log index'),
+    totals: counts('missing extra stale'),
     missing: listOf(),
     extra: listOf(),
     stale: listOf(),

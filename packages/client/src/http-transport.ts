@@ -216,7 +216,7 @@ async function* linesOf(
   }
 }
 
-function ask(
+async function ask(
   base: URL,
   request: SignedRequest,
   signal: AbortSignal,
@@ -225,12 +225,21 @@ function ask(
   const url = new URL(request.path.slice(1), base);
   for (const [name, value] of Object.entries(request.query ?? {}))
     if (value !== undefined) url.searchParams.set(name, String(value));
-  return send(url, {
+  const answer = await send(url, {
     method: request.method,
     headers: headersOf(request, accept),
     signal,
     ...(request.body === undefined ? {} : { body: request.body }),
   });
+  if (!isRedirect(answer.status)) return answer;
+  // Who answers in a gateway's place must not have what is stored sent elsewhere.
+  const place = answer.header('location');
+  throw notOfAGateway(`it redirects${place === undefined ? '' : ` to ${place}`}; name that one`);
+}
+
+/** Browsers tell a page nothing of one, not even its status. */
+function isRedirect(status: number): boolean {
+  return status === 0 || (status >= 300 && status < 400);
 }
 
 async function responseOf(response: HttpAnswer, wantsBytes?: true): Promise<TransportResponse> {

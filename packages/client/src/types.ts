@@ -175,6 +175,8 @@ export interface ClusterMember {
   readonly privateBytes?: number;
   /** Of a shard: normal, soft or hard, by the limit that its memory has reached. */
   readonly memory?: string;
+  /** Of a shard: what keeps it from storing what it has, as a full disk does, and for how long. */
+  readonly storageFault?: { readonly message: string; readonly forMs: number };
   readonly spaces?: number;
   readonly observations?: number;
   /** Of a shard: observations applied since its start, by lane. */

@@ -35,6 +35,47 @@ test.each(['{}', 'null', '[]', '"tea"', 'tea', '{"members":[null]}'])(
   },
 );
 
+const CLUSTER = { cluster: 'c', epoch: 1, degraded: false, members: [] };
+const SHARD = { id: 'a', role: 'shard' };
+
+test.each([
+  ['members', { members: [{ ...SHARD, pressure: [null] }] }],
+  ['members', { members: [{ ...SHARD, applied: { low: 1 } }] }],
+  ['members', { members: [{ ...SHARD, observations: [7] }] }],
+  ['partitions', { partitions: [{ partition: 1 }, 0] }],
+  ['reasons', { reasons: [7] }],
+  ['nats', { nats: { connected: true, logBytes: [] } }],
+])('a cluster is not taken with other %s', async (field, changes) => {
+  const url = await serverOf((response) =>
+    response.end(JSON.stringify({ ...CLUSTER, ...changes })),
+  );
+  const asked = new EngramClient({ url }).cluster();
+  await expect(asked).rejects.toMatchObject({
+    fault: 'no-gateway',
+    message: expect.stringMatching(`has no ${field}$`) as string,
+  });
+});
+
+test('counts below nothing are no answer to a put', async () => {
+  const url = await serverOf((response) => response.end('{"accepted":1,"rejected":-1}'));
+  const put = new EngramClient({ url }).put('notes', [{ id: 'a', embedding: [1] }]);
+  await expect(put).rejects.toMatchObject({ fault: 'no-gateway' });
+});
+
+test('a redirection is not followed: nobody else is sent what is stored', async () => {
+  let requests = 0;
+  const other = await serverOf((response) => {
+    requests++;
+    response.end(JSON.stringify(CLUSTER));
+  });
+  const url = await serverOf((response) => response.writeHead(307, { location: other }).end());
+  await expect(new EngramClient({ url, retries: 0 }).cluster()).rejects.toMatchObject({
+    fault: 'no-gateway',
+    message: expect.stringContaining(`redirects to ${other}`) as string,
+  });
+  expect(requests).toBe(0);
+});
+
 test.each([
   ['an answer', (client: EngramClient) => client.cluster()],
   ['a line', (client: EngramClient) => client.tail('notes').next()],

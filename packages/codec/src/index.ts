@@ -41,5 +41,6 @@ export type {
   StatsReply,
   StatsRequest,
   StatusReply,
+  StorageFault,
   WireHit,
 } from './shard-api.ts';

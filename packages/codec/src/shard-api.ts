@@ -147,6 +147,13 @@ export interface StatusReply {
   readonly privateBytes: number;
   /** Whether memory is short. */
   readonly memory: 'normal' | 'soft' | 'hard';
+  /** What keeps it from storing what it has; absent where nothing does. */
+  readonly storageFault?: StorageFault;
+}
+
+export interface StorageFault {
+  readonly message: string;
+  readonly forMs: number;
 }
 
 /** The bytes of an embedding, shared with it. */

@@ -1,3 +1,4 @@
+export { faultText } from './fault-text.ts';
 export type { CheckpointedSpace, EngineCheckpoints } from './checkpoints.ts';
 export type { MemoryLimits, MemoryState } from './memory-guard.ts';
 export { SNAPSHOT_KEEP_MS } from './options.ts';

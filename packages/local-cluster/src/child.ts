@@ -3,6 +3,7 @@ import { closeSync, fstatSync, mkdirSync, openSync, readSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { identityOf, type ProcessIdentity } from '@engram/runtime/process-identity';
+import { lastWords } from './last-words.ts';
 import { messageOf, SetupError } from './setup-error.ts';
 
 /** How a process ended: by itself with a code, or by a signal. */
@@ -128,6 +129,13 @@ export class Child {
 export function endedEarly(child: Child, exit: Exit): SetupError {
   const how = exit.signal === null ? `code ${exit.code}` : `signal ${exit.signal}`;
   const tail = child.tail();
+  const words = lastWords(tail);
+  if (words !== undefined)
+    return new SetupError(
+      'START_FAILED',
+      `${child.name} ended with ${how} before it was ready: ${words.message}`,
+      words.hint === undefined ? {} : { hint: words.hint },
+    );
   const output = tail === '' ? ' (it wrote nothing)' : `:\n${tail}`;
   return new SetupError(
     'START_FAILED',

@@ -62,3 +62,10 @@ test('a log without room is a reason before it refuses all', () => {
     'the log is full: nothing but deletes can be written',
   ]);
 });
+
+test('a shard that cannot store what it has is named with what keeps it from that', () => {
+  const full = { ...shard('shard-1'), storageFault: { message: 'ENOSPC: no space', forMs: 4_000 } };
+  expect(reasonsOf({ ...WELL, shards: [full] })).toEqual([
+    expect.stringMatching(/^shard-1 cannot store what it has: ENOSPC: no space/),
+  ]);
+});

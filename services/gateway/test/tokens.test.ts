@@ -86,6 +86,12 @@ describe('a token', () => {
     ['is from somebody else', { payload: { iss: 'https://evil.example.org/' } }, /the iss of/],
     ['names nobody', { payload: { sub: undefined as unknown as string } }, /the sub of the token/],
     ['has a name that is none', { payload: { sub: 'a\r\nb' } }, /cannot be a name/],
+    ...[4711, null, ['root'], {}].map((sub): [string, Made, RegExp] => [
+      `is of ${JSON.stringify(sub)}`,
+      { payload: { sub: sub as unknown as string } },
+      /cannot be a name/,
+    ]),
+    ['never ends', { payload: { exp: 1e300 } }, /the exp of the token is no time/],
     ['has scopes that are none', { payload: { engram: { notes: ['all'] } } }, /are no scopes/],
     ['has a list of scopes', { payload: { engram: ['notes:read'] } }, /are no scopes/],
     ['names a key that is not there', { header: { kid: 'two' } }, /cannot be verified/],

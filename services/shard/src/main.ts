@@ -31,6 +31,7 @@ import { aborted, loadOrExit, natsServer, redisServer, runService } from '@engra
 import { cacheFolderOf, ShardEngine, SNAPSHOT_KEEP_MS } from '@engram/engine';
 import { Applier } from './apply.ts';
 import { Checkpointer } from './checkpoints/checkpointer.ts';
+import { StorageHealth } from './checkpoints/storage-health.ts';
 import { PartitionRecords } from './checkpoints/partition-records.ts';
 import { Restorer } from './checkpoints/restorer.ts';
 import { Transfers } from './checkpoints/transfers.ts';
@@ -101,6 +102,7 @@ async function run(
     softBytes: config.ENGRAM_MEMORY_SOFT_BYTES,
     hardBytes: config.ENGRAM_MEMORY_HARD_BYTES,
   };
+  const storage = new StorageHealth(clock);
   const engine = await scope.own(
     'engine',
     ShardEngine.start({
@@ -135,6 +137,7 @@ async function run(
         onFailed: (error) => crash.abort(error),
         onFault: (fault) => {
           metrics.fileFaults.inc();
+          storage.fileFault(fault);
           logger.error({ fault }, 'a segment file');
         },
       },
@@ -231,6 +234,7 @@ async function run(
       intervalMs: config.ENGRAM_CHECKPOINT_MS,
       intervalBytes: config.ENGRAM_CHECKPOINT_BYTES,
       keepMs: config.ENGRAM_LOG_KEEP_MS,
+      storage,
       metrics,
       clock,
       logger,
@@ -306,7 +310,7 @@ async function run(
     new RpcServer(
       connection,
       self,
-      rpcMethods({ partitionCount: layout.partitionCount, reader, engine, flow, metrics, clock }),
+      rpcMethods({ ...layout, reader, engine, flow, storage, metrics, clock }),
       logger,
     ),
   );

@@ -6,6 +6,7 @@ import type { BlobMark, CheckpointRef, NewCheckpoint, WrittenSection } from '@en
 import { afterEach, describe, expect, test } from 'vitest';
 import { until } from '../../../test/support/until.ts';
 import { Checkpointer } from '../src/checkpoints/checkpointer.ts';
+import { StorageHealth } from '../src/checkpoints/storage-health.ts';
 import { shardMetrics } from '../src/metrics.ts';
 
 const P = 3 as PartitionId;
@@ -48,6 +49,7 @@ class Shard {
   /** Up to where the engine was told that all is applied. */
   readonly taken: number[] = [];
   onSave: (() => void) | undefined;
+  readonly storage = new StorageHealth(systemClock);
   isChanged = true;
   spaces: readonly string[] = ['a', 'b'];
   /** Blobs that were stored, not those that were known. */
@@ -141,6 +143,7 @@ class Shard {
       intervalMs: 1_000_000,
       intervalBytes: 1_000_000,
       keepMs: 1_000,
+      storage: this.storage,
       metrics: shardMetrics('test'),
       clock: {
         ...systemClock,

@@ -67,6 +67,7 @@ class Shard {
         ready: new Set(),
       },
       flow: perLane(() => ({ applied: 0 })),
+      storage: { fault: undefined },
       engine: {
         recallBytes: () => this.#later([]),
         get: () => this.#later(undefined),

@@ -5,6 +5,7 @@ import { checkCluster, checkDeadLetters, checkGatewayClock } from '../doctor/clu
 import { failure, ok, verdictOf, type Check } from '../doctor/check.ts';
 import { checkDisk, checkNode, checkPrograms } from '../doctor/machine.ts';
 import { counted, duration, failureLine, warningLine } from '../format.ts';
+import { silentHere } from '../local-members.ts';
 import { DEFAULT_DATA } from '../local-url.ts';
 import {
   apiKeyFileOption,
@@ -84,7 +85,7 @@ async function* allChecks(gateway: GatewayOptions): AsyncGenerator<Check> {
   const nowMs = Date.now();
   yield ok('gateway', `${urlFor(url)} answers in ${duration(performance.now() - begun)}`);
   yield await checkReady(urlFor(url));
-  yield* checkCluster(status);
+  yield* checkCluster(status, silentHere(url, status.members));
   yield* checkGatewayClock(status, nowMs);
   yield await newestDeadLetters(client).then(
     (letters) => checkDeadLetters(shown(letters), DEAD_LETTERS_ASKED),

@@ -1,16 +1,12 @@
 import { EngramClient, type LimitedTenant } from '@engram/client';
 import { ClusterError } from '@engram/model';
-import {
-  isRunning,
-  readClusterState,
-  type ClusterState,
-  type MemberState,
-} from '@engram/local-cluster';
+import { isRunning, readClusterState, type ClusterState } from '@engram/local-cluster';
 import Table from 'cli-table3';
 import { Command, Option } from 'commander';
 import colors from 'picocolors';
 import { counted, failureLine, invocation, warningLine } from '../format.ts';
 import { dataOption, DEFAULT_DATA } from '../local-url.ts';
+import { localState, silentMembers, silentText } from '../local-members.ts';
 import { shown } from '../printable.ts';
 import { pressureText, type Pressure } from '../pressure.ts';
 import {
@@ -141,8 +137,8 @@ export async function showStatus({ data, url, apiKeyFile, json }: Options): Prom
     );
   for (const reason of told.cluster?.reasons ?? []) printNote(warningLine(reason));
   if (cluster !== undefined)
-    for (const id of silentMembers(state, cluster))
-      printNote(warningLine(`${id} runs, and the cluster does not hear of it: look at its log`));
+    for (const member of silentMembers(state, cluster.members))
+      printNote(warningLine(`${silentText(member)}: look at its log`));
   for (const limited of told.cluster?.limited ?? []) printNote(limitedText(limited));
   const differing = differingText(told.members, told.cluster);
   if (differing !== undefined) printNote(warningLine(differing));
@@ -183,20 +179,8 @@ function verdictOf(
     return isNoRoute ? 'wrong port' : 'unreachable';
   }
   const isMissing = state?.members.some((member) => localState(member) !== 'running') ?? false;
-  const hasSilent = silentMembers(state, cluster).length > 0;
+  const hasSilent = silentMembers(state, cluster.members).length > 0;
   return cluster.degraded === true || isMissing || hasSilent ? 'degraded' : 'healthy';
-}
-
-/** Processes of this machine that run, and are none of the members that the cluster sees. */
-function silentMembers(
-  state: ClusterState | undefined,
-  { members = [] }: ClusterView,
-): readonly string[] {
-  const seen = new Set(members.map(({ id }) => id));
-  return (state?.members ?? [])
-    .filter((member) => member.role === 'shard' || member.role === 'gateway')
-    .filter((member) => localState(member) === 'running' && !seen.has(member.id))
-    .map(({ id }) => id);
 }
 
 function exitCodeOf(verdict: Verdict): number {
@@ -239,11 +223,6 @@ function mergedMembers(
       rank(left.role) - rank(right.role) ||
       left.id.localeCompare(right.id, 'en', { numeric: true }),
   );
-}
-
-function localState(member: MemberState): 'running' | 'starting' | 'ended' {
-  if (!isRunning(member)) return 'ended';
-  return member.url === undefined ? 'starting' : 'running';
 }
 
 function headline(verdict: Verdict, url = '', cluster: ClusterView = {}): string {

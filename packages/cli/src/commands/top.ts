@@ -15,6 +15,7 @@ import {
   urlOption,
   type GatewayOptions,
 } from '../output.ts';
+import { silentHere, silentText } from '../local-members.ts';
 import { shown } from '../printable.ts';
 import { sampleOf, type Sample, type Seen } from '../top/sample.ts';
 import { lineOf, tableOf } from '../top/table.ts';
@@ -50,7 +51,7 @@ Examples:
       reporting(async ({ json, once, interval, ...gateway }: Options) => {
         const client = clientFor(gateway, 0);
         if (once === true) {
-          for await (const sample of samples(client, interval, signal))
+          for await (const sample of samples(client, gateway.url, interval, signal))
             if (sample instanceof Error) throw sample;
             else {
               console.log(json === true ? jsonText(sample) : tableOf(shown(sample)));
@@ -59,7 +60,8 @@ Examples:
           return;
         }
         const show = json === true ? printLine(jsonText) : shower();
-        for await (const sample of samples(client, interval, signal)) show.show(sample);
+        for await (const sample of samples(client, gateway.url, interval, signal))
+          show.show(sample);
         show.end();
       }),
     );
@@ -68,6 +70,7 @@ Examples:
 /** From the second look on, which has rates; a look that fails is an error, and the next one follows. */
 async function* samples(
   client: EngramClient,
+  url: string | undefined,
   intervalMs: number,
   signal: AbortSignal,
 ): AsyncGenerator<Sample | Error, void> {
@@ -76,7 +79,10 @@ async function* samples(
     try {
       const status = await client.cluster({ signal });
       const seen = { status, atMs: performance.now() };
-      if (before !== undefined) yield sampleOf(before, seen);
+      if (before !== undefined) {
+        const silent = silentHere(url, status.members).map(silentText);
+        yield sampleOf(before, seen, silent);
+      }
       before = seen;
     } catch (error) {
       if (signal.aborted) return;

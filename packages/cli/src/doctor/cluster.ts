@@ -1,8 +1,10 @@
 // What a gateway tells of its cluster, judged line by line.
 
 import type { ClusterMember, ClusterStatus, DeadLetter } from '@engram/client';
+import type { MemberState } from '@engram/local-cluster';
 import { LANES } from '@engram/model';
-import { bytesText, counted, invocation, numberRanges } from '../format.ts';
+import { bytesText, counted, duration, invocation, numberRanges } from '../format.ts';
+import { silentText } from '../local-members.ts';
 import { isPressed, pressureText, stateOf } from '../pressure.ts';
 import { failure, ok, warning, type Check } from './check.ts';
 
@@ -13,17 +15,24 @@ const LOG_FILLING_SHARE = 0.7;
 const CLOCK_SKEW_MS = 2_000;
 const REDIS_SILENT_MS = 5_000;
 
-/** Every check that needs nothing but the answer of `GET /v1/cluster`. */
-export function checkCluster(status: ClusterStatus): Check[] {
+/**
+ * Every check that needs nothing but the answer of `GET /v1/cluster`.
+ * @param silent processes of this machine that are none of the members in it
+ */
+export function checkCluster(status: ClusterStatus, silent: readonly MemberState[] = []): Check[] {
   const shards = status.members.filter(({ role }) => role === 'shard');
   return [
     ...checkServers(status),
-    checkShards(shards),
+    ...checkProcesses(silent),
+    ...(shards.length === 0 && silent.some(({ role }) => role === 'shard')
+      ? []
+      : [checkShards(shards)]),
     checkSettings(status, shards),
     checkPartitions(status),
     ...checkPressure(shards),
     ...checkMemory(shards),
-    ...checkLog(status),
+    ...checkStorage(shards),
+    ...checkLog(status, shards),
     ...checkClocks(shards),
   ];
 }
@@ -46,6 +55,15 @@ function* checkServers({ nats, redis, membershipAgeMs = 0 }: ClusterStatus): Gen
         'the gateway hears nothing of Redis',
         'start redis-server, or look whether ENGRAM_REDIS_URL is right; nobody joins or leaves until then',
       );
+}
+
+function* checkProcesses(silent: readonly MemberState[]): Generator<Check> {
+  for (const member of silent)
+    yield failure(
+      'processes',
+      silentText(member),
+      'look at its log: it is paused, cut off from Redis, or has too much to do; what it served is taken over',
+    );
 }
 
 function checkShards(shards: readonly ClusterMember[]): Check {
@@ -142,13 +160,27 @@ function* checkMemory(shards: readonly ClusterMember[]): Generator<Check> {
   }
 }
 
-function* checkLog({ nats }: ClusterStatus): Generator<Check> {
+function* checkStorage(shards: readonly ClusterMember[]): Generator<Check> {
+  const failing = shards.filter(({ storageFault }) => storageFault !== undefined);
+  for (const { id, storageFault: { message, forMs } = { message: '', forMs: 0 } } of failing)
+    yield failure(
+      'storage',
+      `${id} cannot store what it has, for ${duration(forMs)}: ${message}`,
+      'make room on its disk, or look at its log; the log of the cluster keeps what it has, and grows until then',
+    );
+  if (failing.length === 0) yield ok('storage', 'every shard stores what it has');
+}
+
+function* checkLog({ nats }: ClusterStatus, shards: readonly ClusterMember[]): Generator<Check> {
   const { logBytes, logBytesMax } = nats ?? {};
   if (logBytes === undefined || logBytesMax === undefined || logBytesMax <= 0) return;
   const share = logBytes / logBytesMax;
   const found = `${bytesText(logBytes)} of ${bytesText(logBytesMax)} (${Math.round(share * 100)} %)`;
+  const failing = shards.filter(({ storageFault }) => storageFault !== undefined);
   const advice =
-    'raise ENGRAM_LOG_BYTES_MAX; from a half on it is trimmed behind checkpoints, so look whether those are stored';
+    failing.length === 0
+      ? 'raise ENGRAM_LOG_BYTES_MAX; from a half on it is trimmed behind checkpoints, so look whether those are stored'
+      : `mend the storage of ${failing.map(({ id }) => id).join(', ')} first: nothing is trimmed until its checkpoints are stored`;
   if (share >= LOG_FULL_SHARE) yield failure('log', found, advice);
   else if (share >= LOG_FILLING_SHARE) yield warning('log', found, advice);
   else yield ok('log', found);

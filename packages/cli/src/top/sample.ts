@@ -46,7 +46,12 @@ export interface Sample {
   readonly shards: readonly ShardRow[];
 }
 
-export function sampleOf(before: Seen | undefined, { status, atMs }: Seen): Sample {
+/** @param silent of members that the cluster does not know of, a sentence each */
+export function sampleOf(
+  before: Seen | undefined,
+  { status, atMs }: Seen,
+  silent: readonly string[] = [],
+): Sample {
   const elapsedMs = before === undefined ? 0 : atMs - before.atMs;
   const known = new Map(before?.status.members.map((member) => [member.id, member]));
   const shards = status.members
@@ -59,8 +64,8 @@ export function sampleOf(before: Seen | undefined, { status, atMs }: Seen): Samp
     cluster: status.cluster,
     time: status.time,
     epoch: status.epoch,
-    degraded: status.degraded,
-    reasons: status.reasons ?? [],
+    degraded: status.degraded || silent.length > 0,
+    reasons: [...(status.reasons ?? []), ...silent],
     rate: rates.length === 0 ? undefined : rates.reduce((sum, rate) => sum + rate, 0),
     observations: shards.reduce((sum, { observations = 0 }) => sum + observations, 0),
     logShare: logBytes === undefined || !logBytesMax ? undefined : logBytes / logBytesMax,

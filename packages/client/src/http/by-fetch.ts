@@ -2,7 +2,7 @@ import type { HttpSend } from './http.ts';
 
 /** By the runtime's own fetch, with its kept-alive connections. */
 export const send: HttpSend = async (url, request) => {
-  const response = await fetch(url, request);
+  const response = await fetch(url, { ...request, redirect: 'manual' });
   return {
     status: response.status,
     header: (name) => response.headers.get(name) ?? undefined,

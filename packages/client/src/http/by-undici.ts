@@ -1,11 +1,8 @@
-import { Agent, interceptors, request as ask } from 'undici';
+import { Agent, request as ask } from 'undici';
 import type { HttpSend } from './http.ts';
 
-/** As many as fetch follows. */
-const REDIRECTS_MAX = 20;
-
 /** Of all clients in the process; connections that nobody uses do not keep it alive. */
-const dispatcher = new Agent().compose(interceptors.redirect({ maxRedirections: REDIRECTS_MAX }));
+const dispatcher = new Agent();
 
 /**
  * Node's fetch is the same library, but passes each body through a stream of the web, in copies: a batch of

@@ -25,6 +25,8 @@ const SECRET_BYTES_MIN = 32;
 const FETCH_TIMEOUT_MS = 5_000;
 /** What providers name callers by; safe in logs. */
 const SUBJECT = /^[A-Za-z0-9._:@|/+=-]{1,128}$/;
+/** Seconds since 1970 that a date can have (ECMA-262, 21.4.1.1). */
+const END_MAX = 8.64e12;
 /** The provider's fault, not the token's. */
 const PROVIDER_FAULTS = new Set(['ERR_JOSE_GENERIC', 'ERR_JWKS_TIMEOUT', 'ERR_JWKS_INVALID']);
 
@@ -57,8 +59,11 @@ export class Tokens {
   /** @throws ClusterError UNAUTHENTICATED, IDENTITY_UNAVAILABLE */
   async verify(token: string): Promise<Principal> {
     const payload = await this.#payloadOf(token);
-    const { sub = '', exp = 0 } = payload;
-    if (!SUBJECT.test(sub)) throw unauthenticated('token', 'the sub of the token cannot be a name');
+    const { sub, exp } = payload as Readonly<Record<string, unknown>>;
+    if (typeof sub !== 'string' || !SUBJECT.test(sub))
+      throw unauthenticated('token', 'the sub of the token cannot be a name');
+    if (typeof exp !== 'number' || !(exp <= END_MAX))
+      throw unauthenticated('token', 'the exp of the token is no time');
     const endsAtMs = exp * 1_000 + this.#toleranceMs;
     return {
       id: `jwt:${sub}`,

@@ -61,6 +61,7 @@ export function describeMember(
           rssBytes: status.rssBytes,
           privateBytes: status.privateBytes,
           memory: status.memory,
+          ...(status.storageFault && { storageFault: status.storageFault }),
         }),
   };
 }

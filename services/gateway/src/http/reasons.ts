@@ -1,7 +1,14 @@
 // Why a cluster is degraded, as sentences for people.
 
 import type { ShardSignal } from '@engram/admission';
+import type { StorageFault } from '@engram/codec';
 import { LANES, type Lane, type MemberId } from '@engram/model';
+
+export interface SeenShard {
+  readonly id: MemberId;
+  readonly signal: ShardSignal | undefined;
+  readonly storageFault?: StorageFault | undefined;
+}
 
 /** What a gateway knows of its cluster. */
 export interface Seen {
@@ -11,7 +18,7 @@ export interface Seen {
   readonly logFill?: number | undefined;
   /** Partitions that no shard answers for. */
   readonly unserved: number;
-  readonly shards: readonly { readonly id: MemberId; readonly signal: ShardSignal | undefined }[];
+  readonly shards: readonly SeenShard[];
 }
 
 /** The largest batch does not fit any more, and soon none does. */
@@ -25,6 +32,11 @@ export function reasonsOf({ hasNats, hasRedis, logFill = 0, unserved, shards }: 
     ...(logFill < LOG_FULL ? [] : ['the log is full: nothing but deletes can be written']),
     ...(unserved === 0 ? [] : [`no shard serves ${unserved} of the partitions yet`]),
     ...shards.flatMap(({ id, signal }) => (signal === undefined ? [] : pressedText(id, signal))),
+    ...shards.flatMap(({ id, storageFault: fault }) =>
+      fault === undefined
+        ? []
+        : [`${id} cannot store what it has: ${fault.message}; the log keeps it until then`],
+    ),
   ];
 }
 

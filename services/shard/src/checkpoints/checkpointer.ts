@@ -95,6 +95,7 @@ export class Checkpointer implements AsyncDisposable {
       this.#own.delete(partition);
       this.#trims.release(partition);
       this.#holdings.delete(partition);
+      this.#options.storage.settled(partition);
     }
   }
 
@@ -137,7 +138,8 @@ export class Checkpointer implements AsyncDisposable {
   }
 
   async #round(isOver: () => boolean): Promise<void> {
-    const { clock, isWriter, isLogSure, intervalBytes, logState, logger, metrics } = this.#options;
+    const { clock, isWriter, isLogSure, intervalBytes, logState, storage, logger, metrics } =
+      this.#options;
     await this.#stored.upkeep();
     for (const partition of this.#completeTo.keys()) {
       const holding = this.#holdings.get(partition);
@@ -146,6 +148,7 @@ export class Checkpointer implements AsyncDisposable {
       if (isOver() || !isLogSure()) return;
       if (!isWriter(partition)) {
         this.#own.delete(partition);
+        storage.settled(partition);
         await this.#watch(partition, watermark, holding);
         continue;
       }
@@ -164,7 +167,8 @@ export class Checkpointer implements AsyncDisposable {
         if (isFenced) {
           this.#own.delete(partition);
           this.#fencedUntilMs.set(partition, clock.now() + FENCED_MS);
-        }
+          storage.settled(partition);
+        } else storage.failed(partition, error);
         logger.warn({ err: error, partition }, 'a checkpoint is not stored');
       }
     }
@@ -177,7 +181,7 @@ export class Checkpointer implements AsyncDisposable {
     holding: object,
     isLogFull: boolean,
   ): Promise<void> {
-    const { clock, engine, intervalMs } = this.#options;
+    const { clock, engine, storage, intervalMs } = this.#options;
     const own = this.#own.get(partition) ?? (await this.#claim(partition, holding));
     if (own === undefined || this.#holdings.get(partition) !== holding) return; // W6
     // From here on the log is trimmed by this shard only, behind what it wrote.
@@ -203,6 +207,7 @@ export class Checkpointer implements AsyncDisposable {
     if (isSame && (!hasEntries || taken.sections.length === 0)) {
       unwritten.written(watermark);
       await this.#trim(partition, own, isLogFull);
+      storage.settled(partition);
       return;
     }
     own.spaces = undefined; // until it is stored, whatever happens
@@ -210,6 +215,7 @@ export class Checkpointer implements AsyncDisposable {
     own.spaces = spaces;
     unwritten.written(watermark);
     progress.writtenAtMs = clock.now();
+    storage.settled(partition);
   }
 
   /** W4, where another shard writes. */

@@ -5,6 +5,7 @@ import type { Clock, Logger } from '@engram/runtime';
 import type { ShardMetrics } from '../metrics.ts';
 import type { PartitionRecords } from './partition-records.ts';
 import type { Restorer } from './restorer.ts';
+import type { StorageHealth } from './storage-health.ts';
 import type { Transfers } from './transfers.ts';
 
 export interface CheckpointerOptions {
@@ -31,6 +32,7 @@ export interface CheckpointerOptions {
   /** … and after so many bytes of entries. */
   readonly intervalBytes: number;
   readonly keepMs: number;
+  readonly storage: Pick<StorageHealth, 'failed' | 'settled'>;
   readonly metrics: Pick<ShardMetrics, 'checkpoints' | 'trims'>;
   readonly clock: Clock;
   readonly logger: Logger;

@@ -35,6 +35,7 @@ import {
 import type { PartitionReader } from '@engram/partition';
 import { Deadline, type Clock } from '@engram/runtime';
 import type { PageAnswer, ShardEngine } from '@engram/engine';
+import type { StorageHealth } from '../checkpoints/storage-health.ts';
 import type { ShardMetrics } from '../metrics.ts';
 import type { LaneFlow } from '../pressure/lane-flow.ts';
 
@@ -48,6 +49,7 @@ export interface MethodsOptions {
     readonly streams: Pick<ShardEngine['streams'], 'open' | 'openIds' | 'next' | 'keep' | 'close'>;
   };
   readonly flow: PerLane<Pick<LaneFlow, 'applied'>>;
+  readonly storage: Pick<StorageHealth, 'fault'>;
   readonly metrics: ShardMetrics;
   readonly clock: Clock;
 }
@@ -202,6 +204,7 @@ export function rpcMethods(options: MethodsOptions): Readonly<Record<ShardMethod
     status: async (): Promise<StatusReply> => {
       const { loaded, unloaded, observations, privateBytes, rssBytes, memory } =
         await engine.refresh();
+      const { fault: storageFault } = options.storage;
       return {
         held: reader.held,
         ready: [...reader.ready],
@@ -221,6 +224,7 @@ export function rpcMethods(options: MethodsOptions): Readonly<Record<ShardMethod
         rssBytes,
         privateBytes,
         memory,
+        ...(storageFault && { storageFault }),
       };
     },
   };

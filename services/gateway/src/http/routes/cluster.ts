@@ -36,7 +36,11 @@ export function clusterRoutes(app: GatewayApp, gateway: Gateway): void {
         hasRedis: membership.isCurrent,
         logFill: logFill(servers),
         unserved,
-        shards: view.shards.map((id) => ({ id, signal: board.of(id) })),
+        shards: view.shards.map((id) => ({
+          id,
+          signal: board.of(id),
+          storageFault: statuses.get(id)?.storageFault,
+        })),
       });
       return {
         cluster: config.ENGRAM_CLUSTER,
