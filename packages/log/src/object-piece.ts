@@ -163,9 +163,11 @@ export async function getPiece(
 ): Promise<Uint8Array | undefined> {
   const received: Uint8Array[] = [];
   if (chunks > 0) {
+    // No list of one: for a list nats-server 2.10 reads every block of the stream, and the one that the
+    // chunks are in again for each of them (nats-server#7750, #7856).
     const consumer = await nc
       .jetstream()
-      .consumers.get(streamOf(bucket), { filterSubjects: [chunkSubject(bucket, id)] });
+      .consumers.get(streamOf(bucket), { filterSubjects: chunkSubject(bucket, id) });
     try {
       const messages = await consumer.fetch({ max_messages: chunks, expires: timeoutMs });
       for await (const { data } of messages) received.push(data);

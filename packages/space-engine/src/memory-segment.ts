@@ -13,6 +13,10 @@ const SAMPLE_MIN = 256;
 /** A graph is begun again when as many rows reach beyond its encoding, and this share of all. */
 const CLIPPED_MIN = 64;
 const CLIPPED_SHARE = 1 / 16;
+/** Where fewer of its rows live, a segment is worth no graph, … */
+const SPENT_SHARE = 1 / 16;
+/** … and those of a block are looked at one by one. */
+const SPARSE_SHARE = 1 / 4;
 /** How far rows are in a graph. */
 interface Built {
   graph: GraphIndex | undefined;
@@ -77,6 +81,14 @@ export class MemorySegment implements Segment {
     return this.rows - this.graphedTo;
   }
 
+  /**
+   * Hardly any of its rows lives, as where ids are written again and again: a graph would be one of the dead.
+   * It waits until those may be removed.
+   */
+  get isSpent(): boolean {
+    return this.rows - this.deaths.count < this.rows * SPENT_SHARE;
+  }
+
   get bytes(): number {
     return (
       this.#stored.bytes +
@@ -129,8 +141,14 @@ export class MemorySegment implements Segment {
       const first = block * rows.blockRows;
       const inBlock = rows.rowsInBlock(block);
       if (inBlock <= 0) break;
+      const dead = this.#deadInBlock[block] ?? 0;
+      if (inBlock - dead < inBlock * SPARSE_SHARE) {
+        for (let row = Math.max(first, this.graphedTo); row < first + inBlock; row++)
+          if (this.deaths.isAlive(row)) offer(row);
+        continue;
+      }
       // The dead and the graphed of a block may stand before those that are wanted.
-      const skipped = (this.#deadInBlock[block] ?? 0) + Math.max(0, this.graphedTo - first);
+      const skipped = dead + Math.max(0, this.graphedTo - first);
       for (const near of scan(rows.blocks[block]!, inBlock, embedding, count + skipped, metric))
         if (first + near >= this.graphedTo) offer(first + near);
     }

@@ -66,6 +66,7 @@ export async function nearest(
     const search = new SegmentSearch(segment, from(segment), query, options, best);
     searchedTo.set(segment, segment.rows);
     if (segment.oldest > newest) continue;
+    if (asOf === undefined && segment.deaths.count === segment.rows) continue;
     if (filter === undefined) {
       const rest = search.all();
       if (rest !== undefined) await rest;

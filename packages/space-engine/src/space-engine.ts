@@ -142,7 +142,10 @@ export class SpaceEngine {
   /** Rows that wait for a graph. */
   get backlog(): number {
     if (!this.needsGraph) return 0;
-    return this.segments.memory.reduce((sum, { backlog }) => sum + backlog, 0);
+    return this.segments.memory.reduce(
+      (sum, { backlog, isSpent }) => (isSpent ? sum : sum + backlog),
+      0,
+    );
   }
 
   get stats(): SpaceStats {

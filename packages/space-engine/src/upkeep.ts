@@ -60,7 +60,7 @@ export class Upkeep {
   /** Rows that wait for a graph and are not given away. */
   get backlog(): number {
     if (!this.engine.needsGraph) return 0;
-    return this.#own().reduce((sum, { backlog }) => sum + backlog, 0);
+    return this.#waiting().reduce((sum, { backlog }) => sum + backlog, 0);
   }
 
   /** `tend` has something to do. */
@@ -76,8 +76,7 @@ export class Upkeep {
     const { engine } = this;
     if (!engine.needsGraph) return false;
     const factory = GRAPH_ENGINES[engine.config.engine];
-    for (const segment of this.#own()) {
-      if (segment.backlog === 0) continue;
+    for (const segment of this.#waiting()) {
       segment.buildGraph(factory, this.#encoding, shouldStop);
       this.#encoding = segment.encoding;
       if (segment.backlog > 0) return true;
@@ -88,11 +87,11 @@ export class Upkeep {
 
   /** Ends the growing segment when it is full; cheap, to be called often. */
   roll(): void {
-    const { growing } = this.engine.segments;
-    const { segmentBytesMax } = this.engine.options;
+    const { segments, options, needsGraph } = this.engine;
+    const { growing } = segments;
     const isWorn = growing.deaths.count >= Math.max(COMPACTED_DEAD_MIN * 4, growing.rows / 2);
-    if (growing.stored.storedBytes >= segmentBytesMax || (isWorn && growing.graph !== undefined))
-      this.engine.segments.roll();
+    if (growing.stored.storedBytes >= options.segmentBytesMax || (isWorn && needsGraph))
+      segments.roll();
   }
 
   /** Ends the growing segment although it is not full, so that its memory becomes files. */
@@ -193,13 +192,15 @@ export class Upkeep {
   tick(nowMs: number, isShort: boolean): void {
     const { retention, segments } = this.engine;
     retention.tick(nowMs, isShort);
+    if (this.#write !== undefined) return; // rows may be on their way to a file
+    for (const segment of this.#own())
+      if (segment !== segments.growing && segment.isSpent) this.#clear(segment);
     const { growing } = segments;
     if (growing.graph !== undefined || this.#isAway(growing)) return;
-    if (this.#write !== undefined) return; // its rows may be on their way to a file
     const living = growing.rows - growing.deaths.count;
     const least = Math.max(COMPACTED_DEAD_MIN, living);
     if (growing.deaths.count < least) return;
-    if (retention.countRemovable(growing.deaths) >= least) this.#compact(growing);
+    if (retention.countRemovable(growing.deaths) >= least) segments.grow(this.#compact(growing));
   }
 
   /**
@@ -210,7 +211,7 @@ export class Upkeep {
     if (this.#write !== undefined || this.#away.size > 0 || !this.isIndexed) return false;
     const isWritten = await this.#writing(async () => {
       for (const segment of [...this.engine.segments.memory])
-        if (segment.rows > 0 && segment.graph !== undefined) await this.#seal(segment);
+        if (segment.graph !== undefined && segment.backlog === 0) await this.#seal(segment);
         else await this.#files.writePart(segment);
       await this.#writeManifest();
     });
@@ -256,6 +257,11 @@ export class Upkeep {
     return this.engine.segments.memory.filter((segment) => !this.#isAway(segment));
   }
 
+  /** Of those that get a graph here, the ones of which rows are not in it yet. */
+  #waiting(): MemorySegment[] {
+    return this.#own().filter(({ backlog, isSpent }) => backlog > 0 && !isSpent);
+  }
+
   #isAway(segment: MemorySegment): boolean {
     for (const away of this.#away.values())
       if (away.kind === 'graph' && away.segment === segment) return true;
@@ -265,19 +271,20 @@ export class Upkeep {
   #full(): MemorySegment | undefined {
     if (!this.engine.needsGraph) return undefined;
     const { growing } = this.engine.segments;
-    return this.#own().find((segment) => segment !== growing && segment.backlog === 0);
+    return this.#own().find(
+      (segment) => segment !== growing && segment.backlog === 0 && !segment.isSpent,
+    );
   }
 
   #stealable(rowsMin: number): MemorySegment | undefined {
     const { segments } = this.engine;
-    const waiting = this.#own().filter(({ backlog }) => backlog >= rowsMin);
+    const waiting = this.#waiting().filter(({ backlog }) => backlog >= rowsMin);
     const largest = waiting.reduce<MemorySegment | undefined>(
       (best, each) => (best === undefined || each.backlog > best.backlog ? each : best),
       undefined,
     );
     if (largest === undefined) return undefined;
-    const isUntouched =
-      largest.graphedTo === 0 && this.#own().some((e) => e !== largest && e.backlog >= rowsMin);
+    const isUntouched = largest.graphedTo === 0 && waiting.some((each) => each !== largest);
     if (isUntouched) {
       if (largest === segments.growing) segments.roll();
       return largest;
@@ -319,7 +326,16 @@ export class Upkeep {
     this.#restructurings++;
   }
 
-  #compact(segment: MemorySegment): void {
+  /** Of a spent segment that is full, once all of its dead rows are removable: the living are kept. */
+  #clear(segment: MemorySegment): void {
+    if (this.engine.retention.countRemovable(segment.deaths) < segment.deaths.count) return;
+    const compacted = this.#compact(segment);
+    if (compacted.rows > 0) this.engine.segments.addFull(compacted);
+    this.#restructurings++;
+  }
+
+  /** Takes a segment out, and gives one with the rows of it that are not removable. */
+  #compact(segment: MemorySegment): MemorySegment {
     const { segments, ids, retention, config } = this.engine;
     const rows = new MemoryRows(config.dimension);
     const moved = new Uint32Array(segment.rows);
@@ -340,7 +356,7 @@ export class Upkeep {
       number === segment.number ? { segment: compacted.number, row: moved[row]! } : undefined,
     );
     segments.remove([segment]);
-    segments.grow(compacted);
+    return compacted;
   }
 
   /** Runs one thing that writes; a failure is reported and rests a while (U3). */

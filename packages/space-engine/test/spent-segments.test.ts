@@ -1,0 +1,104 @@
+import { describe, expect, test } from 'vitest';
+import { clustered, optionsOf, configOf } from './frames.ts';
+import { scratchFolder } from './scratch.ts';
+import { emptySpace, openSpace } from '../src/open-space.ts';
+import { apply, checkpoint, expectSame, graph, ids, recallAt, seal, spaceOf } from './spaces.ts';
+
+const DIMENSION = 16;
+const ROWS = 1_600;
+const KEEP_MS = 1_000;
+const vectors = clustered(ROWS * 2 + 20, DIMENSION, 9);
+const queries = vectors.slice(ROWS * 2);
+const first = vectors.slice(0, ROWS).map((embedding, i) => ({ id: `row ${i}`, embedding }));
+const second = first.map(({ id }, i) => ({ id, embedding: vectors[ROWS + i]! }));
+const all = ids(first);
+const options = { graphThreshold: 100, snapshotKeepMs: KEEP_MS };
+const before = { high: 0, normal: 1, low: 0 };
+
+/** All but some rows of the first segment were written again, into the one that grows. */
+function writtenAgain(living: number) {
+  const config = { dimension: DIMENSION } as const;
+  const space = spaceOf(config, options);
+  const exact = spaceOf(config, { ...options, graphThreshold: Infinity });
+  for (const each of [space, exact]) {
+    apply(each, 1, first);
+    if (each === space) space.engine.segments.roll();
+    apply(each, 2, second.slice(living));
+  }
+  return { space, exact };
+}
+
+async function expectWhole({ space, exact }: ReturnType<typeof writtenAgain>): Promise<void> {
+  expectSame(space, exact, all);
+  expect(await recallAt(10, space, exact, queries)).toBeGreaterThanOrEqual(0.95);
+  const hits = ids(await space.engine.recall({ embedding: queries[0]!, k: ROWS }));
+  expect(hits.sort()).toEqual([...all].sort());
+}
+
+describe.each([0, 1, 99])('a segment of which %i of 1,600 rows live', (living) => {
+  test('gets no graph and no file, is searched, and goes once its dead may be removed', async () => {
+    const pair = writtenAgain(living);
+    const { engine, upkeep } = pair.space;
+    const [spent] = engine.segments.memory;
+    graph(pair.space);
+    expect(spent).toMatchObject({ isSpent: true, graphedTo: 0 });
+    expect(upkeep).toMatchObject({ isIndexed: true, isUntended: false, backlog: 0 });
+    expect(await upkeep.tend()).toBe(false);
+    expect(await upkeep.giveWork(1)).toBeUndefined();
+    await expectWhole(pair);
+    upkeep.tick(0, false);
+    upkeep.tick(KEEP_MS - 1, false);
+    expect(engine.segments.memory).toContain(spent);
+    const asOf = await engine.recall({ embedding: first[7]!.embedding, k: ROWS, asOf: before });
+    expect(ids(asOf).sort()).toEqual([...all].sort());
+    const { changes } = upkeep;
+    upkeep.tick(KEEP_MS, false);
+    expect(engine.segments.memory).not.toContain(spent);
+    expect(upkeep.changes).toBeGreaterThan(changes);
+    const rows = engine.segments.memory.reduce((sum, segment) => sum + segment.rows, 0);
+    expect(rows).toBe(ROWS);
+    await expectWhole(pair);
+    const gone = engine.recall({ embedding: first[7]!.embedding, k: 1, asOf: before });
+    await expect(gone).rejects.toMatchObject({ code: 'POSITION_EXPIRED' });
+    await seal(pair.space);
+    await expectWhole(pair);
+  });
+
+  test('goes at once where memory is short', async () => {
+    const pair = writtenAgain(living);
+    pair.space.upkeep.tick(0, true);
+    const { memory } = pair.space.engine.segments;
+    expect(memory.reduce((sum, { rows }) => sum + rows, 0)).toBe(ROWS);
+    await expectWhole(pair);
+  });
+});
+
+test('one of which more live gets a graph and a file', async () => {
+  const pair = writtenAgain(200);
+  graph(pair.space);
+  while (await pair.space.upkeep.tend()) continue;
+  expect(pair.space.engine.segments.sealed).toMatchObject([{ rows: ROWS }]);
+  await expectWhole(pair);
+});
+
+test('one that is partly in its graph when its rows die is written without it, and read back', async () => {
+  const config = configOf({ dimension: DIMENSION });
+  const folder = scratchFolder();
+  const space = emptySpace(config, optionsOf(folder, options));
+  apply(space, 1, first);
+  space.upkeep.buildGraph(() => true);
+  const { growing } = space.engine.segments;
+  expect(growing.graphedTo).toBeGreaterThan(0);
+  expect(growing.backlog).toBeGreaterThan(0);
+  space.engine.segments.roll();
+  apply(space, 2, second.slice(1));
+  expect(growing.isSpent).toBe(true);
+  await checkpoint(space);
+  graph(space);
+  expect(await space.upkeep.unload()).toBe(true);
+  const opened = await openSpace(config, optionsOf(folder, options));
+  const exact = spaceOf({ dimension: DIMENSION }, { graphThreshold: Infinity });
+  apply(exact, 1, first);
+  apply(exact, 2, second.slice(1));
+  await expectWhole({ space: opened, exact });
+});
