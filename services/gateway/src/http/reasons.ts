@@ -4,7 +4,7 @@ import type { ShardSignal } from '@engram/admission';
 import type { StorageFault } from '@engram/codec';
 import { LANES, type Lane, type MemberId } from '@engram/model';
 
-export interface SeenShard {
+interface SeenShard {
   readonly id: MemberId;
   readonly signal: ShardSignal | undefined;
   readonly storageFault?: StorageFault | undefined;
