@@ -17,6 +17,8 @@ const CLIPPED_SHARE = 1 / 16;
 const SPENT_SHARE = 1 / 16;
 /** … and those of a block are looked at one by one. */
 const SPARSE_SHARE = 1 / 4;
+/** Where more of its rows than this die in a second, it will be spent before its graph is of use. */
+const DYING_SHARE_PER_S = 1 / 20;
 /** How far rows are in a graph. */
 interface Built {
   graph: GraphIndex | undefined;
@@ -37,6 +39,8 @@ export class MemorySegment implements Segment {
   /** Shared with the segment that it was split from, while that is read. */
   readonly #built: Built;
   #isSplit = false;
+  #isDying = false;
+  #looked: { readonly atMs: number; readonly dead: number } | undefined;
   #oldest = Infinity;
 
   constructor(
@@ -87,6 +91,20 @@ export class MemorySegment implements Segment {
    */
   get isSpent(): boolean {
     return this.rows - this.deaths.count < this.rows * SPENT_SHARE;
+  }
+
+  /** Its rows died so fast between the last two looks that it will be spent soon. */
+  get isDying(): boolean {
+    return this.#isDying;
+  }
+
+  /** To be called now and then: how many of its rows died meanwhile? */
+  look(nowMs: number): void {
+    const { count: dead } = this.deaths;
+    const before = this.#looked ?? { atMs: nowMs, dead };
+    const seconds = (nowMs - before.atMs) / 1_000;
+    this.#isDying = dead - before.dead > this.rows * seconds * DYING_SHARE_PER_S;
+    this.#looked = { atMs: nowMs, dead };
   }
 
   get bytes(): number {

@@ -24,6 +24,9 @@ const TENDS_AFTER_FAULT = 100;
 /** Smaller segments are not worth a file when memory is short. */
 const ROLLED_BYTES_MIN = 4 * 1024 * 1024;
 
+/** Embeddings of a space that are searched exactly for as long as they are written again and again. */
+const SCANNED_BYTES_MAX = 16 * 1024 * 1024;
+
 type Away =
   | { readonly kind: 'graph'; readonly segment: MemorySegment }
   | { readonly kind: 'merge'; readonly merge: Merge };
@@ -192,6 +195,7 @@ export class Upkeep {
   tick(nowMs: number, isShort: boolean): void {
     const { retention, segments } = this.engine;
     retention.tick(nowMs, isShort);
+    for (const segment of segments.memory) segment.look(nowMs);
     if (this.#write !== undefined) return; // rows may be on their way to a file
     for (const segment of this.#own())
       if (segment !== segments.growing && segment.isSpent) this.#clear(segment);
@@ -259,7 +263,11 @@ export class Upkeep {
 
   /** Of those that get a graph here, the ones of which rows are not in it yet. */
   #waiting(): MemorySegment[] {
-    return this.#own().filter(({ backlog, isSpent }) => backlog > 0 && !isSpent);
+    const { config, ids } = this.engine;
+    const isSmall = ids.size * config.dimension * 4 <= SCANNED_BYTES_MAX;
+    return this.#own().filter(
+      ({ backlog, isSpent, isDying }) => backlog > 0 && !isSpent && !(isDying && isSmall),
+    );
   }
 
   #isAway(segment: MemorySegment): boolean {

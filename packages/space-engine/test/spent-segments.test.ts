@@ -81,6 +81,41 @@ test('one of which more live gets a graph and a file', async () => {
   await expectWhole(pair);
 });
 
+test('one whose rows die fast gets no graph until that ends', async () => {
+  const { space, exact } = writtenAgain(200);
+  const both = (sequence: number, from: number, to: number) => {
+    for (const each of [space, exact]) apply(each, sequence, second.slice(from, to));
+  };
+  const { upkeep, engine } = space;
+  const { growing } = engine.segments;
+  upkeep.tick(0, false);
+  expect(upkeep.backlog).toBeGreaterThan(0);
+  both(3, 200, 320); // a twelfth of the growing segment in half a second
+  upkeep.tick(500, false);
+  expect(growing.isDying).toBe(true);
+  graph(space);
+  expect(growing.graphedTo).toBe(0);
+  expect(upkeep.isIndexed).toBe(false);
+  await expectWhole({ space, exact });
+  both(4, 320, 330);
+  upkeep.tick(1_000, false);
+  expect(growing.isDying).toBe(false);
+  graph(space);
+  expect(upkeep.isIndexed).toBe(true);
+  await expectWhole({ space, exact });
+});
+
+test('one of a large space gets its graph however fast its rows die', () => {
+  const space = spaceOf({ dimension: 2_048 }, options);
+  const wide = clustered(3_000, 2_048, 3).map((embedding, i) => ({ id: `row ${i}`, embedding }));
+  apply(space, 1, wide);
+  space.upkeep.tick(0, false);
+  apply(space, 2, wide.slice(0, 900));
+  space.upkeep.tick(500, false);
+  expect(space.engine.segments.growing.isDying).toBe(true);
+  expect(space.upkeep.backlog).toBe(3_900);
+});
+
 test('one that is partly in its graph when its rows die is written without it, and read back', async () => {
   const config = configOf({ dimension: DIMENSION });
   const folder = scratchFolder();

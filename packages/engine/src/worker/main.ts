@@ -150,7 +150,8 @@ function apply(task: EntryTask): EntryAnswer | Promise<EntryAnswer> {
   }
   space.upkeep.roll();
   noteApply();
-  if (space.engine.backlog > 0) wake(space);
+  // What the entry ended may have been all that somebody waited for.
+  if (space.engine.backlog > 0 || waitingForIndex.size > 0) wake(space);
   return answer;
 }
 
@@ -328,7 +329,7 @@ async function tick(nowMs: number, state: MemoryState): Promise<TickAnswer> {
     graphBytes += stats.graphBytes;
     mappedBytes += stats.mappedBytes;
     segments += stats.segments;
-    if (upkeep.isUntended || upkeep.backlog > 0) wake(space);
+    if (upkeep.isUntended || upkeep.backlog > 0 || waitingForIndex.size > 0) wake(space);
     if (space.usedAtMs < idleSince) idle.push(space);
   }
   void unloading.all(idle);
