@@ -18,6 +18,7 @@ import {
   expectSame,
   finish,
   graph,
+  rest,
   ids,
   recallAt,
   seal,
@@ -123,6 +124,7 @@ describe('a checkpoint', () => {
             if (job !== undefined) await finish(space, job);
           }
           if (each.do === 'reopen') {
+            rest(space);
             graph(space);
             expect(await space.upkeep.unload()).toBe(true);
             space = await openSpace(space.engine.config, space.engine.options);

@@ -7,7 +7,7 @@ import { UNHURRIED } from '../src/pace.ts';
 import { buildSegment, type BuildJob } from '../src/segment-build.ts';
 import { configOf, filterOf, frameOf, optionsOf } from './frames.ts';
 import { scratchFolder } from './scratch.ts';
-import { checkpoint } from './spaces.ts';
+import { checkpoint, rest } from './spaces.ts';
 
 const IDS = Array.from({ length: 12 }, (_, i) => `id-${i}`);
 
@@ -164,6 +164,7 @@ class Subject {
   async finish(): Promise<void> {
     const { upkeep } = this.#space;
     for (const job of this.#jobs.splice(0)) await upkeep.finish(await buildSegment(job, UNHURRIED));
+    rest(this.#space);
     while (upkeep.buildGraph(() => false)) continue;
     while (await upkeep.tend()) continue;
     expect(upkeep.isIndexed).toBe(true);

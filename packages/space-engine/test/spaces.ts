@@ -29,8 +29,14 @@ export function apply(
   return engine.apply(frameOf(puts, deletes), sequence, lane);
 }
 
+/** Time goes by without a write: no row died since the last look, and every graph is worth building. */
+export function rest({ engine }: Pick<OpenSpace, 'engine'>): void {
+  for (const segment of engine.segments.memory)
+    for (let look = 0; look < 2; look++) segment.look(0);
+}
+
 /** Every row that waits goes into a graph. */
-export function graph({ upkeep }: OpenSpace): void {
+export function graph({ upkeep }: Pick<OpenSpace, 'upkeep'>): void {
   while (upkeep.buildGraph(() => false)) continue;
 }
 
