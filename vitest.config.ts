@@ -12,6 +12,7 @@ export default defineConfig({
           include: [
             'packages/*/test/**/*.test.ts',
             'services/*/test/**/*.test.ts',
+            'bench/test/**/*.test.ts',
             'test/tidy/**/*.test.ts',
             'test/soak/**/*.test.ts',
             'test/support/**/*.test.ts',

@@ -1,4 +1,5 @@
 import type { ServerBinary } from '@engram/local-cluster';
+import type { Figure } from './figures/figure.ts';
 
 export interface Servers {
   readonly nats: ServerBinary;
@@ -28,6 +29,8 @@ export interface GroupReport {
   readonly tables: readonly ReportTable[];
   /** How the numbers are to be read. */
   readonly notes: readonly string[];
+  /** What later runs are compared by (`--baseline`). */
+  readonly figures?: readonly Figure[];
   /** For the JSON file: settings and raw samples. */
   readonly data: object;
 }

@@ -1,6 +1,7 @@
 import { EF_DEFAULT, GRAPH } from './bare-graph.ts';
 import { K, QUERY_COUNT } from './dataset.ts';
 import { GATEWAYS, SHARDS } from './fresh-cluster.ts';
+import type { Figure } from './figures/figure.ts';
 import type { GroupReport } from './group.ts';
 import { BATCH, IN_FLIGHT, INDEXED_POLL_MS, type ImportTimes } from './import.ts';
 import { latencyOf, listed } from './latency.ts';
@@ -49,6 +50,7 @@ export function reportIngest(
       'p50 and p99 are of all repetitions together, their ranges of one repetition each',
       'one space lives on one shard and one thread there: this is not what the cluster takes in all',
     ],
+    figures: figuresOf(repetitions),
     data: {
       cluster: { gateways: GATEWAYS, shards: SHARDS },
       load: { batch: BATCH, inFlight: IN_FLIGHT, recallsPerSecond, k: K },
@@ -58,6 +60,16 @@ export function reportIngest(
       samples: repetitions.map(compact),
     },
   };
+}
+
+/** Only what has done the work of the bare loop compares with it. */
+function figuresOf(repetitions: readonly Repetition[]): Figure[] {
+  return (['rest', 'nats', 'mixed'] as const).map((way) => ({
+    name: `${way}, until indexed, of the bare loop`,
+    unit: '×',
+    better: 'higher',
+    samples: repetitions.map((each) => each.bare.tookMs / each[way].times.indexedMs),
+  }));
 }
 
 function ratesTable(

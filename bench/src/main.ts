@@ -1,9 +1,12 @@
 // The command `pnpm bench`, and the only file here that takes signals and sets the exit code.
 
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findNatsServer, findRedisServer } from '@engram/local-cluster';
 import { describeEnvironment } from './environment.ts';
+import { compareFigures, differenceOf, readBaseline, saveBaseline } from './figures/baseline.ts';
+import type { Figure } from './figures/figure.ts';
 import type { Group } from './group.ts';
 import { checkpoints } from './groups/checkpoints.ts';
 import { engines } from './groups/engines.ts';
@@ -12,6 +15,7 @@ import { failover } from './groups/failover.ts';
 import { feeds } from './groups/feeds.ts';
 import { graph } from './groups/graph.ts';
 import { ingest } from './groups/ingest.ts';
+import { inserts } from './groups/inserts.ts';
 import { overload } from './groups/overload.ts';
 import { pipes } from './groups/pipes.ts';
 import { recovery } from './groups/recovery.ts';
@@ -19,9 +23,19 @@ import { sessions } from './groups/sessions.ts';
 import { storage } from './groups/storage.ts';
 import { tenants } from './groups/tenants.ts';
 import { parseOptions, UsageError, WORDS_DEFAULT, type BenchOptions } from './options.ts';
-import { printEnvironment, printReport, writeJson } from './report.ts';
+import { comparisonTable, htmlOf, markdownOf, type PageGroup } from './page/page.ts';
+import {
+  dataText,
+  printEnvironment,
+  printReport,
+  printTable,
+  writeJson,
+  writeText,
+} from './report.ts';
+import { TimeLeft } from './time-left.ts';
 
 const GROUPS: readonly Group[] = [
+  inserts,
   engines,
   graph,
   engine,
@@ -39,13 +53,21 @@ const GROUPS: readonly Group[] = [
 const RESULTS = fileURLToPath(new URL('../results/', import.meta.url));
 const EXIT_INTERRUPTED = 130;
 
-const USAGE = `pnpm bench [name…] [--quick] [--words N] [--json FILE]
+/** For CI: the figures of something are worse than its baseline's. */
+const EXIT_WORSE = 3;
 
-${GROUPS.map(({ name, title }) => `  ${name.padEnd(10)} ${title}`).join('\n')}
+const USAGE = `pnpm bench [name…] [--quick] [--words N] [--json FILE] [--report FOLDER]
+           [--save-baseline NAME] [--baseline NAME]
 
-  --quick      one repetition and shorter loads: to try, not to compare
-  --words N    observations to import (default ${WORDS_DEFAULT})
-  --json FILE  write the results there; a full run writes bench/results/<name>.json`;
+${GROUPS.map(({ name, title }) => `  ${name.padEnd(11)} ${title}`).join('\n')}
+
+  --quick               fewer repetitions and shorter loads: to try, not to compare
+  --words N             observations to import (default ${WORDS_DEFAULT})
+  --json FILE           write the results there; a full run writes bench/results/<name>.json
+  --report FOLDER       write report.html and report.md there
+  --save-baseline NAME  keep the figures for later runs, in bench/baselines/NAME.json
+  --baseline NAME       say of each figure whether it is better, the same or worse than there;
+                        exit code ${EXIT_WORSE} when one is worse`;
 
 const stop = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
@@ -75,18 +97,77 @@ async function main(options: BenchOptions): Promise<void> {
   const { words, repetitions, isQuick } = options;
   const servers = { nats: await findNatsServer(), redis: await findRedisServer() };
   const environment = await describeEnvironment(servers);
+  const settings = { words, repetitions, isQuick };
+  const baseline = options.baseline === undefined ? undefined : readBaseline(options.baseline);
+  const difference = baseline && differenceOf(baseline, { settings, environment });
+  if (difference !== undefined)
+    throw new UsageError(`${options.baseline} cannot be compared: ${difference}`);
   printEnvironment(environment, words);
   const results: Record<string, object> = {};
-  for (const group of chosen) {
-    const progress = (text: string): void => console.error(`  ${group.name}: ${text}`);
+  const pages: PageGroup[] = [];
+  const left = new TimeLeft(
+    chosen.map(({ name }) => name),
+    tookBefore(chosen),
+  );
+  for (const [at, group] of chosen.entries()) {
+    const { name, title } = group;
+    console.error([`${name}: ${at + 1} of ${chosen.length}`, left.text].join('   '));
+    const progress = (text: string): void => console.error(`  ${name}: ${text}`);
     const { signal } = stop;
+    const begunAt = performance.now();
     const report = await group.run({ words, repetitions, isQuick, servers, signal, progress });
-    printReport(group.title, report);
-    const result = { environment, words, repetitions, ...report.data };
-    results[group.name] = result;
+    const tookMs = Math.round(performance.now() - begunAt);
+    left.ended(name, tookMs);
+    printReport(title, report);
+    const before = baseline?.figures[name];
+    const comparisons = compareFigures(report.figures ?? [], before);
+    if (comparisons.length > 0) printTable(comparisonTable(comparisons));
+    pages.push({ name, title, report, before, comparisons });
+    const { figures, data } = report;
+    const result = {
+      environment,
+      words,
+      repetitions,
+      tookMs,
+      ...(figures && { figures }),
+      ...data,
+    };
+    results[name] = result;
     // Only runs that can be compared replace the results that are kept.
     if (!isQuick && words === WORDS_DEFAULT && options.json === undefined)
-      writeJson(join(RESULTS, `${group.name}.json`), result);
+      writeJson(join(RESULTS, `${name}.json`), result);
   }
   if (options.json !== undefined) writeJson(options.json, results);
+  if (options.saveBaseline !== undefined)
+    saveBaseline(options.saveBaseline, { environment, settings, figures: figuresOf(pages) });
+  if (options.report !== undefined) {
+    const content = {
+      environment,
+      data: dataText(words),
+      baseline: options.baseline,
+      groups: pages,
+    };
+    writeText(join(options.report, 'report.html'), htmlOf(content));
+    writeText(join(options.report, 'report.md'), markdownOf(content));
+  }
+  const isWorse = pages.some(({ comparisons }) =>
+    comparisons.some(({ verdict }) => verdict === 'worse'),
+  );
+  if (isWorse) process.exitCode = EXIT_WORSE;
+}
+
+function figuresOf(pages: readonly PageGroup[]): Readonly<Record<string, readonly Figure[]>> {
+  return Object.fromEntries(pages.map(({ name, report }) => [name, report.figures ?? []]));
+}
+
+/** How long full runs of groups took, by the results that are kept of them. */
+function tookBefore(groups: readonly Group[]): ReadonlyMap<string, number> {
+  const took = new Map<string, number>();
+  for (const { name } of groups) {
+    const path = join(RESULTS, `${name}.json`);
+    if (!existsSync(path)) continue;
+    const { tookMs } = JSON.parse(readFileSync(path, 'utf8')) as { readonly tookMs?: number };
+    if (tookMs !== undefined) took.set(name, tookMs);
+  }
+  return took;
 }

@@ -9,6 +9,12 @@ export interface BenchOptions {
   readonly repetitions: number;
   /** Instead of bench/results/<group>.json. */
   readonly json: string | undefined;
+  /** Name under which the figures are kept for later runs. */
+  readonly saveBaseline: string | undefined;
+  /** Name of the figures that this run is compared with. */
+  readonly baseline: string | undefined;
+  /** Folder for report.html and report.md. */
+  readonly report: string | undefined;
   readonly isHelp: boolean;
 }
 
@@ -34,8 +40,17 @@ export function parseOptions(args: readonly string[]): BenchOptions {
     words,
     repetitions: values.quick ? 1 : REPETITIONS,
     json: values.json === undefined ? undefined : resolve(values.json),
+    saveBaseline: nameOf(values['save-baseline'], '--save-baseline'),
+    baseline: nameOf(values.baseline, '--baseline'),
+    report: values.report === undefined ? undefined : resolve(values.report),
     isHelp: values.help,
   };
+}
+
+/** A file is called by it. */
+function nameOf(name: string | undefined, option: string): string | undefined {
+  if (name === undefined || /^[A-Za-z0-9][\w.-]{0,63}$/.test(name)) return name;
+  throw new UsageError(`${option} takes a name of letters, digits, dots, dashes and underscores`);
 }
 
 function parse(args: readonly string[]) {
@@ -46,6 +61,9 @@ function parse(args: readonly string[]) {
       options: {
         quick: { type: 'boolean', default: false },
         json: { type: 'string' },
+        'save-baseline': { type: 'string' },
+        baseline: { type: 'string' },
+        report: { type: 'string' },
         words: { type: 'string', default: String(WORDS_DEFAULT) },
         help: { type: 'boolean', short: 'h', default: false },
       },

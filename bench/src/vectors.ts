@@ -5,6 +5,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { WORD_DIMENSION } from '@engram/demo';
 import { scan } from '@engram/vector-index';
 import { K, readFirst, recallOf } from './dataset.ts';
+import { seededRandom } from './seeded-random.ts';
 
 export interface Vectors {
   readonly name: string;
@@ -21,17 +22,6 @@ const QUERIES = 200;
 const CENTRES = 200;
 /** Of the noise around a centre, against a spread of 1 between centres. */
 const NOISE = 0.7;
-
-/** Numbers from 0 to 1 that a seed determines (mulberry32). */
-function seededRandom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
 
 /** Vectors in clusters, as embeddings of real things are; the same for the same seed. */
 export async function clustered(

@@ -98,6 +98,12 @@ async function run(context: GroupContext): Promise<GroupReport> {
       `${BATCH} observations a batch, one frame of 246 KB; ${SENDERS} senders in one thread; the shards apply what comes meanwhile, without building graphs`,
       'ways take turns in one run on one cluster, each after all of the one before was applied; the first round is not counted',
     ],
+    figures: (['http', 'nats'] as const).map((way) => ({
+      name: `${way}, of the bare publisher`,
+      unit: '×',
+      better: 'higher',
+      samples: rounds.map((round) => rateOf(round[way]) / rateOf(round.bare)),
+    })),
     data: { rounds },
   };
 }

@@ -1,0 +1,38 @@
+import type { Figure } from './figure.ts';
+import { estimateOf, ratioOf, type Estimate } from './statistics.ts';
+
+/** Less than this is noise, however sure. */
+const NOISE = 0.02;
+
+type Verdict = 'better' | 'same' | 'worse';
+
+export interface Comparison {
+  readonly name: string;
+  readonly unit: Figure['unit'];
+  readonly before: Estimate;
+  readonly now: Estimate;
+  /** Now, of before. */
+  readonly ratio: Estimate;
+  readonly verdict: Verdict;
+}
+
+/**
+ * Another verdict than `same` needs both: a change beyond the noise, and an interval that leaves out that
+ * there was none.
+ */
+export function compare(now: Figure, before: Figure): Comparison {
+  const ratio = ratioOf(now.samples, before.samples);
+  const isSure = ratio.low > 1 || ratio.high < 1;
+  const isLarge = Math.abs(ratio.median - 1) >= NOISE;
+  const isHigher = ratio.median > 1;
+  const verdict =
+    !isSure || !isLarge ? 'same' : isHigher === (now.better === 'higher') ? 'better' : 'worse';
+  return {
+    name: now.name,
+    unit: now.unit,
+    before: estimateOf(before.samples),
+    now: estimateOf(now.samples),
+    ratio,
+    verdict,
+  };
+}
