@@ -703,6 +703,7 @@ describe('the HTTP surface', () => {
       status: 400,
       retryable: false,
     });
+    expect((await get('/problems/dimension_mismatch')).status).toBe(200);
     expect((await get('/problems/toString')).status).toBe(404);
     expect((await get('/%')).status).toBe(400);
   });

@@ -136,10 +136,23 @@ export function sentence(error: unknown): string {
   return printable(told(error));
 }
 
+/** Who speaks TLS to a port without it, or the other way round, is only shown that it closed. */
+function schemeHint({ cause, urls }: ConnectionError): string | undefined {
+  const { code } = Object(cause) as { readonly code?: unknown };
+  if (code === 'ERR_SSL_WRONG_VERSION_NUMBER')
+    return 'it speaks no TLS: its URL begins with http://';
+  const isPlain = urls.every((url) => url.startsWith('http:'));
+  if (code === 'UND_ERR_SOCKET' && isPlain)
+    return 'it closed the connection: if it speaks TLS, its URL begins with https://';
+  return undefined;
+}
+
 function told(error: unknown): string {
   if (error instanceof ConnectionError && error.fault === 'untrusted')
     return `${error.message}; name the CA that it is of: NODE_EXTRA_CA_CERTS=FILE`;
   if (isNoGateway(error)) return `${error.message}; name a gateway with --url`;
+  if (error instanceof ConnectionError && schemeHint(error) !== undefined)
+    return `${error.message}; ${schemeHint(error)}`;
   if (error instanceof ConnectionError)
     return `${error.message}; is the cluster up? Start one with: ${invocation()} up`;
   if (error instanceof ClusterError) {

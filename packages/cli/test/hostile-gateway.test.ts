@@ -1,5 +1,6 @@
+import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer as createTcpServer, type AddressInfo } from 'node:net';
 import type { Command } from 'commander';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { dlqCommand } from '../src/commands/dlq.ts';
@@ -243,4 +244,18 @@ test('status says of a gateway that serves operators on another port that this i
   expect(out + err).toContain('wrong port');
   expect(out + err).toContain('ENGRAM_ADMIN_PORT');
   expect(code).toBe(1);
+  const doctor = await runCommand(doctorCommand(), ['--url', url]);
+  expect(doctor.out).toMatch(/the gateway is there, .* name that one with --url/);
+});
+
+test('a port that closes at once may speak TLS, and one that shows none speaks none', async () => {
+  const closing = createTcpServer((socket) => socket.end()).listen(0, '127.0.0.1');
+  await once(closing, 'listening');
+  onTestFinished(() => void closing.close());
+  const { port } = closing.address() as AddressInfo;
+  const plain = await runCommand(statusCommand(), ['--url', `http://127.0.0.1:${port}`]);
+  expect(plain.out + plain.err).toContain('its URL begins with https://');
+  const url = (await serverOf('{}')).replace('http:', 'https:');
+  const wrong = await runCommand(statusCommand(), ['--url', url]);
+  expect(wrong.out + wrong.err).toContain('its URL begins with http://');
 });

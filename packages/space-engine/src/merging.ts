@@ -73,7 +73,7 @@ export class Merging {
     const { segments, retention } = this.#engine;
     for (const { segment, rows, removable } of candidates) {
       if (removable < rows) continue;
-      segment.deaths.forEach((_, stamp) => retention.removed(stamp));
+      retention.removedAll(segment.deaths);
       segments.remove([segment]);
       this.#files.forget(segment);
     }

@@ -112,6 +112,16 @@ export class Retention {
       this.#horizon = { ...this.#horizon, [lane]: sequenceOf(death) };
   }
 
+  /** All of these are: the horizon is moved once, for there may be a million. */
+  removedAll(deaths: Deaths): void {
+    const horizon: PerLane<number> & Record<Lane, number> = { ...this.#horizon };
+    deaths.forEach((_, stamp) => {
+      const lane = laneOf(stamp);
+      horizon[lane] = Math.max(horizon[lane], sequenceOf(stamp));
+    });
+    this.#horizon = horizon;
+  }
+
   /** An entry changes nothing because what stands under its id is later (N1); both are stamps. */
   overtaken(stale: number, by: number): void {
     // Otherwise it was here before and comes again.

@@ -336,9 +336,12 @@ export class Upkeep {
 
   /** Of a spent segment that is full, once all of its dead rows are removable: the living are kept. */
   #clear(segment: MemorySegment): void {
-    if (this.engine.retention.countRemovable(segment.deaths) < segment.deaths.count) return;
-    const compacted = this.#compact(segment);
-    if (compacted.rows > 0) this.engine.segments.addFull(compacted);
+    const { retention, segments } = this.engine;
+    const { deaths, rows } = segment;
+    if (retention.countRemovable(deaths) < deaths.count) return;
+    if (deaths.count < rows) segments.addFull(this.#compact(segment));
+    else segments.remove([segment]); // no id is of it: none has to be looked for
+    if (deaths.count === rows) retention.removedAll(deaths);
     this.#restructurings++;
   }
 

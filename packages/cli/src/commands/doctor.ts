@@ -1,4 +1,5 @@
 import type { DeadLetter, EngramClient } from '@engram/client';
+import { ClusterError } from '@engram/model';
 import { Command } from 'commander';
 import colors from 'picocolors';
 import { checkCluster, checkDeadLetters, checkGatewayClock } from '../doctor/cluster.ts';
@@ -99,7 +100,9 @@ async function* checkUntold(url: string, error: Error): AsyncGenerator<Check> {
   if (!isDenied(error)) {
     const advice = isNoGateway(error)
       ? `name a gateway with --url: another server listens on ${url}`
-      : 'everything else is asked of a gateway: bring one up first';
+      : error instanceof ClusterError && error.code === 'ROUTE_NOT_FOUND'
+        ? 'the gateway is there, and serves operators on a port of their own (ENGRAM_ADMIN_PORT): name that one with --url'
+        : 'everything else is asked of a gateway: bring one up first';
     yield failure('gateway', sentence(error), advice);
     return;
   }

@@ -35,7 +35,7 @@ export function healthRoutes(app: GatewayApp, gateway: Gateway): void {
     config: { access: 'open' },
     schema: { tags, summary: 'What an error code means' },
     handler: (request, reply) => {
-      const { code } = request.params;
+      const code = request.params.code.toUpperCase();
       if (!isErrorCode(code)) return reply.callNotFound();
       const { title, status, retryable, advice } = explainError(code);
       return { code, title, status, retryable, advice };
