@@ -8,6 +8,7 @@ export {
   jittered,
   logAway,
   logFull,
+  lagText,
   refusalError,
   refusalOf,
   refusalOfSpace,

@@ -129,7 +129,7 @@ export function refusalOf(
         ...common,
         code: 'BACKPRESSURE',
         cause: 'lag',
-        detail: lagText(shard, signal),
+        detail: backlogText(shard, signal),
         hint:
           lanesOpen.length === 0
             ? 'send more slowly; deletes are always taken'
@@ -143,10 +143,10 @@ export function refusalOf(
 }
 
 /** The lane stays closed for a grace after it was full: then less waits than what closed it. */
-function lagText(shard: string, { waiting, lagMs, lagMaxMs, drainRate }: LaneSignal): string {
+function backlogText(shard: string, { waiting, lagMs, lagMaxMs, drainRate }: LaneSignal): string {
   if (lagMs < lagMaxMs * LAG_TOLD)
     return `more waited for ${shard} than it applies in time, until a moment ago`;
-  return `what waits for ${shard} takes ${(lagMs / 1_000).toFixed(1)} s: ${waiting} observations, ${drainRate} are applied in a second`;
+  return `what waits for ${shard} takes ${lagText(lagMs)}: ${waiting} observations, ${drainRate} are applied in a second`;
 }
 
 /** The batch that is worth sending where `observations` fit: whole ones, at least one, at most what a batch may hold. */
@@ -230,4 +230,9 @@ function withoutStack(...args: ConstructorParameters<typeof ClusterError>): Clus
   } finally {
     Error.stackTraceLimit = stackTraceLimit;
   }
+}
+
+/** `350 ms`, `2.4 s`. */
+export function lagText(lagMs: number): string {
+  return lagMs < 1_000 ? `${Math.round(lagMs)} ms` : `${(lagMs / 1_000).toFixed(1)} s`;
 }

@@ -36,7 +36,7 @@ test('a backlog is told with its numbers, and until when half of it is applied',
 test('one that was there a moment ago is told without numbers that would contradict it', () => {
   const { detail } = refused({ cause: 'none', waiting: 0, lagMs: 0 });
   expect(detail).toBe('more waited for shard-1 than it applies in time, until a moment ago');
-  expect(refused({ cause: 'lag', waiting: 400, lagMs: 400 }).detail).toContain('0.4 s');
+  expect(refused({ cause: 'lag', waiting: 400, lagMs: 400 }).detail).toContain('takes 400 ms');
 });
 
 test.each([

@@ -23,16 +23,20 @@ function onSignal(): void {
   } else if (performance.now() - askedAt > SAME_SIGNAL_MS) process.exit(130);
 }
 
+/** A reader of the output that goes away must not take a cluster or an import with it. */
+let outlivesReader = false;
+for (const stream of [process.stdout, process.stderr])
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error;
+    if (!outlivesReader) process.exit();
+  });
+
 await runProgram(process.argv.slice(2), {
   version: '0.1.0',
   signal: stop.signal,
   // Other commands end at the first signal, as programs do that take none.
-  onStoppable: () => {
+  onStoppable: (isWork) => {
+    outlivesReader = isWork;
     for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, onSignal);
-    // A reader of the output that goes away must not take the cluster with it.
-    for (const stream of [process.stdout, process.stderr])
-      stream.on('error', (error: NodeJS.ErrnoException) => {
-        if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error;
-      });
   },
 });

@@ -151,6 +151,8 @@ function told(error: unknown): string {
   if (error instanceof ConnectionError && error.fault === 'untrusted')
     return `${error.message}; name the CA that it is of: NODE_EXTRA_CA_CERTS=FILE`;
   if (isNoGateway(error)) return `${error.message}; name a gateway with --url`;
+  if (error instanceof RangeError && error.message.includes('call stack'))
+    return 'what answers is no gateway of Engram: its answer has no end of depth; name a gateway with --url';
   if (error instanceof ConnectionError && schemeHint(error) !== undefined)
     return `${error.message}; ${schemeHint(error)}`;
   if (error instanceof ConnectionError)

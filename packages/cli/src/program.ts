@@ -20,8 +20,11 @@ export interface ProgramOptions {
   readonly version: string;
   /** Aborts when the user asks the program to stop. */
   readonly signal: AbortSignal;
-  /** Told before a command runs that stops in its own time when the signal aborts. */
-  readonly onStoppable: () => void;
+  /**
+   * Told before a command runs that stops in its own time when the signal aborts.
+   * @param isWork it does something, also when nobody reads what it says of it
+   */
+  readonly onStoppable: (isWork: boolean) => void;
 }
 
 /** Runs the command line to its end; the result is its exit code. */
@@ -62,7 +65,8 @@ function makeProgram({ version, signal, onStoppable }: ProgramOptions): Command 
     .addCommand(explainCommand())
     .addCommand(keysCommand())
     .hook('preAction', (_, command) => {
-      if (stoppable.some((each) => each === command)) onStoppable();
+      if (stoppable.some((each) => each === command))
+        onStoppable(command === up || command === importing);
     })
     .addHelpText(
       'after',

@@ -69,7 +69,7 @@ export const SHAPES = {
     partitions: maybe(listOf({ owners: maybe(areTexts), readyOwners: isPlain })),
     reasons: maybe(areTexts),
     nats: maybe(objectOf(each(isPlain, 'version logBytes logBytesMax'))),
-    limited: maybe(listOf({ scope: isText, name: isText })),
+    limited: maybe(listOf({ scope: isText, name: isPlain, cause: isText, refused: isPlain })),
   },
   ring: {
     cluster: isText,

@@ -5,8 +5,11 @@ import {
   type ErrorDetails,
   type ItemError,
 } from '@engram/model';
+import { ConnectionError } from './errors.ts';
 import type { TransportResponse } from './transport.ts';
 import type { Problem } from './types.ts';
+
+const NOT_THERE = new Set([404, 405, 501]);
 
 /** Whether an answer is what was asked for, and no problem. */
 export function isOk(status: number): boolean {
@@ -31,8 +34,20 @@ function isDetail(entry: [string, unknown]): entry is [string, ErrorDetails[stri
   return ['string', 'number', 'boolean'].includes(typeof value);
 }
 
+/** What an answer that is not a success says, or that no gateway gave it. */
+export function errorOf(
+  response: TransportResponse,
+  asked: string,
+): ClusterError | ConnectionError {
+  const { status, body } = response;
+  // A gateway says what it does not have, and a proxy in between passes that on.
+  if (!NOT_THERE.has(status) || typeof problemOf(body).code === 'string')
+    return clusterErrorOf(response, asked);
+  return new ConnectionError('no-gateway', [], new Error(`it answers ${status} to ${asked}`));
+}
+
 /** Rebuilds the cluster's error from an answer that is not a success. */
-export function errorOf(response: TransportResponse, asked: string): ClusterError {
+export function clusterErrorOf(response: TransportResponse, asked: string): ClusterError {
   const problem = problemOf(response.body);
   const code = isErrorCode(problem.code) ? problem.code : codeOfStatus(response.status);
   const [first] = Array.isArray(problem.errors) ? (problem.errors as unknown[]) : [];
@@ -55,7 +70,7 @@ export function errorOf(response: TransportResponse, asked: string): ClusterErro
 export function errorOfProblem(body: unknown, asked: string): ClusterError {
   const { status } = problemOf(body);
   const told = typeof status === 'number' ? status : 500;
-  return errorOf({ status: told, retryAfterMs: undefined, body }, asked);
+  return clusterErrorOf({ status: told, retryAfterMs: undefined, body }, asked);
 }
 
 /** The errors of an answer that name a place in the batch. */

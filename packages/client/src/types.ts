@@ -234,13 +234,15 @@ export interface ClusterStatus {
   readonly degraded: boolean;
   /** Why it is degraded. */
   readonly reasons?: readonly string[];
-  /** Spaces and callers that the gateway which answers refused within a minute; at most 20. */
+  /** What the gateway which answers refused within a minute: of whom, and why; at most 20. */
   readonly limited?: readonly LimitedTenant[];
 }
 
 export interface LimitedTenant {
-  readonly scope: 'space' | 'caller';
-  readonly name: string;
+  /** Whose matter it is: space, caller, partition, gateway or cluster. */
+  readonly scope: string;
+  /** Of a space or a caller. */
+  readonly name?: string;
   readonly cause: string;
   readonly refused: number;
   readonly since: string;

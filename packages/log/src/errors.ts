@@ -49,8 +49,17 @@ export function isMessageNotFound(error: unknown): boolean {
   return hasReason(error, 10_037);
 }
 
-export function isOutOfStorage(error: unknown): boolean {
+function isOutOfStorage(error: unknown): boolean {
   return hasReason(error, 10_047);
+}
+
+/** What a stream or a bucket that cannot be made means; other errors as they are. */
+export function storageError(error: unknown, what: string): unknown {
+  if (!isOutOfStorage(error)) return error;
+  return new ClusterError('LOG_FULL', `nats-server has not enough storage for ${what}`, {
+    cause: error,
+    hint: 'it needs ENGRAM_LOG_BYTES_MAX, an eighth of that for dead letters and 256 MiB for idempotency keys: make room on its disk, or lower the setting',
+  });
 }
 
 export function isTimeout(error: unknown): boolean {

@@ -4,7 +4,7 @@ import { ClusterError, type SpaceConfig } from '@engram/model';
 import type { KV } from 'nats';
 import { Bucket } from './bucket.ts';
 import type { LogConnection } from './connection.ts';
-import { toLogError } from './errors.ts';
+import { storageError, toLogError } from './errors.ts';
 import { requestKey } from './request-key.ts';
 
 const BUCKET = 'engram-idempotency';
@@ -43,7 +43,11 @@ export class IdempotencyStore {
   static async start(connection: LogConnection, replicas: number): Promise<IdempotencyStore> {
     const options = { history: 1, ttl: TTL_MS, max_bytes: BYTES_MAX, replicas };
     const { views } = connection.nc.jetstream();
-    return new IdempotencyStore(await Bucket.start(() => views.kv(BUCKET, options)));
+    try {
+      return new IdempotencyStore(await Bucket.start(() => views.kv(BUCKET, options)));
+    } catch (error) {
+      throw storageError(error, 'idempotency keys');
+    }
   }
 
   /**

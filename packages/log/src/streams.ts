@@ -8,7 +8,7 @@ import {
   type StreamConfig,
 } from 'nats';
 import type { LogConnection } from './connection.ts';
-import { isOutOfStorage, isStreamNotFound, toLogError } from './errors.ts';
+import { isStreamNotFound, storageError, toLogError } from './errors.ts';
 import { streamName, streamSubjects, stripeOf, trimSubject } from './subjects.ts';
 
 /** What the log of a cluster is made with. The counts never change in the life of a cluster. */
@@ -86,20 +86,11 @@ async function ensureStream(
     );
     if (!isSame) await jsm.streams.update(config.name, { ...current, ...config });
   } catch (error) {
-    if (!isStreamNotFound(error)) throw storageError(error);
+    if (!isStreamNotFound(error)) throw storageError(error, 'the log');
     await jsm.streams.add(config).catch((failure: unknown) => {
-      throw storageError(failure);
+      throw storageError(failure, 'the log');
     });
   }
-}
-
-function storageError(error: unknown): unknown {
-  if (isOutOfStorage(error))
-    return new ClusterError('LOG_FULL', 'nats-server has not enough storage for the log', {
-      cause: error,
-      hint: 'free disk space, or lower ENGRAM_LOG_BYTES_MAX',
-    });
-  return error;
 }
 
 /** In the description of the first stripe: the id of the cluster whose log it is. */

@@ -160,6 +160,7 @@ export class MemorySegment implements Segment {
       const inBlock = rows.rowsInBlock(block);
       if (inBlock <= 0) break;
       const dead = this.#deadInBlock[block] ?? 0;
+      if (dead === inBlock) continue;
       if (inBlock - dead < inBlock * SPARSE_SHARE) {
         for (let row = Math.max(first, this.graphedTo); row < first + inBlock; row++)
           if (this.deaths.isAlive(row)) offer(row);

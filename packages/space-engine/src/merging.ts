@@ -73,7 +73,7 @@ export class Merging {
     const { segments, retention } = this.#engine;
     for (const { segment, rows, removable } of candidates) {
       if (removable < rows) continue;
-      retention.removedAll(segment.deaths);
+      retention.removedOf(segment.deaths);
       segments.remove([segment]);
       this.#files.forget(segment);
     }

@@ -112,10 +112,11 @@ export class Retention {
       this.#horizon = { ...this.#horizon, [lane]: sequenceOf(death) };
   }
 
-  /** All of these are: the horizon is moved once, for there may be a million. */
-  removedAll(deaths: Deaths): void {
+  /** So are all removable ones of these: the horizon is moved once, for there may be a million. */
+  removedOf(deaths: Deaths): void {
     const horizon: PerLane<number> & Record<Lane, number> = { ...this.#horizon };
     deaths.forEach((_, stamp) => {
+      if (!this.isRemovable(stamp)) return;
       const lane = laneOf(stamp);
       horizon[lane] = Math.max(horizon[lane], sequenceOf(stamp));
     });

@@ -8,9 +8,9 @@
 
 import { ClusterError } from '@engram/model';
 import { GRAPH_ENGINES, type Encoding } from '@engram/vector-index';
+import { compacted } from './compaction.ts';
 import { graphPath, rowsPath, type Manifest } from './manifest.ts';
-import { MemoryRows } from './memory-rows.ts';
-import { MemorySegment } from './memory-segment.ts';
+import type { MemorySegment } from './memory-segment.ts';
 import { Merging, type Merge } from './merging.ts';
 import type { SealedSegment } from './sealed-segment.ts';
 import type { BuildJob, BuildResult } from './segment-build.ts';
@@ -19,6 +19,8 @@ import { removeFolder, SpaceFiles } from './space-files.ts';
 
 /** Dead rows of a segment in memory that are worth copying the living out. */
 const COMPACTED_DEAD_MIN = 1_024;
+/** A tick comes twice a second, and keeps others waiting. */
+const CLEARED_A_TICK = 8;
 /** A failed write is tried again after so many calls of `tend`. */
 const TENDS_AFTER_FAULT = 100;
 /** Smaller segments are not worth a file when memory is short. */
@@ -197,14 +199,18 @@ export class Upkeep {
     retention.tick(nowMs, isShort);
     for (const segment of segments.memory) segment.look(nowMs);
     if (this.#write !== undefined) return; // rows may be on their way to a file
-    for (const segment of this.#own())
-      if (segment !== segments.growing && segment.isSpent) this.#clear(segment);
+    let cleared = 0;
+    for (const segment of this.#own()) {
+      if (segment === segments.growing || !segment.isSpent) continue;
+      if (this.#clear(segment) && ++cleared === CLEARED_A_TICK) break;
+    }
     const { growing } = segments;
     if (growing.graph !== undefined || this.#isAway(growing)) return;
     const living = growing.rows - growing.deaths.count;
     const least = Math.max(COMPACTED_DEAD_MIN, living);
     if (growing.deaths.count < least) return;
-    if (retention.countRemovable(growing.deaths) >= least) segments.grow(this.#compact(growing));
+    if (retention.countRemovable(growing.deaths) >= least)
+      segments.grow(compacted(this.engine, growing));
   }
 
   /**
@@ -334,40 +340,15 @@ export class Upkeep {
     this.#restructurings++;
   }
 
-  /** Of a spent segment that is full, once all of its dead rows are removable: the living are kept. */
-  #clear(segment: MemorySegment): void {
+  /** Rids a spent segment that is full of its removable rows, once those are most of it. @returns whether it did */
+  #clear(segment: MemorySegment): boolean {
     const { retention, segments } = this.engine;
     const { deaths, rows } = segment;
-    if (retention.countRemovable(deaths) < deaths.count) return;
-    if (deaths.count < rows) segments.addFull(this.#compact(segment));
-    else segments.remove([segment]); // no id is of it: none has to be looked for
-    if (deaths.count === rows) retention.removedAll(deaths);
+    if (retention.countRemovable(deaths) < Math.min(deaths.count, rows / 2)) return false;
+    const kept = compacted(this.engine, segment);
+    if (kept.rows > 0) segments.addFull(kept);
     this.#restructurings++;
-  }
-
-  /** Takes a segment out, and gives one with the rows of it that are not removable. */
-  #compact(segment: MemorySegment): MemorySegment {
-    const { segments, ids, retention, config } = this.engine;
-    const rows = new MemoryRows(config.dimension);
-    const moved = new Uint32Array(segment.rows);
-    const dead: [row: number, stamp: number][] = [];
-    for (let row = 0; row < segment.rows; row++) {
-      moved[row] = rows.count;
-      const death = segment.deaths.at(row);
-      if (retention.isRemovable(death)) {
-        retention.removed(death);
-        continue;
-      }
-      if (death !== 0) dead.push([rows.count, death]);
-      rows.copyFrom(segment.stored, row);
-    }
-    const compacted = new MemorySegment(segments.freeNumber(), config, rows);
-    for (const [row, stamp] of dead) compacted.kill(row, stamp);
-    ids.relocate((number, row) =>
-      number === segment.number ? { segment: compacted.number, row: moved[row]! } : undefined,
-    );
-    segments.remove([segment]);
-    return compacted;
+    return true;
   }
 
   /** Runs one thing that writes; a failure is reported and rests a while (U3). */

@@ -73,6 +73,35 @@ describe.each([0, 1, 99])('a segment of which %i of 1,600 rows live', (living) =
   });
 });
 
+test('one of which a row dies now and then is rid of the others all the same', async () => {
+  const pair = writtenAgain(99);
+  const { engine, upkeep } = pair.space;
+  const [spent] = engine.segments.memory;
+  for (let i = 0; i <= 10; i++) {
+    upkeep.tick((i * KEEP_MS) / 2, false);
+    for (const each of [pair.space, pair.exact]) apply(each, 3 + i, second.slice(i, i + 1));
+  }
+  expect(engine.segments.memory).not.toContain(spent);
+  const rows = engine.segments.memory.reduce((sum, segment) => sum + segment.rows, 0);
+  expect(rows).toBeLessThan(ROWS + 20);
+  await expectWhole(pair);
+});
+
+test('many of them go by and by, and not all in one tick', () => {
+  const space = spaceOf({ dimension: 2 }, { graphThreshold: 2, snapshotKeepMs: 0 });
+  const { engine, upkeep } = space;
+  for (let i = 0; i < 20; i++) {
+    engine.segments.roll();
+    apply(space, i + 1, [{ id: 'one', embedding: [i, 1] }]);
+  }
+  upkeep.tick(0, false);
+  const { length } = engine.segments.memory;
+  expect(length).toBeLessThan(20);
+  expect(length).toBeGreaterThan(10);
+  for (let i = 0; i < 3; i++) upkeep.tick(0, false);
+  expect(engine.segments.memory.filter(({ rows }) => rows > 0)).toHaveLength(1);
+});
+
 test('one of which more live gets a graph and a file', async () => {
   const pair = writtenAgain(200);
   graph(pair.space);

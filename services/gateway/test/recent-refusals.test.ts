@@ -39,9 +39,10 @@ test('tells who was refused within a minute, most refused first, each with its l
     },
     expect.objectContaining({ scope: 'space', name: 'quiet', refused: 1 }),
     expect.objectContaining({ scope: 'caller', name: 'noisy', refused: 1 }),
+    expect.objectContaining({ scope: 'gateway', refused: 1 }),
   ]);
   pass(59_500);
-  expect(recent.list.map(({ name }) => name)).toEqual(['noisy', 'noisy']);
+  expect(recent.list.map(({ name }) => name)).toEqual(['noisy', 'noisy', undefined]);
   pass(1_000);
   note('space', 'noisy');
   expect(recent.list).toMatchObject([{ name: 'noisy', refused: 1 }]);

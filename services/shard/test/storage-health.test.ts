@@ -52,3 +52,11 @@ test('one that fails of a full disk is told at once', () => {
   health.failed(P, new Error(FULL));
   expect(health.fault).toMatchObject({ message: `unexpected failure: ${FULL}` });
 });
+
+test('a checkpoint that is stored ends it: it went through the disk', () => {
+  const { health } = healthAt();
+  health.fileFault(FULL);
+  health.failed(P, new Error(FULL));
+  health.stored(P);
+  expect(health.fault).toBeUndefined();
+});

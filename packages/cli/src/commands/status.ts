@@ -254,7 +254,7 @@ function copiesText({ replication = 1, partitions = [] }: ClusterView): string |
 
 function limitedText({ scope, name, cause, refused, since }: Partial<LimitedTenant>): string {
   return colors.dim(
-    `limited: ${scope} ${name}, refused ${refused} times since ${since} (${cause})`,
+    `limited: ${[scope, name].filter(Boolean).join(' ')}, refused ${refused} times since ${since} (${cause})`,
   );
 }
 

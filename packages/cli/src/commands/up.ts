@@ -113,7 +113,7 @@ async function upHere(options: Options, settings: UpSettings, signal: AbortSigna
       options.demo && isServed ? await runDemo(summary.url, { json, signal }) : undefined;
     if (json) printSummary(summary, demo);
     if (!json && !signal.aborted && process.send === undefined)
-      console.log(summaryText(summary, { isDetached: false, hasDemo: options.demo }));
+      console.log(summaryText(summary, { isDetached: false, hasDemo: demo !== undefined }));
     if (!signal.aborted) await once(signal, 'abort');
   } finally {
     const stopping = performance.now();
@@ -205,7 +205,7 @@ async function upInBackground(options: Options, signal: AbortSignal): Promise<vo
   });
   const demo = options.demo ? await runDemo(summary.url, { json, signal }) : undefined;
   if (json) printSummary(summary, demo);
-  if (!json) console.log(summaryText(summary, { isDetached: true, hasDemo: options.demo }));
+  if (!json) console.log(summaryText(summary, { isDetached: true, hasDemo: demo !== undefined }));
 }
 
 function clusterText({ shards, gateways }: Options): string {

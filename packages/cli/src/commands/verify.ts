@@ -63,13 +63,19 @@ Examples:
         }
         if (json === true) printJson(name === undefined ? results : results[0]);
         else if (names.length === 0) printNote('There are no spaces.');
-        if (results.some(({ ok }) => !ok)) process.exitCode = EXIT.failure;
+        if (results.some((result) => !isWhole(result))) process.exitCode = EXIT.failure;
       }),
     );
 }
 
+/** Not by what the answer says of itself alone. */
+function isWhole({ ok, totals }: VerifyResult): boolean {
+  return ok && totals.missing + totals.extra + totals.stale === 0;
+}
+
 function print(result: VerifyResult): void {
-  const { space, ok, isExact, counts, totals, entries, rejected, tookMs, shard, reasons } = result;
+  const ok = isWhole(result);
+  const { space, isExact, counts, totals, entries, rejected, tookMs, shard, reasons } = result;
   const took = colors.dim(duration(tookMs));
   if (ok && !isExact)
     console.log(

@@ -4,6 +4,7 @@ import type { ClusterMember, ClusterStatus, DeadLetter } from '@engram/client';
 import type { MemberState } from '@engram/local-cluster';
 import { LANES } from '@engram/model';
 import { bytesText, counted, duration, invocation, numberRanges } from '../format.ts';
+import { DEFAULT_DATA } from '../local-url.ts';
 import { silentText } from '../local-members.ts';
 import { isPressed, pressureText, stateOf } from '../pressure.ts';
 import { failure, ok, warning, type Check } from './check.ts';
@@ -30,6 +31,7 @@ export function checkCluster(status: ClusterStatus, silent: readonly MemberState
     checkSettings(status, shards),
     checkPartitions(status),
     ...checkPressure(shards),
+    ...checkRefusals(status),
     ...checkMemory(shards),
     ...checkStorage(shards),
     ...checkLog(status, shards),
@@ -62,7 +64,7 @@ function* checkProcesses(silent: readonly MemberState[]): Generator<Check> {
     yield failure(
       'processes',
       silentText(member),
-      'look at its log: it is paused, cut off from Redis, or has too much to do; what it served is taken over',
+      `look at ${DEFAULT_DATA}/logs/${member.id}.log: it is paused (kill -CONT ${member.pid}; or kill -9, and it is started again), cut off from Redis, or has too much to do`,
     );
 }
 
@@ -136,6 +138,15 @@ function* checkPressure(shards: readonly ClusterMember[]): Generator<Check> {
     else yield warning('pressure', found, 'send more slowly, or add a shard, before it refuses');
   }
   if (isCalm) yield ok('pressure', 'no lane of a shard is pressed');
+}
+
+function* checkRefusals({ limited = [] }: ClusterStatus): Generator<Check> {
+  for (const { scope, name, cause, refused, since } of limited)
+    yield warning(
+      'refusals',
+      `${[scope, name].filter(Boolean).join(' ')}: ${refused} refused since ${since} (${cause})`,
+      `${invocation()} explain ${cause}`,
+    );
 }
 
 function* checkMemory(shards: readonly ClusterMember[]): Generator<Check> {

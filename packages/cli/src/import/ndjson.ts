@@ -22,5 +22,14 @@ function rowOf(line: Line): Row {
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     return faultyRow(line, { code: 'INVALID_BODY', detail: 'the line is not a JSON object' });
+  const text = rejectedText(value as Readonly<Record<string, unknown>>);
+  // One that an earlier import refused stands in its file with the reason.
+  if (text !== undefined) return rowOf({ ...line, text });
   return { line: line.number, text: line.text, observation: value as Observation };
+}
+
+/** The line that was refused, where this one is a `Rejection`; undefined for an observation. */
+function rejectedText({ line, code, detail, text }: Readonly<Record<string, unknown>>) {
+  const isRejection = typeof line === 'number' && typeof code === 'string';
+  return isRejection && typeof detail === 'string' && typeof text === 'string' ? text : undefined;
 }

@@ -58,5 +58,8 @@ export class ProducerFailure extends Error {
     super(cause instanceof Error ? cause.message : String(cause), { cause });
     this.rejected = rejected;
     this.unsent = unsent;
+    // Thousands of embeddings would be printed where nobody catches it, and stand in logs.
+    for (const name of ['rejected', 'unsent'])
+      Object.defineProperty(this, name, { enumerable: false });
   }
 }

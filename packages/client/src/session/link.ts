@@ -7,7 +7,7 @@ import {
   type OpenedMessage,
   type ServerMessage,
 } from '@engram/session';
-import { errorOf } from '../problem.ts';
+import { clusterErrorOf } from '../problem.ts';
 import type { Socket } from './socket.ts';
 
 export interface LinkEnd {
@@ -78,7 +78,7 @@ export class Link {
         const status = /^Unexpected server response: (\d{3})$/.exec(message)?.[1];
         if (status === undefined) return;
         const response = { status: Number(status), retryAfterMs: undefined, body: undefined };
-        this.#problem = errorOf(response, 'GET /v1/stream');
+        this.#problem = clusterErrorOf(response, 'GET /v1/stream');
       });
     });
   }

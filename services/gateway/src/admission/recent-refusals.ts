@@ -1,7 +1,7 @@
 import type { Refusal } from '@engram/admission';
 import type { Clock } from '@engram/runtime';
 
-/** Without a refusal for so long a space or a caller is no longer one of those that are limited. */
+/** Without a refusal for so long something is no longer one of those that are limited. */
 const RECENT_MS = 60_000;
 /** Names that are kept; of more the one that was refused longest ago is forgotten. */
 const NAMES_MAX = 1_000;
@@ -9,9 +9,10 @@ const LISTED_MAX = 20;
 
 /** Who is held back, and since when without a minute in between. */
 export interface Limited {
-  readonly scope: 'space' | 'caller';
-  readonly name: string;
-  /** Of the last refusal. */
+  readonly scope: Refusal['scope'];
+  /** Of a space or a caller. */
+  readonly name?: string;
+  /** Of the last refusal; of other scopes than those two each cause counts by itself. */
   readonly cause: Refusal['cause'];
   readonly refused: number;
   readonly since: string;
@@ -23,7 +24,7 @@ interface Kept extends Pick<Limited, 'scope' | 'name' | 'cause' | 'refused'> {
   readonly lastMs: number;
 }
 
-/** The spaces and callers that this gateway refused of late, for operators: the metrics have no names. */
+/** What this gateway refused of late, for operators: the metrics have no names. */
 export class RecentRefusals {
   readonly #clock: Clock;
   /** In the order of their last refusals. */
@@ -34,15 +35,14 @@ export class RecentRefusals {
   }
 
   note({ scope, name, cause }: Refusal): void {
-    if (name === undefined || (scope !== 'space' && scope !== 'caller')) return;
-    const key = `${scope}:${name}`;
+    const key = `${scope}:${name ?? `(${cause})`}`;
     const lastMs = this.#clock.wallNow();
     const before = this.#kept.get(key);
     const isAnew = before === undefined || lastMs - before.lastMs > RECENT_MS;
     const sinceMs = isAnew ? lastMs : before.sinceMs;
     const refused = isAnew ? 1 : before.refused + 1;
     this.#kept.delete(key);
-    this.#kept.set(key, { scope, name, cause, refused, sinceMs, lastMs });
+    this.#kept.set(key, { scope, ...(name && { name }), cause, refused, sinceMs, lastMs });
     const [oldest] = this.#kept.keys();
     if (this.#kept.size > NAMES_MAX && oldest !== undefined) this.#kept.delete(oldest);
   }

@@ -149,7 +149,10 @@ export class Router {
       shards.length === 0 ? 'no shard is in the cluster' : 'no shard that holds the space answers',
       {
         cause: won.at(-1),
-        hint: 'the partition is being taken over; try again in a few seconds',
+        hint:
+          shards.length === 0
+            ? 'start a shard, or look why none is heard of: engram status and engram doctor tell'
+            : 'the partition is being taken over; try again in a few seconds',
         details: { partition, asked: shards },
       },
     );

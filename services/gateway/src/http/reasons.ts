@@ -1,6 +1,6 @@
 // Why a cluster is degraded, as sentences for people.
 
-import type { ShardSignal } from '@engram/admission';
+import { lagText, type ShardSignal } from '@engram/admission';
 import type { StorageFault } from '@engram/codec';
 import { LANES, type Lane, type MemberId } from '@engram/model';
 
@@ -54,6 +54,6 @@ function pressedText(id: MemberId, { lanes }: ShardSignal): string[] {
       return `${id} is stalled ${where}: ${waiting} observations wait and none is applied`;
     if (cause === 'memory') return `${id} is overloaded ${where}: it is short of memory`;
     const lagMs = Math.max(...pressed.map((lane) => lanes[lane].lagMs));
-    return `${id} is overloaded ${where}: what waits takes ${(lagMs / 1_000).toFixed(1)} s`;
+    return `${id} is overloaded ${where}: what waits takes ${lagText(lagMs)}`;
   });
 }

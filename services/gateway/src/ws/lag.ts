@@ -1,5 +1,6 @@
 // How far behind the shards are that a session writes to, as a share of its credit.
 
+import { lagText } from '@engram/admission';
 import { partitionOf, type Lane, type SpaceId } from '@engram/model';
 import { windowShare } from '@engram/session';
 import type { SignalBoard } from '../admission/signal-board.ts';
@@ -36,7 +37,7 @@ export function lagOf(
       worst = { share, reason: 'share', detail };
       continue;
     }
-    const detail = `${waiting} observations wait for ${shard}, which takes ${(lagMs / 1_000).toFixed(1)} s: ${drainRate} are applied in a second`;
+    const detail = `${waiting} observations wait for ${shard}, which takes ${lagText(lagMs)}: ${drainRate} are applied in a second`;
     worst = { share, reason: cause === 'none' ? 'lag' : cause, detail };
   }
   return worst;

@@ -215,7 +215,7 @@ export class Checkpointer implements AsyncDisposable {
     own.spaces = spaces;
     unwritten.written(watermark);
     progress.writtenAtMs = clock.now();
-    storage.settled(partition);
+    storage.stored(partition);
   }
 
   /** W4, where another shard writes. */

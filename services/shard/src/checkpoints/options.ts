@@ -32,7 +32,7 @@ export interface CheckpointerOptions {
   /** … and after so many bytes of entries. */
   readonly intervalBytes: number;
   readonly keepMs: number;
-  readonly storage: Pick<StorageHealth, 'failed' | 'settled'>;
+  readonly storage: Pick<StorageHealth, 'failed' | 'settled' | 'stored'>;
   readonly metrics: Pick<ShardMetrics, 'checkpoints' | 'trims'>;
   readonly clock: Clock;
   readonly logger: Logger;

@@ -38,7 +38,13 @@ export class StorageHealth {
     this.#failing.set(partition, { message: faultText(error), sinceMs });
   }
 
-  /** One is stored, or the partition is another shard's now. */
+  /** One is stored, which goes through the disk. */
+  stored(partition: PartitionId): void {
+    this.#failing.delete(partition);
+    this.#disk = undefined;
+  }
+
+  /** Nothing of it has to be stored, or the partition is another shard's now. */
   settled(partition: PartitionId): void {
     this.#failing.delete(partition);
   }
