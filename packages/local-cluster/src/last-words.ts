@@ -4,18 +4,26 @@ export interface LastWords {
   readonly hint: string | undefined;
 }
 
-/** Of pino (`fatal`, which services log as they end). */
+/** Of pino: `fatal`, which services log as they end. */
 const FATAL_LEVEL = 60;
 
-/** The last fatal line of a log of JSON; undefined for other output, which then is shown as it is. */
+/**
+ * The last fatal line of a log of JSON, where it has a code to be explained by. Undefined for others, and for
+ * other output, which then is shown as it is.
+ */
 export function lastWords(tail: string): LastWords | undefined {
-  for (const line of tail.split('\n').toReversed()) {
-    const { level, err } = Object(parsed(line)) as { readonly level?: unknown; err?: unknown };
-    const { message, hint } = Object(err) as { readonly message?: unknown; hint?: unknown };
-    if (level === FATAL_LEVEL && typeof message === 'string')
-      return { message, hint: typeof hint === 'string' ? hint : undefined };
-  }
-  return undefined;
+  return tail
+    .split('\n')
+    .flatMap((line) => fatalOf(line) ?? [])
+    .at(-1);
+}
+
+function fatalOf(line: string): LastWords | undefined {
+  const { level, err } = Object(parsed(line)) as Readonly<Record<string, unknown>>;
+  const { message, code, hint } = Object(err) as Readonly<Record<string, unknown>>;
+  if (level !== FATAL_LEVEL || typeof message !== 'string' || typeof code !== 'string')
+    return undefined;
+  return { message: `${message} (${code})`, hint: typeof hint === 'string' ? hint : undefined };
 }
 
 function parsed(line: string): unknown {

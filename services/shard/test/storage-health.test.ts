@@ -12,16 +12,16 @@ function healthAt(): { health: StorageHealth; pass: (ms: number) => void } {
   return { health, pass: (ms) => void (nowMs += ms) };
 }
 
-test('a full disk is told at once, and until it has not been full for a minute', () => {
+test('a full disk is told at once, and until it has not been full for some seconds', () => {
   const { health, pass } = healthAt();
   expect(health.fault).toBeUndefined();
   health.fileFault(FULL);
   expect(health.fault).toEqual({ message: FULL, forMs: 0 });
-  pass(50_000);
+  pass(8_000);
   health.fileFault(FULL);
-  pass(50_000);
-  expect(health.fault).toEqual({ message: FULL, forMs: 100_000 });
-  pass(10_000);
+  pass(8_000);
+  expect(health.fault).toEqual({ message: FULL, forMs: 16_000 });
+  pass(2_000);
   expect(health.fault).toBeUndefined();
 });
 
@@ -59,4 +59,15 @@ test('a checkpoint that is stored ends it: it went through the disk', () => {
   health.failed(P, new Error(FULL));
   health.stored(P);
   expect(health.fault).toBeUndefined();
+});
+
+test('one that is not tried again is over by itself', () => {
+  const { health, pass } = healthAt();
+  health.failed(P, new Error(FULL));
+  pass(29_000);
+  expect(health.fault).toMatchObject({ forMs: 29_000 });
+  pass(1_000);
+  expect(health.fault).toBeUndefined();
+  health.failed(P, new Error(FULL));
+  expect(health.fault).toMatchObject({ forMs: 0 });
 });

@@ -22,7 +22,7 @@ export async function findSpace(
       name: each.space,
       edits: distance(each.space.toLowerCase(), space.toLowerCase()),
     }))
-    .filter(({ name: other, edits }) => edits <= Math.max(1, Math.floor(other.length / 3)))
+    .filter(({ name: other, edits }) => edits <= Math.max(2, Math.floor(other.length / 3)))
     .sort((left, right) => left.edits - right.edits)
     .slice(0, SUGGESTIONS_MAX)
     .map((each) => each.name as string);

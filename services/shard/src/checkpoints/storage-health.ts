@@ -5,21 +5,24 @@ import type { Clock } from '@engram/runtime';
 
 /** Shorter ones end by themselves: a nats-server that is started anew, a view that changes. */
 const LASTING_MS = 10_000;
-/** A disk that has no room says so again at the next file. */
-const REPEATED_MS = 60_000;
+/** A checkpoint that fails is tried again sooner, unless its partition has none to be stored any more. */
+const FAILED_AGAIN_MS = 30_000;
+/** A disk that has no room says so again at the next file, which is tried every second or two. */
+const REPEATED_MS = 10_000;
 /** Errors of the system that people must end; a damaged file is mended by the shard. */
 const OF_THE_DISK = /\b(ENOSPC|EDQUOT|EROFS|EIO|EACCES|EPERM|EMFILE|ENFILE)\b/;
 
 interface Failing {
   readonly message: string;
   readonly sinceMs: number;
+  readonly lastMs: number;
 }
 
 /** What keeps a shard from storing what it has: told to whoever looks at the cluster, until it is over. */
 export class StorageHealth {
   readonly #clock: Pick<Clock, 'now'>;
   readonly #failing = new Map<PartitionId, Failing>();
-  #disk: (Failing & { readonly lastMs: number }) | undefined;
+  #disk: Failing | undefined;
 
   constructor(clock: Pick<Clock, 'now'>) {
     this.#clock = clock;
@@ -34,8 +37,9 @@ export class StorageHealth {
 
   /** A checkpoint of the partition is not stored. */
   failed(partition: PartitionId, error: unknown): void {
-    const sinceMs = this.#failing.get(partition)?.sinceMs ?? this.#clock.now();
-    this.#failing.set(partition, { message: faultText(error), sinceMs });
+    const lastMs = this.#clock.now();
+    const sinceMs = this.#lasting(partition)?.sinceMs ?? lastMs;
+    this.#failing.set(partition, { message: faultText(error), sinceMs, lastMs });
   }
 
   /** One is stored, which goes through the disk. */
@@ -52,13 +56,19 @@ export class StorageHealth {
   /** Undefined where all is well, or may be so in a moment. */
   get fault(): StorageFault | undefined {
     const nowMs = this.#clock.now();
-    const longest = [...this.#failing.values()]
+    const longest = [...this.#failing.keys()]
+      .flatMap((partition) => this.#lasting(partition) ?? [])
       .filter(({ message, sinceMs }) => OF_THE_DISK.test(message) || nowMs - sinceMs >= LASTING_MS)
       .reduce<Failing | undefined>(
         (before, each) => (before && before.sinceMs <= each.sinceMs ? before : each),
         this.#lastingDisk(),
       );
     return longest && { message: longest.message, forMs: Math.round(nowMs - longest.sinceMs) };
+  }
+
+  #lasting(partition: PartitionId): Failing | undefined {
+    const failing = this.#failing.get(partition);
+    return failing && this.#clock.now() - failing.lastMs < FAILED_AGAIN_MS ? failing : undefined;
   }
 
   #lastingDisk() {
