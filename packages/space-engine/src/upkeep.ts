@@ -344,9 +344,14 @@ export class Upkeep {
   #clear(segment: MemorySegment): boolean {
     const { retention, segments } = this.engine;
     const { deaths, rows } = segment;
-    if (retention.countRemovable(deaths) < Math.min(deaths.count, rows / 2)) return false;
-    const kept = compacted(this.engine, segment);
-    if (kept.rows > 0) segments.addFull(kept);
+    const removable = retention.countRemovable(deaths);
+    if (removable < Math.min(deaths.count, rows / 2)) return false;
+    if (removable < rows) segments.addFull(compacted(this.engine, segment));
+    else {
+      // As most are where all is written again and again: nothing has to be looked at row by row.
+      retention.removedOf(deaths);
+      segments.remove([segment]);
+    }
     this.#restructurings++;
     return true;
   }
