@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { decodeFrame } from '@engram/codec';
+import type { SpaceConfig } from '@engram/model';
 import {
   emptySpace,
   ENGINE_DEFAULTS,
@@ -34,6 +35,12 @@ export const inserts: Group = {
   run,
 };
 
+interface Bare {
+  readonly options: SpaceConfig;
+  /** Of the quantised rows. */
+  readonly scale: number;
+}
+
 interface Repetition {
   readonly bareRate: number;
   /** Rows a second until a recall sees them. */
@@ -46,23 +53,24 @@ interface Repetition {
 async function run({ isQuick, signal, progress }: GroupContext): Promise<GroupReport> {
   const vectors = await words(ROWS, signal);
   const frames = framesOf(vectors);
+  const { slab, count: rows, dimension } = vectors;
+  const config = spaceOf('inserts', dimension);
+  const scale = quantizationScale(slab, rows, dimension, config.metric);
+  const bare = { options: config, scale };
   const count = isQuick ? QUICK_REPETITIONS : REPETITIONS;
   const repetitions: Repetition[] = [];
   for (let i = 0; i < WARM_UPS + count; i++) {
     progress(`repetition ${i + 1} of ${WARM_UPS + count}`);
     signal.throwIfAborted();
-    const each = await repeat(vectors, frames);
+    const each = await repeat(vectors, frames, bare);
     if (i >= WARM_UPS) repetitions.push(each);
   }
   return report(repetitions, vectors);
 }
 
 /** A, B: one after the other, so that a slow minute of the machine is in both. */
-async function repeat(vectors: Vectors, frames: readonly Frame[]): Promise<Repetition> {
-  const config = spaceOf('inserts', vectors.dimension);
-  const { slab, count, dimension } = vectors;
-  const scale = quantizationScale(slab, count, dimension, config.metric);
-  const bareMs = await bareInsertMs(vectors, 1, { options: config, scale });
+async function repeat(vectors: Vectors, frames: readonly Frame[], bare: Bare): Promise<Repetition> {
+  const bareMs = await bareInsertMs(vectors, 1, bare);
   const folder = await mkdtemp(join(tmpdir(), 'engram-bench-inserts-'));
   try {
     const options: EngineOptions = {
@@ -73,7 +81,7 @@ async function repeat(vectors: Vectors, frames: readonly Frame[]): Promise<Repet
         throw error;
       },
     };
-    const space = emptySpace(config, options);
+    const space = emptySpace(bare.options, options);
     const begunAt = performance.now();
     for (const [i, { bytes }] of frames.entries())
       space.engine.apply(decodeFrame(bytes), i + 1, 'normal');

@@ -32,6 +32,11 @@ export function bytesText(bytes: number): string {
   return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
 }
 
+/** Of a refusal: `space notes`, `partition`. */
+export function refusedText({ scope, name }: { readonly scope?: string; readonly name?: string }) {
+  return [scope, name].filter(Boolean).join(' ');
+}
+
 /** `1 shard`, `2 shards`, `3 entries`. */
 export function counted(count: number, noun: string): string {
   return `${count} ${count === 1 ? noun : plural(noun)}`;

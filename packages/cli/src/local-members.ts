@@ -1,12 +1,7 @@
 // What this machine knows of the members that it runs, beside what the cluster sees of them.
 
-import {
-  isRunning,
-  readClusterState,
-  type ClusterState,
-  type MemberState,
-} from '@engram/local-cluster';
-import { DEFAULT_DATA } from './local-url.ts';
+import { isRunning, type ClusterState, type MemberState } from '@engram/local-cluster';
+import { runningCluster } from './local-url.ts';
 
 interface Seen {
   readonly id: string;
@@ -33,8 +28,7 @@ export function silentHere(
   url: string | undefined,
   members: readonly Seen[],
 ): readonly MemberState[] {
-  const state = url === undefined ? readClusterState(DEFAULT_DATA) : undefined;
-  return state !== undefined && isRunning(state.supervisor) ? silentMembers(state, members) : [];
+  return url === undefined ? silentMembers(runningCluster(), members) : [];
 }
 
 /** `shard-2 runs (pid 4711), and the cluster does not hear of it`. */

@@ -153,8 +153,9 @@ function told(error: unknown): string {
   if (isNoGateway(error)) return `${error.message}; name a gateway with --url`;
   if (error instanceof RangeError && error.message.includes('call stack'))
     return 'what answers is no gateway of Engram: its answer has no end of depth; name a gateway with --url';
-  if (error instanceof ConnectionError && schemeHint(error) !== undefined)
-    return `${error.message}; ${schemeHint(error)}`;
+  const scheme = error instanceof ConnectionError ? schemeHint(error) : undefined;
+  if (error instanceof ConnectionError && scheme !== undefined)
+    return `${error.message}; ${scheme}`;
   if (error instanceof ConnectionError)
     return `${error.message}; is the cluster up? Start one with: ${invocation()} up`;
   if (error instanceof ClusterError) {

@@ -4,17 +4,9 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { planAssist, type WorkerLoad } from '../src/assist.ts';
 import { CRASHING, startEngine } from './engines.ts';
-import {
-  expectSame,
-  feed,
-  feedAll,
-  Log,
-  namesOn,
-  recallAtTen,
-  seededRandom,
-  Space,
-} from './spaces.ts';
+import { expectSame, feed, feedAll, Log, namesOn, recallAtTen, Space } from './spaces.ts';
 import { until } from './until.ts';
+import { seededRandom } from '../../../test/support/random.ts';
 
 const load = (backlog: number, hasJob = false): WorkerLoad => ({ backlog, hasJob });
 

@@ -6,17 +6,9 @@ import { LANES } from '@engram/model';
 import { describe, expect, test } from 'vitest';
 import type { Entry } from '../src/index.ts';
 import { CRASHING, startEngine } from './engines.ts';
-import {
-  expectSame,
-  feed,
-  feedAll,
-  Log,
-  namesOn,
-  recallAtTen,
-  seededRandom,
-  Space,
-} from './spaces.ts';
+import { expectSame, feed, feedAll, Log, namesOn, recallAtTen, Space } from './spaces.ts';
 import { until } from './until.ts';
+import { seededRandom } from '../../../test/support/random.ts';
 
 const OPERATIONS = 400;
 

@@ -3,6 +3,7 @@ import { compileFilter, type SpaceConfig, type SpaceId, type SpaceOptions } from
 import { ENGINE_DEFAULTS, type EngineOptions } from '../src/options.ts';
 import { UNHURRIED } from '../src/pace.ts';
 import type { RecallQuery } from '../src/space-engine.ts';
+import { seededRandom } from '../../../test/support/random.ts';
 
 export interface Put {
   readonly id: string;
@@ -58,17 +59,6 @@ export function optionsOf(folder: string, options: Partial<EngineOptions> = {}):
       throw error;
     },
     ...options,
-  };
-}
-
-/** Numbers from 0 to 1 that a seed determines (mulberry32). */
-export function seededRandom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
   };
 }
 

@@ -4,8 +4,9 @@ import { expect, test } from 'vitest';
 import type { Pace } from '../src/pace.ts';
 import { buildSegment, type BuildJob } from '../src/segment-build.ts';
 import type { Snapshot } from '../src/stamp.ts';
-import { clustered, filterOf, seededRandom } from './frames.ts';
+import { clustered, filterOf } from './frames.ts';
 import { apply, ids, spaceOf } from './spaces.ts';
+import { seededRandom } from '../../../test/support/random.ts';
 
 /** Every slice is over at once: whatever can come between two turns does. */
 const HURRIED: Pace = { isDue: () => true, turn: () => nextTurn() };

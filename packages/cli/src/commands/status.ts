@@ -4,7 +4,7 @@ import { isRunning, readClusterState, type ClusterState } from '@engram/local-cl
 import Table from 'cli-table3';
 import { Command, Option } from 'commander';
 import colors from 'picocolors';
-import { counted, failureLine, invocation, warningLine } from '../format.ts';
+import { counted, failureLine, invocation, refusedText, warningLine } from '../format.ts';
 import { dataOption, DEFAULT_DATA } from '../local-url.ts';
 import { localState, silentMembers, silentText } from '../local-members.ts';
 import { shown } from '../printable.ts';
@@ -252,9 +252,10 @@ function copiesText({ replication = 1, partitions = [] }: ClusterView): string |
   return `replication ${replication}, ${ready} of ${wanted} copies ready`;
 }
 
-function limitedText({ scope, name, cause, refused, since }: Partial<LimitedTenant>): string {
+function limitedText(limited: Partial<LimitedTenant>): string {
+  const { cause, refused, since } = limited;
   return colors.dim(
-    `limited: ${[scope, name].filter(Boolean).join(' ')}, refused ${refused} times since ${since} (${cause})`,
+    `limited: ${refusedText(limited)}, refused ${refused} times since ${since} (${cause})`,
   );
 }
 

@@ -3,9 +3,7 @@ import { resolve } from 'node:path';
 import {
   findNatsServer,
   findRedisServer,
-  isRunning,
   LocalCluster,
-  readClusterState,
   type FindOptions,
 } from '@engram/local-cluster';
 import { Command } from 'commander';
@@ -19,7 +17,7 @@ import {
   invocation,
   warningLine,
 } from '../format.ts';
-import { dataOption, DEFAULT_DATA } from '../local-url.ts';
+import { dataOption, DEFAULT_DATA, runningCluster } from '../local-url.ts';
 import { EXIT, jsonOption, printJson, printNote, reporting, sentence } from '../output.ts';
 import { Checklist } from '../up/checklist.ts';
 import { startDetached, tellStarter } from '../up/detached.ts';
@@ -74,7 +72,7 @@ export function upCommand(signal: AbortSignal = new AbortController().signal): C
 async function up(options: Options, sizes: readonly string[], signal: AbortSignal): Promise<void> {
   try {
     const settings = upSettings(process.env, options.replication);
-    if (alreadyRuns(options.data)) await showRunning(options, sizes);
+    if (runningCluster(options.data) !== undefined) await showRunning(options, sizes);
     else {
       // Who started a process in the background has told it.
       const lost = process.send === undefined ? lostKeysText(options.data, settings) : undefined;
@@ -210,11 +208,6 @@ async function upInBackground(options: Options, signal: AbortSignal): Promise<vo
 
 function clusterText({ shards, gateways }: Options): string {
   return `${counted(gateways, 'gateway')}, ${counted(shards, 'shard')}`;
-}
-
-function alreadyRuns(data: string): boolean {
-  const state = readClusterState(data);
-  return state !== undefined && isRunning(state.supervisor);
 }
 
 /** Asking for what is there already is no failure, even when it is not healthy. */

@@ -3,7 +3,7 @@
 import type { ClusterMember, ClusterStatus, DeadLetter } from '@engram/client';
 import type { MemberState } from '@engram/local-cluster';
 import { LANES } from '@engram/model';
-import { bytesText, counted, duration, invocation, numberRanges } from '../format.ts';
+import { bytesText, counted, duration, invocation, numberRanges, refusedText } from '../format.ts';
 import { DEFAULT_DATA } from '../local-url.ts';
 import { silentText } from '../local-members.ts';
 import { isPressed, pressureText, stateOf } from '../pressure.ts';
@@ -141,12 +141,14 @@ function* checkPressure(shards: readonly ClusterMember[]): Generator<Check> {
 }
 
 function* checkRefusals({ limited = [] }: ClusterStatus): Generator<Check> {
-  for (const { scope, name, cause, refused, since } of limited)
+  for (const each of limited) {
+    const { cause, refused, since } = each;
     yield warning(
       'refusals',
-      `${[scope, name].filter(Boolean).join(' ')}: ${refused} refused since ${since} (${cause})`,
+      `${refusedText(each)}: ${refused} refused since ${since} (${cause})`,
       `${invocation()} explain ${cause}`,
     );
+  }
 }
 
 function* checkMemory(shards: readonly ClusterMember[]): Generator<Check> {

@@ -32,13 +32,17 @@ export class StorageHealth {
   fileFault(message: string): void {
     if (!OF_THE_DISK.test(message)) return;
     const nowMs = this.#clock.now();
-    this.#disk = { message, sinceMs: this.#lastingDisk()?.sinceMs ?? nowMs, lastMs: nowMs };
+    this.#disk = {
+      message,
+      sinceMs: this.#lasting(this.#disk, REPEATED_MS)?.sinceMs ?? nowMs,
+      lastMs: nowMs,
+    };
   }
 
   /** A checkpoint of the partition is not stored. */
   failed(partition: PartitionId, error: unknown): void {
     const lastMs = this.#clock.now();
-    const sinceMs = this.#lasting(partition)?.sinceMs ?? lastMs;
+    const sinceMs = this.#lasting(this.#failing.get(partition), FAILED_AGAIN_MS)?.sinceMs ?? lastMs;
     this.#failing.set(partition, { message: faultText(error), sinceMs, lastMs });
   }
 
@@ -56,23 +60,17 @@ export class StorageHealth {
   /** Undefined where all is well, or may be so in a moment. */
   get fault(): StorageFault | undefined {
     const nowMs = this.#clock.now();
-    const longest = [...this.#failing.keys()]
-      .flatMap((partition) => this.#lasting(partition) ?? [])
+    const longest = [...this.#failing.values()]
+      .flatMap((failing) => this.#lasting(failing, FAILED_AGAIN_MS) ?? [])
       .filter(({ message, sinceMs }) => OF_THE_DISK.test(message) || nowMs - sinceMs >= LASTING_MS)
       .reduce<Failing | undefined>(
         (before, each) => (before && before.sinceMs <= each.sinceMs ? before : each),
-        this.#lastingDisk(),
+        this.#lasting(this.#disk, REPEATED_MS),
       );
     return longest && { message: longest.message, forMs: Math.round(nowMs - longest.sinceMs) };
   }
 
-  #lasting(partition: PartitionId): Failing | undefined {
-    const failing = this.#failing.get(partition);
-    return failing && this.#clock.now() - failing.lastMs < FAILED_AGAIN_MS ? failing : undefined;
-  }
-
-  #lastingDisk() {
-    const disk = this.#disk;
-    return disk && this.#clock.now() - disk.lastMs < REPEATED_MS ? disk : undefined;
+  #lasting(failing: Failing | undefined, againMs: number): Failing | undefined {
+    return failing && this.#clock.now() - failing.lastMs < againMs ? failing : undefined;
   }
 }
