@@ -18,10 +18,13 @@ import { ingest } from './groups/ingest.ts';
 import { inserts } from './groups/inserts.ts';
 import { overload } from './groups/overload.ts';
 import { pipes } from './groups/pipes.ts';
+import { queues } from './groups/queues.ts';
 import { recovery } from './groups/recovery.ts';
 import { sessions } from './groups/sessions.ts';
+import { spaces } from './groups/spaces.ts';
 import { storage } from './groups/storage.ts';
 import { tenants } from './groups/tenants.ts';
+import { workers } from './groups/workers.ts';
 import { parseOptions, UsageError, WORDS_DEFAULT, type BenchOptions } from './options.ts';
 import { comparisonTable, htmlOf, markdownOf, type PageGroup } from './page/page.ts';
 import {
@@ -39,6 +42,9 @@ const GROUPS: readonly Group[] = [
   engines,
   graph,
   engine,
+  workers,
+  queues,
+  spaces,
   storage,
   feeds,
   pipes,

@@ -1,11 +1,14 @@
 // Sets of vectors for what runs without a cluster: one slab, queries that are not in it, and the exact
 // answers.
 
+import { createHash } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
 import { WORD_DIMENSION } from '@engram/demo';
-import { scan } from '@engram/vector-index';
+import { norm, scan } from '@engram/vector-index';
+import { cached } from './cache.ts';
 import { K, readFirst, recallOf } from './dataset.ts';
 import { seededRandom } from './seeded-random.ts';
+import { SENTENCE_DIMENSION, sentenceVectors } from './sentences.ts';
 
 export interface Vectors {
   readonly name: string;
@@ -52,6 +55,17 @@ export async function words(count: number, signal: AbortSignal): Promise<Vectors
   return vectorsOf(`English words ${dimension}-d`, all, count, dimension, signal);
 }
 
+/** Definitions of nouns, encoded; the queries are definitions of other nouns. */
+export async function sentences(
+  count: number,
+  signal: AbortSignal,
+  progress: (text: string) => void,
+): Promise<Vectors> {
+  const all = await sentenceVectors(count + QUERIES, signal, progress);
+  const name = `sentences ${SENTENCE_DIMENSION}-d`;
+  return vectorsOf(name, all, count, SENTENCE_DIMENSION, signal);
+}
+
 async function vectorsOf(
   name: string,
   all: Float32Array<ArrayBuffer>,
@@ -61,19 +75,24 @@ async function vectorsOf(
 ): Promise<Vectors> {
   for (let row = 0; row < all.length / dimension; row++) {
     const embedding = all.subarray(row * dimension, (row + 1) * dimension);
-    const length = Math.hypot(...embedding) || 1;
+    const length = norm(all, row * dimension, dimension) || 1;
     for (let i = 0; i < dimension; i++) embedding[i]! /= length;
   }
   const slab = all.slice(0, count * dimension);
   const queries = Array.from({ length: QUERIES }, (_, i) =>
     all.slice((count + i) * dimension, (count + i + 1) * dimension),
   );
-  const nearest: ReadonlySet<number>[] = [];
-  for (const query of queries) {
-    await turn(undefined, { signal });
-    nearest.push(new Set(scan(slab, count, query, K, 'cosine')));
-  }
-  return { name, dimension, count, slab, queries, nearest };
+  // By what they are made of: whatever changes the vectors changes the name.
+  const hash = createHash('sha256').update(all).update(String(count)).digest('hex').slice(0, 32);
+  const rows = await cached(`nearest-${hash}`, async () => {
+    const nearest: number[][] = [];
+    for (const query of queries) {
+      await turn(undefined, { signal });
+      nearest.push([...scan(slab, count, query, K, 'cosine')]);
+    }
+    return nearest;
+  });
+  return { name, dimension, count, slab, queries, nearest: rows.map((row) => new Set(row)) };
 }
 
 /** recall@10 of an answer given as row numbers. */

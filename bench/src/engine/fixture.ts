@@ -41,12 +41,17 @@ export function spaceOf(name: string, dimension: number): SpaceConfig {
   };
 }
 
-/** Rows `from` to `to - 1` as frames, as they come from the log. */
-export function framesOf(vectors: Vectors, from = 0, to = vectors.count): Frame[] {
+/** Rows `from` to `to - 1` as frames of `frameRows`, as they come from the log. */
+export function framesOf(
+  vectors: Vectors,
+  from = 0,
+  to = vectors.count,
+  frameRows = FRAME_ROWS,
+): Frame[] {
   const { dimension, slab } = vectors;
   const frames: Frame[] = [];
-  for (let row = from; row < to; row += FRAME_ROWS) {
-    const rows = Math.min(FRAME_ROWS, to - row);
+  for (let row = from; row < to; row += frameRows) {
+    const rows = Math.min(frameRows, to - row);
     const bytes = encodeFrame({
       dimension,
       ids: Array.from({ length: rows }, (_, i) => `row-${row + i}`),
