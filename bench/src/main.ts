@@ -8,6 +8,7 @@ import { describeEnvironment } from './environment.ts';
 import { compareFigures, differenceOf, readBaseline, saveBaseline } from './figures/baseline.ts';
 import type { Figure } from './figures/figure.ts';
 import type { Group } from './group.ts';
+import { batches } from './groups/batches.ts';
 import { checkpoints } from './groups/checkpoints.ts';
 import { engines } from './groups/engines.ts';
 import { engine } from './groups/engine.ts';
@@ -19,7 +20,9 @@ import { inserts } from './groups/inserts.ts';
 import { overload } from './groups/overload.ts';
 import { pipes } from './groups/pipes.ts';
 import { queues } from './groups/queues.ts';
+import { ramp } from './groups/ramp.ts';
 import { recovery } from './groups/recovery.ts';
+import { scaling } from './groups/scaling.ts';
 import { sessions } from './groups/sessions.ts';
 import { spaces } from './groups/spaces.ts';
 import { storage } from './groups/storage.ts';
@@ -48,6 +51,9 @@ const GROUPS: readonly Group[] = [
   storage,
   feeds,
   pipes,
+  ramp,
+  batches,
+  scaling,
   ingest,
   recovery,
   failover,

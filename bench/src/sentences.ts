@@ -44,9 +44,11 @@ export async function sentenceVectors(
       const own = chunks.filter((_chunk, i) => i % threads === thread);
       const options: SentencesOptions = { texts: own.map(({ texts }) => texts) };
       const url = new URL('./sentences-thread.js', import.meta.url);
-      const encoded = await inThread<readonly Float32Array[]>(url, options, signal, (done) => {
-        at += done as number;
-        progress(`${at} of ${count} sentences are encoded`);
+      const encoded = await inThread<readonly Float32Array[]>(url, options, signal, {
+        onProgress: (done) => {
+          at += done as number;
+          progress(`${at} of ${count} sentences are encoded`);
+        },
       });
       own.forEach(({ row }, i) => all.set(encoded[i]!, row * SENTENCE_DIMENSION));
     }),

@@ -4,8 +4,12 @@ import { inThread } from './thread.ts';
 export interface WriteLoadOptions {
   readonly url: string;
   readonly spaces: readonly string[];
-  /** Batch frames; each goes to each space again and again, so that ids are overwritten. */
+  /** Batch frames; each goes to each space, and again and again where there is time, so that ids are overwritten. */
   readonly bodies: readonly Uint8Array[];
+  /** So many spaces are written at one time, the next ones when they have every body; default: all. */
+  readonly spacesAtOnce?: number;
+  /** Ends before its time when so many were sent; what was refused and is sent again is not counted. */
+  readonly batchesMax?: number;
   readonly observationsPerBody: number;
   readonly lane: 'high' | 'normal' | 'low';
   readonly ack: 'logged' | 'searchable';
@@ -16,7 +20,7 @@ export interface WriteLoadOptions {
 export type Pace =
   /** So many a second, whatever is answered; what would be more than `outstandingMax` is not sent. */
   | { readonly kind: 'open'; readonly perSecond: number; readonly outstandingMax: number }
-  /** So many senders, each with its next batch as soon as it was answered. */
+  /** So many senders, each with its next batch as soon as it was answered; one that obeys sends what was refused again. */
   | { readonly kind: 'closed'; readonly senders: number; readonly obeysRetryAfter: boolean };
 
 export interface WriteTally {
@@ -35,7 +39,12 @@ export interface WriteTally {
   readonly latenciesMs: readonly number[];
 }
 
-/** Runs the load to its end. */
-export function writeLoad(options: WriteLoadOptions, signal: AbortSignal): Promise<WriteTally> {
-  return inThread(new URL('./write-thread.js', import.meta.url), options, signal);
+/** Runs the load to its end, or until there is enough of it. */
+export function writeLoad(
+  options: WriteLoadOptions,
+  signal: AbortSignal,
+  enough?: AbortSignal,
+): Promise<WriteTally> {
+  const url = new URL('./write-thread.js', import.meta.url);
+  return inThread(url, options, signal, enough === undefined ? {} : { enough });
 }

@@ -13,6 +13,7 @@ if (parentPort === null) throw new Error('this file is the entry of a thread');
 const port = parentPort;
 const options = workerData as WriteLoadOptions;
 const { url, spaces, bodies, lane, ack, pace, durationMs, observationsPerBody } = options;
+const { spacesAtOnce = spaces.length, batchesMax = Infinity } = options;
 const agent = new Agent({
   keepAlive: true,
   maxSockets: Infinity,
@@ -26,6 +27,8 @@ interface Answer {
 }
 
 let sent = 0;
+/** Of a closed loop: the place of the next batch. */
+let next = 0;
 let accepted = 0;
 let withoutRetryAfter = 0;
 let notSent = 0;
@@ -37,7 +40,10 @@ const latenciesMs: number[] = [];
 if (pace.kind === 'open') await openConnections(Math.min(pace.outstandingMax, CONNECTIONS_MAX));
 
 const startedAt = performance.now();
-const endAt = startedAt + durationMs;
+let endAt = startedAt + durationMs;
+port.once('message', () => {
+  endAt = performance.now();
+});
 if (pace.kind === 'open') await openLoop(pace.perSecond, pace.outstandingMax);
 else await Promise.all(Array.from({ length: pace.senders }, () => sender(pace.obeysRetryAfter)));
 agent.destroy();
@@ -70,11 +76,11 @@ async function openConnections(count: number): Promise<void> {
 
 async function openLoop(perSecond: number, outstandingMax: number): Promise<void> {
   const outstanding = new Set<Promise<unknown>>();
-  for (let due = 0; ; due++) {
+  for (let due = 0; due < batchesMax; due++) {
     const dueAt = startedAt + (due * 1_000) / perSecond;
-    if (dueAt >= endAt) break;
     const waitMs = dueAt - performance.now();
     if (waitMs > 0) await pause(waitMs);
+    if (dueAt >= endAt) break;
     if (outstanding.size >= outstandingMax) {
       notSent++;
       continue;
@@ -86,9 +92,13 @@ async function openLoop(perSecond: number, outstandingMax: number): Promise<void
 }
 
 async function sender(obeysRetryAfter: boolean): Promise<void> {
-  while (performance.now() < endAt) {
-    const { retryAfterMs = 0 } = await measured(sent, performance.now());
-    if (obeysRetryAfter && retryAfterMs > 0) await pause(retryAfterMs);
+  while (performance.now() < endAt && next < batchesMax) {
+    const index = next++;
+    let answer = await measured(index, performance.now());
+    while (obeysRetryAfter && answer.retryAfterMs !== undefined && performance.now() < endAt) {
+      await pause(answer.retryAfterMs);
+      answer = await measured(index, performance.now());
+    }
   }
 }
 
@@ -107,8 +117,12 @@ async function measured(index: number, dueAt: number): Promise<Answer> {
 }
 
 function send(index: number): Promise<Answer> {
-  const space = spaces[index % spaces.length]!;
-  const body = bodies[Math.floor(index / spaces.length) % bodies.length]!;
+  // Groups of spaces one after the other; within a group the first body to each, then the second one.
+  const groupBatches = spacesAtOnce * bodies.length;
+  const group = Math.floor(index / groupBatches);
+  const within = index % groupBatches;
+  const space = spaces[(group * spacesAtOnce + (within % spacesAtOnce)) % spaces.length]!;
+  const body = bodies[Math.floor(within / spacesAtOnce)]!;
   const path = `/v1/spaces/${space}/observations?lane=${lane}&ack=${ack}`;
   return new Promise((resolve) => {
     const failed = (error: Error): void =>
