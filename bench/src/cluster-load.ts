@@ -234,7 +234,8 @@ async function inGraphs(
   }
 }
 
-function pidsOf({ cluster }: FreshCluster): Readonly<Record<Exclude<Role, 'client'>, number[]>> {
+/** Of its processes, by role. */
+export function pidsOf({ cluster }: FreshCluster): Readonly<Record<Exclude<Role, 'client'>, number[]>> {
   return {
     gateway: cluster.gateways.map(({ pid }) => pid),
     nats: [cluster.nats.pid],

@@ -25,8 +25,17 @@ export interface ReportTable {
   readonly rows: readonly (readonly string[])[];
 }
 
+/** Beside the JSON of a full run as a file, and in the report. */
+export interface Picture {
+  /** Of the file, without `.svg`. */
+  readonly name: string;
+  readonly title: string;
+  readonly svg: string;
+}
+
 export interface GroupReport {
   readonly tables: readonly ReportTable[];
+  readonly pictures?: readonly Picture[];
   /** How the numbers are to be read. */
   readonly notes: readonly string[];
   /** What later runs are compared by (`--baseline`). */

@@ -10,6 +10,7 @@ import type { Figure } from './figures/figure.ts';
 import type { Group } from './group.ts';
 import { batches } from './groups/batches.ts';
 import { checkpoints } from './groups/checkpoints.ts';
+import { cpu } from './groups/cpu.ts';
 import { engines } from './groups/engines.ts';
 import { engine } from './groups/engine.ts';
 import { failover } from './groups/failover.ts';
@@ -54,6 +55,7 @@ const GROUPS: readonly Group[] = [
   ramp,
   batches,
   scaling,
+  cpu,
   ingest,
   recovery,
   failover,
@@ -146,8 +148,11 @@ async function main(options: BenchOptions): Promise<void> {
     };
     results[name] = result;
     // Only runs that can be compared replace the results that are kept.
-    if (!isQuick && words === WORDS_DEFAULT && options.json === undefined)
+    if (!isQuick && words === WORDS_DEFAULT && options.json === undefined) {
       writeJson(join(RESULTS, `${name}.json`), result);
+      for (const picture of report.pictures ?? [])
+        writeText(join(RESULTS, `${picture.name}.svg`), picture.svg);
+    }
   }
   if (options.json !== undefined) writeJson(options.json, results);
   if (options.saveBaseline !== undefined)

@@ -46,6 +46,10 @@ export function htmlOf({ environment, data, baseline, groups }: PageContent): st
         (figure) =>
           `<figure><figcaption>${escaped(figure.name)}${escaped(outlierText(figure))}</figcaption>${figurePlot(figure, before.get(figure.name))}</figure>`,
       ),
+      ...(report.pictures ?? []).map(
+        ({ title: caption, svg }) =>
+          `<figure><figcaption>${escaped(caption)}</figcaption>${svg}</figure>`,
+      ),
       `<ul>${report.notes.map((note) => `<li>${escaped(note)}</li>`).join('')}</ul>`,
     ].join('\n');
   });
