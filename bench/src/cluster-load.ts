@@ -15,6 +15,8 @@ export interface ClusterLoadOptions {
   readonly vectors: Vectors;
   /** Each gets all rows, or what there is time for. */
   readonly spaces: number;
+  /** Of their names, where one cluster has several loads; default `load`. */
+  readonly prefix?: string;
   readonly spacesAtOnce?: number;
   /** Observations of one request. */
   readonly batch: number;
@@ -72,7 +74,10 @@ export async function clusterLoad(
 ): Promise<ClusterLoad> {
   const { client, url } = fresh;
   const { vectors, batch, pace, durationMs, spacesAtOnce } = options;
-  const spaces = Array.from({ length: options.spaces }, (_, i) => `load-${i}`);
+  const spaces = Array.from(
+    { length: options.spaces },
+    (_, i) => `${options.prefix ?? 'load'}-${i}`,
+  );
   await createSpaces(client, [...spaces, PROBE_SPACE], vectors.dimension, signal);
   const whole = Math.floor(vectors.count / batch) * batch;
   const bodies = framesOf(vectors, 0, whole, batch).map(({ bytes }) => bytes);
@@ -235,7 +240,9 @@ async function inGraphs(
 }
 
 /** Of its processes, by role. */
-export function pidsOf({ cluster }: FreshCluster): Readonly<Record<Exclude<Role, 'client'>, number[]>> {
+export function pidsOf({
+  cluster,
+}: FreshCluster): Readonly<Record<Exclude<Role, 'client'>, number[]>> {
   return {
     gateway: cluster.gateways.map(({ pid }) => pid),
     nats: [cluster.nats.pid],

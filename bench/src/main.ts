@@ -18,8 +18,11 @@ import { feeds } from './groups/feeds.ts';
 import { graph } from './groups/graph.ts';
 import { ingest } from './groups/ingest.ts';
 import { inserts } from './groups/inserts.ts';
+import { limits } from './groups/limits.ts';
+import { memory } from './groups/memory.ts';
 import { overload } from './groups/overload.ts';
 import { pipes } from './groups/pipes.ts';
+import { profiles } from './groups/profiles.ts';
 import { queues } from './groups/queues.ts';
 import { ramp } from './groups/ramp.ts';
 import { recovery } from './groups/recovery.ts';
@@ -27,6 +30,7 @@ import { scaling } from './groups/scaling.ts';
 import { sessions } from './groups/sessions.ts';
 import { spaces } from './groups/spaces.ts';
 import { storage } from './groups/storage.ts';
+import { sweep } from './groups/sweep.ts';
 import { tenants } from './groups/tenants.ts';
 import { workers } from './groups/workers.ts';
 import { parseOptions, UsageError, WORDS_DEFAULT, type BenchOptions } from './options.ts';
@@ -49,13 +53,17 @@ const GROUPS: readonly Group[] = [
   workers,
   queues,
   spaces,
+  sweep,
   storage,
   feeds,
   pipes,
   ramp,
   batches,
+  profiles,
   scaling,
+  limits,
   cpu,
+  memory,
   ingest,
   recovery,
   failover,

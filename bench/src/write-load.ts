@@ -20,8 +20,16 @@ export interface WriteLoadOptions {
 export type Pace =
   /** So many a second, whatever is answered; what would be more than `outstandingMax` is not sent. */
   | { readonly kind: 'open'; readonly perSecond: number; readonly outstandingMax: number }
-  /** So many senders, each with its next batch as soon as it was answered; one that obeys sends what was refused again. */
-  | { readonly kind: 'closed'; readonly senders: number; readonly obeysRetryAfter: boolean };
+  /** So many senders, each with its next batch as soon as it was answered. */
+  | {
+      readonly kind: 'closed';
+      readonly senders: number;
+      /**
+       * How long they wait before they send again what was refused: the whole seconds of `Retry-After`, or
+       * the milliseconds of the body, as the SDK does.
+       */
+      readonly obeys: 'seconds' | 'milliseconds';
+    };
 
 export interface WriteTally {
   readonly sent: number;

@@ -23,6 +23,8 @@ const agent = new Agent({
 interface Answer {
   readonly status: number;
   readonly retryAfterMs: number | undefined;
+  /** As the body says it. */
+  readonly refusedForMs?: number | undefined;
   readonly cause: string;
 }
 
@@ -45,7 +47,7 @@ port.once('message', () => {
   endAt = performance.now();
 });
 if (pace.kind === 'open') await openLoop(pace.perSecond, pace.outstandingMax);
-else await Promise.all(Array.from({ length: pace.senders }, () => sender(pace.obeysRetryAfter)));
+else await Promise.all(Array.from({ length: pace.senders }, () => sender(pace.obeys)));
 agent.destroy();
 port.postMessage({
   sent,
@@ -91,13 +93,14 @@ async function openLoop(perSecond: number, outstandingMax: number): Promise<void
   await Promise.all(outstanding);
 }
 
-async function sender(obeysRetryAfter: boolean): Promise<void> {
+async function sender(obeys: 'seconds' | 'milliseconds'): Promise<void> {
   while (performance.now() < endAt && next < batchesMax) {
     const index = next++;
-    let answer = await measured(index, performance.now());
-    while (obeysRetryAfter && answer.retryAfterMs !== undefined && performance.now() < endAt) {
-      await pause(answer.retryAfterMs);
-      answer = await measured(index, performance.now());
+    for (;;) {
+      const { retryAfterMs, refusedForMs } = await measured(index, performance.now());
+      const waitMs = obeys === 'seconds' ? retryAfterMs : (refusedForMs ?? retryAfterMs);
+      if (waitMs === undefined || performance.now() >= endAt) break;
+      await pause(waitMs);
     }
   }
 }
@@ -152,10 +155,14 @@ function answerOf({ statusCode = 0, headers }: IncomingMessage, body: Buffer): A
   const retryAfter = headers['retry-after'];
   const retryAfterMs = typeof retryAfter === 'string' ? Number(retryAfter) * 1_000 : undefined;
   if (statusCode < 400) return { status: statusCode, retryAfterMs, cause: '' };
-  const problem = JSON.parse(body.toString()) as { code?: string; details?: { cause?: string } };
+  const problem = JSON.parse(body.toString()) as {
+    readonly code?: string;
+    readonly details?: { readonly cause?: string; readonly retryAfterMs?: number };
+  };
   return {
     status: statusCode,
     retryAfterMs,
+    refusedForMs: problem.details?.retryAfterMs,
     cause: `${problem.code ?? 'none'} ${problem.details?.cause ?? ''}`.trim(),
   };
 }

@@ -27,7 +27,7 @@ async function run(context: GroupContext): Promise<GroupReport> {
   for (let i = 0; i < repetitions; i++)
     for (const [batch, loads] of samples) {
       progress(`${batch} a batch, repetition ${i + 1} of ${repetitions}`);
-      const pace = { kind: 'closed', senders: SENDERS, obeysRetryAfter: true } as const;
+      const pace = { kind: 'closed', senders: SENDERS, obeys: 'milliseconds' } as const;
       loads.push(
         await onFreshCluster(context, (fresh) =>
           clusterLoad(fresh, { vectors, spaces: SPACES, batch, pace }, signal),

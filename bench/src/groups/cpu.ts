@@ -57,7 +57,7 @@ function profiled(context: GroupContext, vectors: Vectors): Promise<Profiled> {
       const roles = new Map<number, string>();
       for (const [role, pids] of Object.entries(pidsOf(fresh)))
         for (const pid of pids) roles.set(pid, role);
-      const pace = { kind: 'closed', senders: SENDERS, obeysRetryAfter: true } as const;
+      const pace = { kind: 'closed', senders: SENDERS, obeys: 'milliseconds' } as const;
       const { stacks, result } = await recorded([...roles.keys()], () =>
         clusterLoad(fresh, { vectors, spaces, batch, pace }, context.signal),
       );

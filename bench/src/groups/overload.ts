@@ -22,7 +22,7 @@ const PROBES_PER_SECOND = 20;
 const SENDERS = 8;
 const FACTOR = 3;
 const SECONDS = { rest: 30, capacity: 30, overload: 120, obeying: 30 };
-const QUICK_SECONDS = { rest: 5, capacity: 5, overload: 15, obeying: 5 };
+const QUICK_SECONDS = { rest: 3, capacity: 4, overload: 8, obeying: 4 };
 const STATUS_MS = 500;
 
 export const overload: Group = {
@@ -53,7 +53,7 @@ interface Run {
 async function run(context: GroupContext): Promise<GroupReport> {
   const { isQuick, words, progress, signal } = context;
   const repetitions = 1; // of four minutes
-  const dataset = await loadDataset(isQuick ? Math.min(words, 5_000) : words, signal);
+  const dataset = await loadDataset(isQuick ? Math.min(words, 4_500) : words, signal);
   const bodies = bodiesOf(dataset.words, BATCH);
   const runs: Run[] = [];
   for (let i = 0; i < repetitions; i++)
@@ -93,7 +93,7 @@ async function measure(
   progress('at rest');
   const rest = await phase(seconds.rest);
   progress('at capacity');
-  const closed = { kind: 'closed', senders: SENDERS, obeysRetryAfter: true } as const;
+  const closed = { kind: 'closed', senders: SENDERS, obeys: 'seconds' } as const;
   const capacity = await phase(seconds.capacity, closed);
   await applied(client, signal);
   const batchesPerSecond = perSecond(capacity.load!) / BATCH;

@@ -13,8 +13,9 @@ const ROWS = 4_000;
 const SPACE = 'pipe';
 const SENDERS = 8;
 const SECONDS = 5;
-const QUICK_SECONDS = 2;
+const QUICK_SECONDS = 1;
 const WARM_UP_MS = 2_000;
+const QUICK_WARM_UP_MS = 1_000;
 const ROUNDS = 2;
 
 const NAMES: Readonly<Record<Way, string>> = {
@@ -58,7 +59,7 @@ async function run(context: GroupContext): Promise<GroupReport> {
               natsUrl,
               space: SPACE,
               senders: SENDERS,
-              warmUpMs: WARM_UP_MS,
+              warmUpMs: isQuick ? QUICK_WARM_UP_MS : WARM_UP_MS,
               durationMs,
             };
             tallies[way] = await publishLoad(

@@ -45,7 +45,7 @@ const ENDS = [
 
 async function run(context: GroupContext): Promise<GroupReport> {
   const { isQuick, repetitions, progress, signal } = context;
-  const count = isQuick ? ROWS / 5 : ROWS;
+  const count = isQuick ? ROWS / 20 : ROWS;
   const samples: Samples = { stopped: [], killed: [], diskLost: [], takenOver: [] };
   const { slab } = await clustered(count, DIMENSION, signal);
   const wide: Rows = {

@@ -71,7 +71,7 @@ function loaded(context: GroupContext, vectors: Vectors, shards: number): Promis
   // Every row of the set is in a batch, or no space would have all of them.
   let batch = wanted;
   while (vectors.count % batch !== 0) batch--;
-  const pace = { kind: 'closed', senders: SENDERS, obeysRetryAfter: true } as const;
+  const pace = { kind: 'closed', senders: SENDERS, obeys: 'milliseconds' } as const;
   return onFreshCluster(
     context,
     (fresh) => clusterLoad(fresh, { vectors, spaces: SPACES, batch, pace }, context.signal),

@@ -27,8 +27,8 @@ const QUIET_BATCH = 50;
 const QUIET_BATCHES_PER_SECOND = 40; // of all of them: 250 observations a second each
 const NOISY_BATCH = 250;
 const SECONDS = 30;
-const QUICK_SECONDS = 6;
-const WARM_UP_MS = 3_000;
+const QUICK_SECONDS = 3;
+const WARM_UP_MS = 2_000;
 
 export const tenants: Group = {
   name: 'tenants',
