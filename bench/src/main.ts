@@ -78,12 +78,13 @@ const EXIT_INTERRUPTED = 130;
 /** For CI: the figures of something are worse than its baseline's. */
 const EXIT_WORSE = 3;
 
-const USAGE = `pnpm bench [name…] [--quick] [--words N] [--json FILE] [--report FOLDER]
-           [--save-baseline NAME] [--baseline NAME]
+const USAGE = `pnpm bench [name…] [--quick] [--repetitions N] [--words N] [--json FILE]
+           [--report FOLDER] [--save-baseline NAME] [--baseline NAME]
 
 ${GROUPS.map(({ name, title }) => `  ${name.padEnd(11)} ${title}`).join('\n')}
 
   --quick               fewer repetitions and shorter loads: to try, not to compare
+  --repetitions N       of each measurement (default 3, quick 1); a verdict needs 4 or more
   --words N             observations to import (default ${WORDS_DEFAULT})
   --json FILE           write the results there; a full run writes bench/results/<name>.json
   --report FOLDER       write report.html and report.md there

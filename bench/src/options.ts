@@ -22,6 +22,7 @@ export const WORDS_DEFAULT = 20_000;
 const WORDS_MIN = 500;
 const WORDS_MAX = 200_000;
 const REPETITIONS = 3;
+const REPETITIONS_MAX = 100;
 
 /** The command line cannot be meant as it is; the message says why. */
 export class UsageError extends Error {
@@ -34,11 +35,14 @@ export function parseOptions(args: readonly string[]): BenchOptions {
   const words = Number(values.words);
   if (!Number.isInteger(words) || words < WORDS_MIN || words > WORDS_MAX)
     throw new UsageError(`--words must be an integer from ${WORDS_MIN} to ${WORDS_MAX}`);
+  const repetitions = Number(values.repetitions ?? (values.quick ? 1 : REPETITIONS));
+  if (!Number.isInteger(repetitions) || repetitions < 1 || repetitions > REPETITIONS_MAX)
+    throw new UsageError(`--repetitions must be an integer from 1 to ${REPETITIONS_MAX}`);
   return {
     names: positionals,
     isQuick: values.quick,
     words,
-    repetitions: values.quick ? 1 : REPETITIONS,
+    repetitions,
     json: values.json === undefined ? undefined : resolve(values.json),
     saveBaseline: nameOf(values['save-baseline'], '--save-baseline'),
     baseline: nameOf(values.baseline, '--baseline'),
@@ -64,6 +68,7 @@ function parse(args: readonly string[]) {
         'save-baseline': { type: 'string' },
         baseline: { type: 'string' },
         report: { type: 'string' },
+        repetitions: { type: 'string' },
         words: { type: 'string', default: String(WORDS_DEFAULT) },
         help: { type: 'boolean', short: 'h', default: false },
       },

@@ -85,6 +85,24 @@ describe('a verdict', () => {
     expect(same).toBeGreaterThanOrEqual(95);
   });
 
+  test('is `same` for three repetitions, however unlike the others: chance makes one of ten so', () => {
+    expect(compare(figure([90, 91, 92]), figure([100, 101, 102])).verdict).toBe('same');
+    const [before, now] = [
+      [100, 101, 102, 103, 104],
+      [90, 91, 92, 93, 94],
+    ];
+    expect(compare(figure(now), figure(before)).verdict).toBe('worse');
+  });
+
+  test('of five repetitions is `same` for samples of one thing in some 19 of 20 cases', () => {
+    let same = 0;
+    for (let seed = 1; seed <= 100; seed++) {
+      const [left, right] = [normal(5, 100, 5, seed * 2), normal(5, 100, 5, seed * 2 + 1)];
+      if (compare(figure(left), figure(right)).verdict === 'same') same++;
+    }
+    expect(same).toBeGreaterThanOrEqual(90);
+  });
+
   test('finds a tenth less in nearly all cases', () => {
     let worse = 0;
     for (let seed = 1; seed <= 100; seed++) {

@@ -1,8 +1,10 @@
 import type { Figure } from './figure.ts';
-import { estimateOf, ratioOf, type Estimate } from './statistics.ts';
+import { chanceOf, estimateOf, ratioOf, type Estimate } from './statistics.ts';
 
 /** Less than this is noise, however sure. */
 const NOISE = 0.02;
+/** How often chance alone may make a verdict. */
+const SIGNIFICANCE = 0.05;
 
 type Verdict = 'better' | 'same' | 'worse';
 
@@ -17,12 +19,14 @@ export interface Comparison {
 }
 
 /**
- * Another verdict than `same` needs both: a change beyond the noise, and an interval that leaves out that
- * there was none.
+ * Another verdict than `same` needs all of: a change beyond the noise, an interval that leaves out that there
+ * was none, and that chance would seldom make it. The interval of few repetitions is too narrow to be the
+ * only judge, and of fewer than four nothing can be told.
  */
 export function compare(now: Figure, before: Figure): Comparison {
   const ratio = ratioOf(now.samples, before.samples);
-  const isSure = ratio.low > 1 || ratio.high < 1;
+  const isSure =
+    (ratio.low > 1 || ratio.high < 1) && chanceOf(now.samples, before.samples) < SIGNIFICANCE;
   const isLarge = Math.abs(ratio.median - 1) >= NOISE;
   const isHigher = ratio.median > 1;
   const verdict =

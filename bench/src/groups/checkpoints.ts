@@ -82,6 +82,12 @@ function report(count: number, repetitions: readonly Repetition[]): GroupReport 
       'median (min–max) of the repetitions; a ratio is of one repetition, then the median of those',
       'one a second stores again all that is not in sealed segments; nobody needs it so often',
     ],
+    figures: WAYS.filter(([way]) => way !== 'none').map(([way]) => ({
+      name: `searchable/s with checkpoints of ${way}, of none`,
+      unit: '×' as const,
+      better: 'higher' as const,
+      samples: repetitions.map((each) => each.none.searchableMs / each[way].searchableMs),
+    })),
     data: { count, ways: Object.fromEntries(WAYS), samples: repetitions },
   };
 }

@@ -361,6 +361,28 @@ function report(rows: number, samples: readonly Rates[]): GroupReport {
       'a ratio divides by the figure of its own repetition',
       'bare: the mean before and after the engine; rows quantised beforehand, one native call for each 64',
     ],
+    figures: [
+      {
+        name: 'in graphs/s of two workers, of the bare engine in two threads',
+        unit: '×',
+        better: 'higher',
+        samples: samples.map(({ balanced, bareRate }) => balanced.indexedRate / bareRate),
+      },
+      {
+        name: 'in graphs/s of two workers, of one',
+        unit: '×',
+        better: 'higher',
+        samples: samples.map(
+          ({ balanced, oneWorker }) => balanced.indexedRate / oneWorker.indexedRate,
+        ),
+      },
+      {
+        name: 'recall p99 while rows come, of rest',
+        unit: '×',
+        better: 'lower',
+        samples: samples.map(({ busyMs, restMs }) => busyMs.p99Ms / restMs.p99Ms),
+      },
+    ],
     data: { dimension: DIMENSION, rows, samples },
   };
 }

@@ -13,6 +13,7 @@ import {
   type GraphIndex,
 } from '@engram/vector-index';
 import { K } from '../dataset.ts';
+import type { Figure } from '../figures/figure.ts';
 import type { Group, GroupContext, GroupReport, ReportTable } from '../group.ts';
 import { formatRate, formatRatio, formatRecall, formatSpread } from '../samples.ts';
 import { clustered, rowRecall, words, type Vectors } from '../vectors.ts';
@@ -68,6 +69,7 @@ async function run(context: GroupContext): Promise<GroupReport> {
     await words(isQuick ? 8_000 : 30_000, signal),
   ];
   const tables: ReportTable[] = [];
+  const figures: Figure[] = [];
   const data: Record<string, object> = {};
   for (const vectors of sets) {
     const samples = new Map<string, Measured[]>();
@@ -83,6 +85,16 @@ async function run(context: GroupContext): Promise<GroupReport> {
           ]);
         }
     tables.push(insertTable(vectors, samples), tunedTable(vectors, samples, repetitions));
+    for (const { name } of CANDIDATES.slice(1))
+      figures.push({
+        name: `${name} tuned, of hnswlib-node: ${vectors.name}`,
+        unit: '×',
+        better: 'higher',
+        samples: Array.from(
+          { length: repetitions },
+          (_, i) => tuned(samples, name, i) / tuned(samples, CANDIDATES[0]!.name, i),
+        ),
+      });
     tables.push(await scanTable(vectors, signal));
     data[vectors.name] = Object.fromEntries(samples);
   }
@@ -93,6 +105,7 @@ async function run(context: GroupContext): Promise<GroupReport> {
       'tuned: of all efConstruction that reach 0.95 at a breadth (ef) of at most 256, the fastest inserts',
       'hnswlib-node: as it is installed here (a local checkout compiles it with -march=native, ADDON_BUILD=portable as npm does)',
     ],
+    figures,
     data,
   };
 }
@@ -128,13 +141,7 @@ function tunedTable(
   samples: ReadonlyMap<string, Measured[]>,
   repetitions: number,
 ): ReportTable {
-  const best = (name: string, repetition: number): number =>
-    Math.max(
-      ...EF_CONSTRUCTIONS.map((efConstruction) => {
-        const measured = samples.get(`${name}|${efConstruction}`)![repetition]!;
-        return measured.breadth === undefined ? 0 : measured.insertsPerSecond;
-      }),
-    );
+  const best = (name: string, repetition: number) => tuned(samples, name, repetition);
   const all = Array.from({ length: repetitions }, (_, repetition) => repetition);
   const base = CANDIDATES[0]!.name;
   return {
@@ -152,6 +159,16 @@ function tunedTable(
       ),
     ]),
   };
+}
+
+/** Inserts a second with the fastest efConstruction that reaches the recall@10. */
+function tuned(samples: ReadonlyMap<string, Measured[]>, name: string, repetition: number): number {
+  return Math.max(
+    ...EF_CONSTRUCTIONS.map((efConstruction) => {
+      const measured = samples.get(`${name}|${efConstruction}`)![repetition]!;
+      return measured.breadth === undefined ? 0 : measured.insertsPerSecond;
+    }),
+  );
 }
 
 /** From how many rows on a graph is faster than an exact scan of all. */

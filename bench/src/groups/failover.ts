@@ -84,6 +84,12 @@ function report(count: number, samples: Samples): GroupReport {
       'failing: an error, or an answer that calls itself degraded; the client tries none again',
       `an open loop of ${RECALLS_PER_SECOND} recalls a second: what waits is counted from when it was due`,
     ],
+    figures: [...samples].map(([copies, its]) => ({
+      name: `recalls that failed, ${copies} copies`,
+      unit: 'share' as const,
+      better: 'lower' as const,
+      samples: [latencyOf(its)!.failed / latencyOf(its)!.count],
+    })),
     data: {
       count,
       byCopies: Object.fromEntries([...samples].map(([copies, its]) => [copies, listed(its)])),

@@ -197,6 +197,14 @@ function report(count: number, samples: readonly Sample[]): GroupReport {
       'each shard has a connection and a feed a lane, all in one process; nothing is applied',
       'always: the server looks for the subjects; never: a feed reads the whole stream; when-caught-up: as live feeds do',
     ],
+    figures: [
+      {
+        name: 'entries/s of live feeds, one shard behind in one lane',
+        unit: '1/s',
+        better: 'higher',
+        samples: of(BACKLOGS[0][0], SHARDS[0], 'when-caught-up'),
+      },
+    ],
     data: { count, entryBytes: ENTRY_BYTES, partitions: PARTITIONS, samples },
   };
 }

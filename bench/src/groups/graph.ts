@@ -146,6 +146,14 @@ function report(words: number, repetitions: readonly Repetition[]): GroupReport 
       `"an insert" is one of the last ${AGAIN}, into a graph of the size that the updates meet`,
       'one seed and one order, so repetitions build the same graph: recall has no spread of its own',
     ],
+    figures: [
+      {
+        name: 'a label put again with another embedding, of an insert',
+        unit: '×',
+        better: 'lower',
+        samples: repetitions.map(({ movedPutMs, insertLastMs }) => movedPutMs / insertLastMs),
+      },
+    ],
     data: {
       graph: GRAPH,
       again: AGAIN,

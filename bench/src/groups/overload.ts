@@ -244,6 +244,16 @@ function report(runs: readonly Run[]): GroupReport {
       `batches of ${BATCH} words as binary frames to ${SPACES.length} spaces in the lane normal, ack=logged; 1 gateway, 2 shards, the load in the same machine`,
       `beside each load ${RECALLS_PER_SECOND} recalls a second of another space, and ${PROBES_PER_SECOND} single writes a second in the lane high with ack=searchable, both open loops: what waits is counted from when it was due`,
     ],
+    figures: [
+      {
+        name: 'accepted under overload, of capacity',
+        unit: '×',
+        better: 'higher',
+        samples: runs.map(
+          (each) => perSecond(each.overload.load!) / perSecond(each.capacity.load!),
+        ),
+      },
+    ],
     data: { runs: runs.map(dataOf) },
   };
 }

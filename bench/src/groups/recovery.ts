@@ -204,6 +204,12 @@ function report(count: number, samples: Samples): GroupReport {
       'started: from the start of its process, with modules, connections and the ring',
       `behind its lease: from the kill, less the ${LEASE_MS} ms after which it is missed`,
     ],
+    figures: (['stopped', 'killed', 'diskLost', 'takenOver'] as const).map((end) => ({
+      name: `until every space answers whole: ${end}`,
+      unit: 'ms' as const,
+      better: 'lower' as const,
+      samples: samples[end],
+    })),
     data: { count, samples },
   };
 }

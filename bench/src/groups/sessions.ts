@@ -59,6 +59,14 @@ async function run(context: GroupContext): Promise<GroupReport> {
       `${kib} KiB for each idle session; opened in ${(openedMs / 1_000).toFixed(1)} s, their clients in one process beside it`,
       'batches of ten observations, one at a time over one session (ack logged)',
     ],
+    figures: [
+      {
+        name: 'private memory of an idle session',
+        unit: 'bytes',
+        better: 'lower',
+        samples: [(bytesAfter - bytesBefore) / count],
+      },
+    ],
     data: { ...measured },
   };
 }

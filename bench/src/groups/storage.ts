@@ -117,6 +117,20 @@ function report(
       'mapped: RssFile, pages of graph files that the kernel takes back when memory is short',
       'stored embeddings are read from files, so the page cache may hold them too; that is not counted',
     ],
+    figures: [
+      {
+        name: 'bytes for an observation, all included',
+        unit: 'bytes',
+        better: 'lower',
+        samples: memory.map(({ bytesEach }) => bytesEach!),
+      },
+      {
+        name: 'until the first right answer',
+        unit: 'ms',
+        better: 'lower',
+        samples: reopened.map(({ firstAnswerMs }) => firstAnswerMs!),
+      },
+    ],
     data: { rows, memory, spaces, reopened },
   };
 }

@@ -125,8 +125,26 @@ async function run(context: GroupContext): Promise<GroupReport> {
       `each of the eight writes ${(QUIET_BATCHES_PER_SECOND * QUIET_BATCH) / QUIET.length} observations a second in batches of ${QUIET_BATCH}, ack=searchable, an open loop: what waits is counted from when it was due; the noisy one sends batches of ${NOISY_BATCH} whatever is answered`,
       '1 gateway, 2 shards, the load in the same machine',
     ],
+    figures: [
+      {
+        name: 'p99 beside a noisy tenant, of alone, with limits',
+        unit: '×',
+        better: 'lower',
+        samples: limited.map(p99Ratio),
+      },
+      {
+        name: 'the same without limits',
+        unit: '×',
+        better: 'lower',
+        samples: free.map(p99Ratio),
+      },
+    ],
     data: { limited: limited.map(dataOf), free: free.map(dataOf) },
   };
+}
+
+function p99Ratio({ alone, beside }: Side): number {
+  return percentile(beside.latenciesMs, 99) / percentile(alone.latenciesMs, 99);
 }
 
 function rowOf(name: string, { alone, beside, noisy }: Side): string[] {
