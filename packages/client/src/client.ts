@@ -4,7 +4,7 @@
 import { ClusterError, type Observation } from '@engram/model';
 import { answered, lineOf, SHAPES, type Shape } from './answers.ts';
 import { encodeBody } from './body.ts';
-import { decodeEmbedding, numbersOf } from './embedding.ts';
+import { decodeEmbedding, encodeEmbedding } from './embedding.ts';
 import { DeadLetterCalls } from './dead-letters.ts';
 import { ConnectionError, judged } from './errors.ts';
 import { HttpTransport, type ApiKeySource } from './http-transport.ts';
@@ -284,7 +284,10 @@ export class EngramClient {
     query: RecallQuery & { readonly spaces?: readonly string[] },
     signal: AbortSignal | undefined,
   ): Promise<RecallResult> {
-    const body = JSON.stringify({ ...query, embedding: numbersOf(query.embedding) });
+    const body = JSON.stringify({
+      ...query,
+      embedding: encodeEmbedding(query.embedding, 'base64'),
+    });
     const request: TransportRequest = { method: 'POST', path, body };
     const result = await this.#ask<RecallResult>(SHAPES.recall, request, signal, query.waitMs);
     return { ...result, results: result.results.map(withFloats) };
@@ -295,7 +298,10 @@ export class EngramClient {
     query: RecallQuery & { readonly spaces?: readonly string[] },
     { signal }: CallOptions,
   ): AsyncGenerator<RecallHit, RecallEnd, void> {
-    const body = JSON.stringify({ ...query, embedding: numbersOf(query.embedding) });
+    const body = JSON.stringify({
+      ...query,
+      embedding: encodeEmbedding(query.embedding, 'base64'),
+    });
     const request: TransportRequest = { method: 'POST', path, body };
     for await (const text of await this.#open(request, signal, query.waitMs)) {
       const line = lineOf<RecallLine>(text, asked(request));

@@ -26,7 +26,7 @@ export function encodeEmbedding(
 }
 
 /** JSON of a Float32Array is an object, not a list. */
-export function numbersOf(embedding: readonly number[] | Float32Array): readonly number[] {
+function numbersOf(embedding: readonly number[] | Float32Array): readonly number[] {
   return embedding instanceof Float32Array ? Array.from(embedding) : embedding;
 }
 
