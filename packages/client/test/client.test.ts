@@ -207,7 +207,7 @@ describe('put', () => {
 });
 
 describe('recall and single observations', () => {
-  test('recall asks with plain numbers and gives floats back', async () => {
+  test('recall asks with base64, which is shorter and exact, and gives floats back', async () => {
     const answer = {
       results: [{ id: 'tea', score: 0.83, embedding: [1, 2], space: 'words' }],
       shards: { asked: 1, answered: 1, ids: ['shard-1'] },
@@ -221,7 +221,7 @@ describe('recall and single observations', () => {
     const one = await client.recall('words', query);
     expect(one.results[0]?.embedding).toEqual(new Float32Array([1, 2]));
     await client.recallSpaces(['words', 'names'], query);
-    const body = { embedding: [0.5, 2], k: 3, filter: { a: 1 } };
+    const body = { embedding: 'AAAAPwAAAEA=', k: 3, filter: { a: 1 } };
     expect(gateway.asked.map(({ url, body }) => ({ url, body }))).toEqual([
       { url: '/v1/spaces/words/recall', body },
       { url: '/v1/recall', body: { ...body, spaces: ['words', 'names'] } },
