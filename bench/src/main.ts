@@ -17,6 +17,7 @@ import { graph } from './groups/graph.ts';
 import { ingest } from './groups/ingest.ts';
 import { inserts } from './groups/inserts.ts';
 import { overload } from './groups/overload.ts';
+import { peers } from './groups/peers.ts';
 import { pipes } from './groups/pipes.ts';
 import { recovery } from './groups/recovery.ts';
 import { sessions } from './groups/sessions.ts';
@@ -42,6 +43,7 @@ const GROUPS: readonly Group[] = [
   storage,
   feeds,
   pipes,
+  peers,
   ingest,
   recovery,
   failover,

@@ -1,0 +1,120 @@
+// What ours is to reach beside the others, and whether it does.
+
+import type { Figure } from '../figures/figure.ts';
+import type { ReportTable } from '../group.ts';
+import { formatRatio, formatSpread, mean } from '../samples.ts';
+import type { Measured } from './measure.ts';
+import type { Side } from './tables.ts';
+
+/** What is compared, and which way is better. */
+interface Measure {
+  readonly name: string;
+  readonly better: Figure['better'];
+  readonly of: (run: Measured) => readonly number[];
+}
+
+interface Goal {
+  readonly measure: Measure;
+  /** Names of sides begin with one of these. */
+  readonly against: readonly string[];
+  /** Ratio of ours to the best of those. */
+  readonly ratio: number;
+}
+
+const at = (run: Measured) => run.searched.at(-1)!;
+const WRITES: Measure = {
+  name: 'observations per CPU-second',
+  better: 'higher',
+  of: ({ perCpuSecond }) => [perCpuSecond],
+};
+const MEMORY: Measure = {
+  name: 'memory of what holds the rows',
+  better: 'lower',
+  of: ({ storeMemoryEach }) => [storeMemoryEach],
+};
+const DISK: Measure = {
+  name: 'disk without the log',
+  better: 'lower',
+  of: ({ disk }) => [disk.storeBytes],
+};
+const REOPEN: Measure = {
+  name: 'first right answer after a kill, rested',
+  better: 'lower',
+  of: ({ killed }) => killed?.restedMs ?? [],
+};
+const SEARCH: readonly Measure[] = [
+  { name: 'queries/s, 1 in flight', better: 'higher', of: (run) => [run.searched[0]!.perSecond] },
+  { name: 'p99, 1 in flight', better: 'lower', of: (run) => [run.searched[0]!.p99Ms] },
+  { name: 'queries/s, 8 in flight', better: 'higher', of: (run) => [at(run).perSecond] },
+  { name: 'p99, 8 in flight', better: 'lower', of: (run) => [at(run).p99Ms] },
+];
+
+const REDIS = 'Redis';
+
+/** @param writes how many times as many observations per CPU-second as the fastest server */
+export function goalsOf(writes: number): readonly Goal[] {
+  return [
+    { measure: WRITES, against: [REDIS, 'Chroma'], ratio: writes },
+    ...SEARCH.map((measure) => ({ measure, against: [REDIS], ratio: 1 })),
+    { measure: MEMORY, against: [REDIS, 'LanceDB'], ratio: 1 },
+    { measure: DISK, against: [REDIS, 'LanceDB'], ratio: 1 },
+    { measure: REOPEN, against: ['pgvector'], ratio: 1 },
+    { measure: REOPEN, against: [REDIS], ratio: 1 },
+  ];
+}
+
+export function goalTable(
+  set: string,
+  goals: readonly Goal[],
+  ours: Side,
+  others: readonly Side[],
+): ReportTable {
+  return {
+    title: `${set}: goals`,
+    head: ['what', 'beside', 'ours / theirs', 'goal', 'met'],
+    rows: goals.flatMap(({ measure, against, ratio }) => {
+      const best = bestOf(measure, sidesOf(others, against));
+      if (best === undefined) return [];
+      const ratios = ratiosOf(measure, ours, best);
+      const goal = measure.better === 'higher' ? `≥ ${ratio}` : `≤ ${ratio}`;
+      const median = medianOf(ratios);
+      const isMet = measure.better === 'higher' ? median >= ratio : median <= ratio;
+      const cells = [measure.name, best.peer.name, formatSpread(ratios, formatRatio), goal];
+      return [[...cells, isMet ? 'yes' : 'no']];
+    }),
+  };
+}
+
+/** Ratios of ours to Redis, which runs are compared by. */
+export function figuresOf(set: string, ours: Side, others: readonly Side[]): Figure[] {
+  return [WRITES, ...SEARCH, MEMORY, DISK, REOPEN].flatMap((measure): Figure[] => {
+    const redis = bestOf(WRITES, sidesOf(others, [REDIS]));
+    if (redis === undefined) return [];
+    const { name, better } = measure;
+    const samples = ratiosOf(measure, ours, redis);
+    return [{ name: `${set}: ${name}, of Redis`, unit: '×', better, samples }];
+  });
+}
+
+/** Of the same repetition, or, where the other was measured once, of that. */
+export function ratiosOf(measure: Measure, ours: Side, other: Side): number[] {
+  const mine = ours.runs.flatMap(measure.of);
+  const theirs = other.runs.flatMap(measure.of);
+  return mine.map((value, index) => value / theirs[Math.min(index, theirs.length - 1)]!);
+}
+
+function sidesOf(sides: readonly Side[], names: readonly string[]): readonly Side[] {
+  return sides.filter(
+    ({ peer, runs }) => runs.length > 0 && names.some((name) => peer.name.startsWith(name)),
+  );
+}
+
+function bestOf(measure: Measure, sides: readonly Side[]): Side | undefined {
+  const worth = (side: Side): number =>
+    mean(side.runs.flatMap(measure.of)) * (measure.better === 'higher' ? 1 : -1);
+  return sides.toSorted((left, right) => worth(right) - worth(left))[0];
+}
+
+function medianOf(values: readonly number[]): number {
+  return values.toSorted((left, right) => left - right)[values.length >> 1]!;
+}
