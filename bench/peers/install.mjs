@@ -1,7 +1,7 @@
 // The command `pnpm bench:peers`: everything that the group `peers` of the benchmarks compares with, under
 // bench/peers/. Nothing of it is a part of the product or of its tests. What is there already stays.
 
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { run, SetupFailure, step, tryRun } from '../../infra/setup/step.mjs';
 
@@ -14,6 +14,8 @@ const SUITE = 'trixie';
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 const PACKAGES = ['redis-server', 'postgresql-17', 'postgresql-17-pgvector', 'nodejs'];
 const PROGRAMS = ['usr/bin/redis-server', 'usr/lib/postgresql/17/bin/postgres', 'usr/bin/node'];
+const CHROMA = ['chromadb', `chromadb-js-bindings-linux-${process.arch}-gnu`, 'semver'];
+const CHROMA_INSIDE = '/opt/chroma/node_modules/chromadb/dist/cli.mjs';
 const LOCK = `${FOLDER}package-lock.json`;
 const INSTALLED_LOCK = `${FOLDER}node_modules/.installed-lock.json`;
 
@@ -21,6 +23,7 @@ const absent = [];
 
 await attempt('servers', 'Redis 8, PostgreSQL 17 with pgvector, Node for Chroma', installSystem);
 await attempt('packages', 'LanceDB, sqlite-vec, Chroma, clients of PostgreSQL', installPackages);
+await attempt('chroma', 'Chroma', installChroma);
 absent.push('DuckDB vss: its extension is in no package, and its own download is not taken');
 for (const reason of absent) console.log(`– not there: ${reason}`);
 
@@ -79,4 +82,16 @@ async function installPackages() {
   await run('npm', ['ci', '--no-audit', '--no-fund'], { cwd: FOLDER });
   writeFileSync(INSTALLED_LOCK, wanted);
   return `in ${FOLDER}node_modules`;
+}
+
+/** Its server is a native addon for a newer C library than this machine may have: it runs in the system. */
+async function installChroma() {
+  if (!existsSync(`${SYSTEM}/.complete`)) throw new SetupFailure('it needs the servers above');
+  const into = `${SYSTEM}/opt/chroma/node_modules/`;
+  for (const name of CHROMA) {
+    const from = `${FOLDER}node_modules/${name}`;
+    if (!existsSync(from)) throw new SetupFailure(`the package ${name} was not installed`);
+    cpSync(from, into + name, { recursive: true });
+  }
+  await run('chroot', [SYSTEM, '/usr/bin/node', CHROMA_INSIDE, '--version']);
 }

@@ -2,22 +2,26 @@
 
 import type { Figure } from '../figures/figure.ts';
 import type { Group, GroupContext, GroupReport, ReportTable } from '../group.ts';
+import { chroma } from '../peers/chroma.ts';
 import { engram } from '../peers/engram.ts';
 import { figuresOf, goalsOf, goalTable } from '../peers/goals.ts';
+import { lancedb, sqliteVec } from '../peers/libraries.ts';
 import { measured, type Measured } from '../peers/measure.ts';
 import type { Peer } from '../peers/peer.ts';
-import { redis } from '../peers/redis.ts';
+import { postgres } from '../peers/postgres.ts';
+import { redisDefault, redisFast } from '../peers/redis.ts';
 import { sideTables, type Side } from '../peers/tables.ts';
 import { clustered, words, type Vectors } from '../vectors.ts';
 
-const OTHERS: readonly Peer[] = [redis(64, true), redis(200, false)];
+const OTHERS: readonly Peer[] = [redisFast, redisDefault, chroma, postgres, lancedb, sqliteVec];
 
 const DIMENSION = 768;
 const ROWS = 10_000;
-const QUICK_WORDS = 2_000;
-const QUICK_ROWS = 1_000;
-const SEARCH_MS = 1_500;
-const QUICK_SEARCH_MS = 300;
+const QUICK_WORDS = 1_000;
+const QUICK_ROWS = 500;
+const EFFORT = { searchMs: 1_500, warmUpMs: 750, isRested: true };
+/** A checkpoint of ours may come half a minute later. */
+const QUICK_EFFORT = { searchMs: 100, warmUpMs: 50, isRested: false };
 /** Times as many observations per CPU-second as the fastest server. */
 const WRITES_GOAL = { words: 2, clustered: 3 };
 
@@ -73,7 +77,7 @@ async function measureAll(context: GroupContext, vectors: Vectors): Promise<read
       const isFirst = i === 0;
       if (absences.get(peer) !== undefined || (!isFirst && !peer.isRepeated)) continue;
       progress(`${vectors.name}, ${peer.name}, ${i + 1} of ${repetitions}`);
-      const effort = { searchMs: isQuick ? QUICK_SEARCH_MS : SEARCH_MS, isKilled: isFirst };
+      const effort = { ...(isQuick ? QUICK_EFFORT : EFFORT), isKilled: isFirst };
       runs.get(peer)!.push(await measured(peer, { servers, signal, vectors }, effort));
     }
   return all.map((peer) => ({ peer, runs: runs.get(peer)!, absence: absences.get(peer) }));

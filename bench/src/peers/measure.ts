@@ -13,8 +13,6 @@ export const RECALL_GOAL = 0.95;
 export const CLIENTS = [1, 8] as const;
 /** All settings are tried with so many. */
 const TRY_CLIENTS = 4;
-/** Compiles the code on both ends, and opens the connections. */
-const WARM_UP_MS = 300;
 /** Recall@10 of one answer: nine of the ten. */
 const RIGHT = 0.9;
 const REOPEN_POLL_MS = 2;
@@ -23,8 +21,11 @@ const REOPEN_TRIES = 3;
 
 export interface Effort {
   readonly searchMs: number;
-  /** Whether it is killed and started again at the end. */
+  /** Of what is not counted, before. */
+  readonly warmUpMs: number;
+  /** Whether it is killed and started again at the end, as written and rested. */
   readonly isKilled: boolean;
+  readonly isRested: boolean;
 }
 
 export interface Searched {
@@ -54,22 +55,28 @@ export interface Measured {
 export interface Killed {
   readonly writtenMs: number;
   readonly restedMs: readonly number[];
-  readonly restedDisk: Disk;
+  readonly restedDisk: Disk | undefined;
 }
 
 export function measured(peer: Peer, context: PeerContext, effort: Effort): Promise<Measured> {
   return peer.whileRunning(context, async (running) => {
     const { vectors, signal } = context;
-    const before = { all: memoryOf(running.pids()), store: memoryOf(running.storePids()) };
+    const before = {
+      all: memoryOf(running.pids()),
+      store: memoryOf(running.storePids()),
+      disk: await running.disk(),
+    };
     const written = await timed(running, () => untilAborted(running.load(), signal));
     const { setting, recall } = await narrowest(peer, running, vectors);
-    await running.ask({ setting, clients: Math.max(...CLIENTS), durationMs: WARM_UP_MS });
+    // Compiles the code on both ends, and opens the connections.
+    await running.ask({ setting, clients: Math.max(...CLIENTS), durationMs: effort.warmUpMs });
     const searched: Searched[] = [];
     for (const clients of CLIENTS)
       searched.push(await search(running, { setting, clients, durationMs: effort.searchMs }));
     const memoryEach = (memoryOf(running.pids()) - before.all) / vectors.count;
     const storeMemoryEach = (memoryOf(running.storePids()) - before.store) / vectors.count;
-    const disk = await running.disk();
+    const disk = grown(before.disk, await running.disk());
+    const ended = effort.isKilled ? await killed(peer, running, context, effort) : undefined;
     return {
       perSecond: (vectors.count * 1_000) / written.elapsedMs,
       perCpuSecond: (vectors.count * 1_000) / written.cpuMs,
@@ -79,7 +86,9 @@ export function measured(peer: Peer, context: PeerContext, effort: Effort): Prom
       memoryEach,
       storeMemoryEach,
       disk,
-      ...(effort.isKilled && { killed: await killed(peer, running, context) }),
+      ...(ended && {
+        killed: { ...ended, restedDisk: ended.restedDisk && grown(before.disk, ended.restedDisk) },
+      }),
     };
   });
 }
@@ -128,13 +137,27 @@ async function search(running: Running, load: SearchLoad): Promise<Searched> {
 }
 
 /** Once as it is, and some times after it has put its files in order. */
-async function killed(peer: Peer, running: Running, context: PeerContext): Promise<Killed> {
+async function killed(
+  peer: Peer,
+  running: Running,
+  context: PeerContext,
+  { isRested }: Effort,
+): Promise<Killed> {
   const writtenMs = await reopened(peer, running, context);
+  if (!isRested) return { writtenMs, restedMs: [], restedDisk: undefined };
   await untilAborted(running.rest(), context.signal);
   const restedDisk = await running.disk();
   const restedMs: number[] = [];
   for (let i = 0; i < REOPEN_TRIES; i++) restedMs.push(await reopened(peer, running, context));
   return { writtenMs, restedMs, restedDisk };
+}
+
+/** Without what it takes when it is empty. */
+function grown(before: Disk, now: Disk): Disk {
+  return {
+    storeBytes: now.storeBytes - before.storeBytes,
+    logBytes: now.logBytes - before.logBytes,
+  };
 }
 
 /** From the start of its processes to the first right answer. */

@@ -19,8 +19,12 @@ const IN_FLIGHT = 2;
 const POLL_MS = 10;
 const EFS = [16, 24, 32, 48, 64, 96, 128, 192, 256, 384];
 
-/** @param efConstruction breadth of the search for neighbours; 200 unless told */
-export function redis(efConstruction: number, isRepeated: boolean): Peer {
+export const redisFast = redis(64, true);
+/** With its own default. */
+export const redisDefault = redis(200, false);
+
+/** @param efConstruction breadth of the search for neighbours */
+function redis(efConstruction: number, isRepeated: boolean): Peer {
   return {
     name: `Redis 8 vector sets, q8, EF ${efConstruction}`,
     terms: `VADD … Q8 EF ${efConstruction} M ${M} in pipelines of ${PIPELINE}, ${IN_FLIGHT} in flight; acknowledged: in the append-only file, synced each second`,

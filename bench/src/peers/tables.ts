@@ -57,8 +57,8 @@ function keeping(rows: number): readonly Column[] {
     ['of what holds the rows', of(({ storeMemoryEach }) => storeMemoryEach, formatRate)],
     ['disk', of(({ disk }) => disk.storeBytes, each)],
     ['its log', of(({ disk }) => disk.logBytes, each)],
-    ['disk, rested', ofKilled(({ restedDisk }) => [restedDisk.storeBytes], each)],
-    ['its log, rested', ofKilled(({ restedDisk }) => [restedDisk.logBytes], each)],
+    ['disk, rested', ofKilled(({ restedDisk }) => listed(restedDisk?.storeBytes), each)],
+    ['its log, rested', ofKilled(({ restedDisk }) => listed(restedDisk?.logBytes), each)],
   ];
 }
 
@@ -80,6 +80,10 @@ function ofKilled(
       runs.flatMap(({ killed }) => (killed ? values(killed) : [])),
       format,
     );
+}
+
+function listed(value: number | undefined): readonly number[] {
+  return value === undefined ? [] : [value];
 }
 
 /** Answers take less than a millisecond. */
