@@ -113,7 +113,7 @@ export function figuresOf(set: string, ours: Side, others: readonly Side[]): Fig
 }
 
 /** Of the same repetition, or, where the other was measured once, of that. */
-export function ratiosOf(measure: Measure, ours: Side, other: Side): number[] {
+function ratiosOf(measure: Measure, ours: Side, other: Side): number[] {
   const mine = ours.runs.flatMap(measure.of);
   const theirs = other.runs.flatMap(measure.of);
   return mine.map((value, index) => value / theirs[Math.min(index, theirs.length - 1)]!);

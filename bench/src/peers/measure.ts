@@ -8,7 +8,7 @@ import { rowRecall, type Vectors } from '../vectors.ts';
 import { untilAborted, type Disk, type Peer, type PeerContext, type Running } from './peer.ts';
 import type { SearchLoad, SearchTally } from './search-load.ts';
 
-export const RECALL_GOAL = 0.95;
+const RECALL_GOAL = 0.95;
 /** In flight at one time. */
 export const CLIENTS = [1, 8] as const;
 /** All settings are tried with so many. */
@@ -28,7 +28,7 @@ export interface Effort {
   readonly isRested: boolean;
 }
 
-export interface Searched {
+interface Searched {
   readonly clients: number;
   readonly perSecond: number;
   readonly perCpuSecond: number;
@@ -117,7 +117,7 @@ async function narrowest(peer: Peer, running: Running, vectors: Vectors) {
 }
 
 /** Mean recall@10 of the queries that were answered. */
-export function recallOf(vectors: Vectors, { found }: SearchTally): number {
+function recallOf(vectors: Vectors, { found }: SearchTally): number {
   return mean(found.flatMap((rows, at) => (rows ? rowRecall(vectors, at, rows) : [])));
 }
 
