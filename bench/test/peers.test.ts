@@ -95,6 +95,9 @@ test('work under way does not hold back an abort', async () => {
   const waiting = untilAborted(new Promise(() => undefined), stop.signal);
   stop.abort(new Error('enough'));
   await expect(waiting).rejects.toThrow('enough');
+  await expect(untilAborted(Promise.reject(new Error('late')), stop.signal)).rejects.toThrow(
+    'enough',
+  );
   await expect(untilAborted(Promise.resolve(7), new AbortController().signal)).resolves.toBe(7);
 });
 

@@ -10,6 +10,7 @@ import { searchLoad } from './search-load.ts';
 import { diskBytesOf } from './system-server.ts';
 
 const SPACE = 'observations';
+const SPACE_AGAIN = 'again';
 /** One space lives on one shard. */
 const SHARDS = 1;
 const INDEXED_POLL_MS = 50;
@@ -29,7 +30,8 @@ export const engram: Peer = {
       context,
       async (fresh) => {
         const { dimension } = context.vectors;
-        await fresh.client.createSpace(SPACE, { dimension }, { signal: context.signal });
+        for (const space of [SPACE, SPACE_AGAIN])
+          await fresh.client.createSpace(space, { dimension }, { signal: context.signal });
         return measure(new RunningCluster(context, fresh));
       },
       SHARDS,
@@ -57,10 +59,18 @@ class RunningCluster implements Running {
     return this.#fresh.cluster.shards.filter(({ running }) => running).map(({ pid }) => pid);
   }
 
-  async load(): Promise<void> {
+  load(): Promise<void> {
+    return this.#loadInto(SPACE);
+  }
+
+  loadAgain(): Promise<void> {
+    return this.#loadInto(SPACE_AGAIN);
+  }
+
+  async #loadInto(space: string): Promise<void> {
     const { vectors, signal } = this.#context;
     const { client } = this.#fresh;
-    const producer = client.use(SPACE).producer({ signal });
+    const producer = client.use(space).producer({ signal });
     const { count, dimension, slab } = vectors;
     for (let row = 0; row < count; row++) {
       const embedding = slab.subarray(row * dimension, (row + 1) * dimension);
@@ -68,7 +78,7 @@ class RunningCluster implements Running {
     }
     await producer.close();
     for (;;) {
-      const status = await client.space(SPACE, { signal });
+      const status = await client.space(space, { signal });
       if (status.count === count && status.indexed === count) return;
       await pause(INDEXED_POLL_MS, undefined, { signal });
     }

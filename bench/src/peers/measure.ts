@@ -26,6 +26,8 @@ export interface Effort {
   /** Whether it is killed and started again at the end, as written and rested. */
   readonly isKilled: boolean;
   readonly isRested: boolean;
+  /** Whether all is written once more at the end, where that is told. */
+  readonly isWrittenAgain: boolean;
 }
 
 interface Searched {
@@ -40,6 +42,8 @@ export interface Measured {
   readonly perSecond: number;
   /** Of all processes and of the client in this one. */
   readonly perCpuSecond: number;
+  /** Of the same written once more. */
+  readonly perCpuSecondAgain?: number;
   readonly setting: string;
   /** Below the goal when no setting reached it. */
   readonly recall: number;
@@ -76,10 +80,15 @@ export function measured(peer: Peer, context: PeerContext, effort: Effort): Prom
     const memoryEach = (memoryOf(running.pids()) - before.all) / vectors.count;
     const storeMemoryEach = (memoryOf(running.storePids()) - before.store) / vectors.count;
     const disk = grown(before.disk, await running.disk());
+    const again =
+      effort.isWrittenAgain && running.loadAgain
+        ? await timed(running, () => untilAborted(running.loadAgain!(), signal))
+        : undefined;
     const ended = effort.isKilled ? await killed(peer, running, context, effort) : undefined;
     return {
       perSecond: (vectors.count * 1_000) / written.elapsedMs,
       perCpuSecond: (vectors.count * 1_000) / written.cpuMs,
+      ...(again && { perCpuSecondAgain: (vectors.count * 1_000) / again.cpuMs }),
       setting: setting.label,
       recall,
       searched,

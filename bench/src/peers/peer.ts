@@ -51,6 +51,8 @@ export interface Running {
   storePids(): readonly number[];
   /** Writes all rows: acknowledged, searchable and in the graph when it resolves. */
   load(): Promise<void>;
+  /** The same once more, beside them: with code that is compiled and memory that is there. */
+  loadAgain?(): Promise<void>;
   ask(load: SearchLoad): Promise<SearchTally>;
   disk(): Promise<Disk>;
   /** Has written what makes the next start short, as it does by itself now and then. */
@@ -63,6 +65,8 @@ export interface Running {
 
 /** @throws the signal's reason as soon as it is aborted, whatever is still under way */
 export async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  // What it fails with later, because its processes are ended, is of no interest then.
+  work.catch(() => undefined);
   signal.throwIfAborted();
   const ended = new AbortController();
   const aborted = new Promise<never>((_, reject) =>

@@ -11,6 +11,7 @@ import { diskBytesOf, systemFolder, SystemServer, type SystemFolder } from './sy
 
 const PROGRAM = 'usr/bin/redis-server';
 const KEY = 'observations';
+const KEY_AGAIN = 'again';
 const M = 16;
 /** More than this in one pipeline gained nothing. */
 const PIPELINE = 100;
@@ -89,7 +90,15 @@ class RunningRedis implements Running, AsyncDisposable {
     return this.pids();
   }
 
-  async load(): Promise<void> {
+  load(): Promise<void> {
+    return this.#loadInto(KEY);
+  }
+
+  loadAgain(): Promise<void> {
+    return this.#loadInto(KEY_AGAIN);
+  }
+
+  async #loadInto(key: string): Promise<void> {
     const { vectors, signal } = this.#context;
     const { count, dimension, slab } = vectors;
     const [client] = this.#connected(1);
@@ -103,7 +112,7 @@ class RunningRedis implements Running, AsyncDisposable {
         for (; next < end; next++) {
           const bytes = dimension * slab.BYTES_PER_ELEMENT;
           const blob = Buffer.from(slab.buffer, next * bytes, bytes);
-          pipeline.call('VADD', KEY, 'FP32', blob, String(next), ...ends);
+          pipeline.call('VADD', key, 'FP32', blob, String(next), ...ends);
         }
         for (const [error] of (await pipeline.exec()) ?? []) if (error) throw error;
       }

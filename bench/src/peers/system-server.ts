@@ -119,19 +119,18 @@ function signalled(pid: number, name: NodeJS.Signals | 0): boolean {
   }
 }
 
-/** What a folder takes on the disk; what goes away meanwhile counts nothing. */
+/** What a folder takes on the disk, files with several names once; what goes away meanwhile counts nothing. */
 export async function diskBytesOf(folder: string): Promise<number> {
-  let bytes = 0;
+  const bytes = new Map<number, number>();
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile()) continue;
     const path = join(entry.parentPath, entry.name);
-    bytes += await stat(path).then(
-      ({ blocks }) => blocks * BLOCK_BYTES,
+    await stat(path).then(
+      ({ ino, blocks }) => bytes.set(ino, blocks * BLOCK_BYTES),
       (error: NodeJS.ErrnoException) => {
-        if (error.code === 'ENOENT') return 0;
-        throw error;
+        if (error.code !== 'ENOENT') throw error;
       },
     );
   }
-  return bytes;
+  return [...bytes.values()].reduce((sum, each) => sum + each, 0);
 }

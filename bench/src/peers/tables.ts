@@ -37,6 +37,14 @@ export function sideTables(set: string, rows: number, sides: readonly Side[]): R
 const WRITING: readonly Column[] = [
   ['observations/s', of(({ perSecond }) => perSecond, formatRate)],
   ['observations per CPU-second', of(({ perCpuSecond }) => perCpuSecond, formatRate)],
+  [
+    'once more, into another collection',
+    ({ runs }) =>
+      formatSpread(
+        runs.flatMap(({ perCpuSecondAgain }) => perCpuSecondAgain ?? []),
+        formatRate,
+      ),
+  ],
 ];
 
 const SEARCHING: readonly Column[] = [
@@ -57,8 +65,14 @@ function keeping(rows: number): readonly Column[] {
     ['of what holds the rows', of(({ storeMemoryEach }) => storeMemoryEach, formatRate)],
     ['disk', of(({ disk }) => disk.storeBytes, each)],
     ['its log', of(({ disk }) => disk.logBytes, each)],
-    ['disk, rested', ofKilled(({ restedDisk }) => listed(restedDisk?.storeBytes), each)],
-    ['its log, rested', ofKilled(({ restedDisk }) => listed(restedDisk?.logBytes), each)],
+    [
+      'disk, rested',
+      ofKilled(({ restedDisk }) => (restedDisk ? [restedDisk.storeBytes] : []), each),
+    ],
+    [
+      'its log, rested',
+      ofKilled(({ restedDisk }) => (restedDisk ? [restedDisk.logBytes] : []), each),
+    ],
   ];
 }
 
@@ -80,10 +94,6 @@ function ofKilled(
       runs.flatMap(({ killed }) => (killed ? values(killed) : [])),
       format,
     );
-}
-
-function listed(value: number | undefined): readonly number[] {
-  return value === undefined ? [] : [value];
 }
 
 /** Answers take less than a millisecond. */
