@@ -19,7 +19,7 @@ const DIMENSION = 768;
 const ROWS = 10_000;
 const QUICK_WORDS = 1_000;
 const QUICK_ROWS = 500;
-const EFFORT = { searchMs: 1_200, warmUpMs: 750, isRested: true };
+const EFFORT = { searchMs: 1_000, warmUpMs: 500, isRested: true };
 /** A checkpoint of ours may come half a minute later. */
 const QUICK_EFFORT = { searchMs: 100, warmUpMs: 50, isRested: false };
 /** Times as many observations per CPU-second as the fastest server. */

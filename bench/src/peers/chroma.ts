@@ -51,7 +51,6 @@ class RunningChroma implements Running, AsyncDisposable {
   readonly #port: number;
   #server: SystemServer | undefined;
   #collection: ChromaCollection | undefined;
-  #again: ChromaCollection | undefined;
 
   constructor(context: PeerContext, folder: SystemFolder, port: number) {
     this.#context = context;
@@ -79,13 +78,8 @@ class RunningChroma implements Running, AsyncDisposable {
   }
 
   async prepare(): Promise<void> {
-    this.#collection = await this.#create('observations');
-    this.#again = await this.#create('again');
-  }
-
-  #create(name: string): Promise<ChromaCollection> {
-    return this.#client.createCollection({
-      name,
+    this.#collection = await this.#client.createCollection({
+      name: 'observations',
       embeddingFunction: null,
       configuration: { hnsw: { space: 'cosine' } },
     });
@@ -99,15 +93,7 @@ class RunningChroma implements Running, AsyncDisposable {
     return this.pids();
   }
 
-  load(): Promise<void> {
-    return this.#loadInto(this.#collection!);
-  }
-
-  loadAgain(): Promise<void> {
-    return this.#loadInto(this.#again!);
-  }
-
-  async #loadInto(collection: ChromaCollection): Promise<void> {
+  async load(): Promise<void> {
     const { vectors, signal } = this.#context;
     const { count, dimension, slab } = vectors;
     let next = 0;
@@ -120,7 +106,7 @@ class RunningChroma implements Running, AsyncDisposable {
           ids.push(String(next));
           embeddings.push([...slab.subarray(next * dimension, (next + 1) * dimension)]);
         }
-        await collection.add({ ids, embeddings });
+        await this.#collection!.add({ ids, embeddings });
       }
     };
     await Promise.all(Array.from({ length: WRITERS }, writer));
