@@ -34,7 +34,6 @@ function peer(name: string): Peer {
     name,
     terms: '',
     settings: [setting],
-    isServer: true,
     isRepeated: true,
     absence: () => undefined,
     whileRunning: () => Promise.reject(new Error('it is not run here')),

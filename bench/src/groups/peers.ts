@@ -31,7 +31,7 @@ export const peers: Group = {
   run,
 };
 
-interface Set {
+interface DataSet {
   readonly short: string;
   readonly vectors: Vectors;
   readonly writesGoal: number;
@@ -44,7 +44,7 @@ async function run(context: GroupContext): Promise<GroupReport> {
     signal,
   );
   const wide = await clustered(isQuick ? QUICK_ROWS : ROWS, DIMENSION, signal);
-  const sets: readonly Set[] = [
+  const sets: readonly DataSet[] = [
     { short: 'words', vectors: narrow, writesGoal: WRITES_GOAL.words },
     { short: 'clustered', vectors: wide, writesGoal: WRITES_GOAL.clustered },
   ];

@@ -32,7 +32,6 @@ export const chroma: Peer = {
   name: 'Chroma 1',
   terms: `batches of ${BATCH}, ${WRITERS} in flight, hnsw by default (ef_construction 100, M 16); acknowledged: in its SQLite, not synced`,
   settings: [{ label: `ef_search ${EF}`, ef: EF }],
-  isServer: true,
   isRepeated: true,
   absence: () => serverAbsence(PROGRAM) ?? packageAbsence('chromadb'),
   async whileRunning(context, measure) {

@@ -8,10 +8,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { LibraryName, Order } from './embedded-child.ts';
-import type { Peer, PeerContext, Running } from './peer.ts';
+import { untilAborted, type Peer, type PeerContext, type Running } from './peer.ts';
 import type { SearchLoad, SearchTally } from './search-load.ts';
 import { diskBytesOf } from './system-server.ts';
-import { untilAborted } from './peer.ts';
 
 const CHILD = fileURLToPath(new URL('./embedded-child.js', import.meta.url));
 
@@ -20,7 +19,6 @@ type Description = Pick<Peer, 'name' | 'terms' | 'settings' | 'absence'>;
 export function embedded(library: LibraryName, description: Description): Peer {
   return {
     ...description,
-    isServer: false,
     isRepeated: false,
     async whileRunning(context, measure) {
       const folder = await mkdtemp(join(tmpdir(), 'engram-bench-'));

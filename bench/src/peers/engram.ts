@@ -22,7 +22,6 @@ export const engram: Peer = {
   terms:
     'a producer of the SDK over HTTP, its default batches; acknowledged: in the file store of JetStream, which syncs by its default interval; written: until the space says that all are in the graph',
   settings: EFS.map((ef) => ({ label: `ef ${ef}`, ef })),
-  isServer: true,
   isRepeated: true,
   absence: () => undefined,
   whileRunning: (context, measure) =>

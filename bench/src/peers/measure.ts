@@ -13,6 +13,8 @@ const RECALL_GOAL = 0.95;
 export const CLIENTS = [1, 8] as const;
 /** All settings are tried with so many. */
 const TRY_CLIENTS = 4;
+/** Until what was only needed for writing is given back. */
+const GIVE_BACK_MS = 1_000;
 /** Recall@10 of one answer: nine of the ten. */
 const RIGHT = 0.9;
 const REOPEN_POLL_MS = 2;
@@ -42,8 +44,6 @@ export interface Measured {
   readonly perSecond: number;
   /** Of all processes and of the client in this one. */
   readonly perCpuSecond: number;
-  /** Of the same written once more. */
-  readonly perCpuSecondAgain?: number;
   readonly setting: string;
   /** Below the goal when no setting reached it. */
   readonly recall: number;
@@ -53,7 +53,15 @@ export interface Measured {
   readonly storeMemoryEach: number;
   /** As written, before anything was put in order. */
   readonly disk: Disk;
+  /** Of the same written once more. */
+  readonly again?: Again;
   readonly killed?: Killed;
+}
+
+export interface Again {
+  readonly perCpuSecond: number;
+  /** Grown by it alone. */
+  readonly storeMemoryEach: number;
 }
 
 export interface Killed {
@@ -80,26 +88,38 @@ export function measured(peer: Peer, context: PeerContext, effort: Effort): Prom
     const memoryEach = (memoryOf(running.pids()) - before.all) / vectors.count;
     const storeMemoryEach = (memoryOf(running.storePids()) - before.store) / vectors.count;
     const disk = grown(before.disk, await running.disk());
-    const again =
-      effort.isWrittenAgain && running.loadAgain
-        ? await timed(running, () => untilAborted(running.loadAgain!(), signal))
-        : undefined;
+    const again = effort.isWrittenAgain ? await writtenAgain(running, context) : undefined;
     const ended = effort.isKilled ? await killed(peer, running, context, effort) : undefined;
     return {
       perSecond: (vectors.count * 1_000) / written.elapsedMs,
       perCpuSecond: (vectors.count * 1_000) / written.cpuMs,
-      ...(again && { perCpuSecondAgain: (vectors.count * 1_000) / again.cpuMs }),
       setting: setting.label,
       recall,
       searched,
       memoryEach,
       storeMemoryEach,
       disk,
+      ...(again && { again }),
       ...(ended && {
         killed: { ...ended, restedDisk: ended.restedDisk && grown(before.disk, ended.restedDisk) },
       }),
     };
   });
+}
+
+/** Undefined for sides that are not written to once more. */
+async function writtenAgain(
+  running: Running,
+  { vectors: { count }, signal }: PeerContext,
+): Promise<Again | undefined> {
+  if (running.loadAgain === undefined) return undefined;
+  const before = memoryOf(running.storePids());
+  const { cpuMs } = await timed(running, () => untilAborted(running.loadAgain!(), signal));
+  await pause(GIVE_BACK_MS, undefined, { signal });
+  return {
+    perCpuSecond: (count * 1_000) / cpuMs,
+    storeMemoryEach: (memoryOf(running.storePids()) - before) / count,
+  };
 }
 
 async function timed<T>(running: Running, work: () => Promise<T>) {

@@ -24,8 +24,6 @@ export interface Peer {
   readonly terms: string;
   /** The narrowest first. */
   readonly settings: readonly SearchSetting[];
-  /** A database in a process of its own; else a library in its user's. */
-  readonly isServer: boolean;
   /** Measured in each repetition; others once, because they take long or nothing is compared with them. */
   readonly isRepeated: boolean;
   /** Why it cannot run here; undefined when it can. */

@@ -7,6 +7,7 @@ import { freePort } from '@engram/local-cluster';
 import { K } from '../dataset.ts';
 import { packageAbsence, packageThere, serverAbsence } from './installed.ts';
 import { untilAborted, type Peer, type PeerContext, type Running, type Search } from './peer.ts';
+import { copyRows } from './postgres-copy.ts';
 import { searchLoad } from './search-load.ts';
 import {
   diskBytesOf,
@@ -15,7 +16,6 @@ import {
   SystemServer,
   type SystemFolder,
 } from './system-server.ts';
-import { copyRows } from './postgres-copy.ts';
 
 const PROGRAMS = 'usr/lib/postgresql/17/bin/';
 const USER = 'postgres';
@@ -51,7 +51,6 @@ export const postgres: Peer = {
   name: 'pgvector, PostgreSQL 17',
   terms: `COPY of ${COPY_ROWS} rows into a table with its hnsw index (m 16, ef_construction 64), ${WRITERS} connections; acknowledged: committed and synced (synchronous_commit on)`,
   settings: EFS.map((ef) => ({ label: `ef_search ${ef}`, ef })),
-  isServer: true,
   isRepeated: false,
   absence: () => serverAbsence(`${PROGRAMS}postgres`) ?? packageAbsence('pg', 'pg-copy-streams'),
   async whileRunning(context, measure) {

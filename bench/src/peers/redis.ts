@@ -1,10 +1,10 @@
 // Redis' vector sets, by ioredis.
 
+import { setTimeout as pause } from 'node:timers/promises';
 import { freePort } from '@engram/local-cluster';
 import { Redis } from 'ioredis';
-import { setTimeout as pause } from 'node:timers/promises';
-import { serverAbsence } from './installed.ts';
 import { K } from '../dataset.ts';
+import { serverAbsence } from './installed.ts';
 import { untilAborted, type Peer, type PeerContext, type Running, type Search } from './peer.ts';
 import { searchLoad } from './search-load.ts';
 import { diskBytesOf, systemFolder, SystemServer, type SystemFolder } from './system-server.ts';
@@ -30,7 +30,6 @@ function redis(efConstruction: number, isRepeated: boolean): Peer {
     name: `Redis 8 vector sets, q8, EF ${efConstruction}`,
     terms: `VADD … Q8 EF ${efConstruction} M ${M} in pipelines of ${PIPELINE}, ${IN_FLIGHT} in flight; acknowledged: in the append-only file, synced each second`,
     settings: EFS.map((ef) => ({ label: `EF ${ef}`, ef })),
-    isServer: true,
     isRepeated,
     absence: () => serverAbsence(PROGRAM),
     async whileRunning(context, measure) {

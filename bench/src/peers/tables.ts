@@ -2,7 +2,7 @@
 
 import type { ReportTable } from '../group.ts';
 import { formatMs, formatRate, formatRecall, formatSpread } from '../samples.ts';
-import { CLIENTS, type Killed, type Measured } from './measure.ts';
+import { CLIENTS, type Again, type Killed, type Measured } from './measure.ts';
 import type { Peer } from './peer.ts';
 
 /** One side with what each repetition measured of it, or why it is absent. */
@@ -37,14 +37,7 @@ export function sideTables(set: string, rows: number, sides: readonly Side[]): R
 const WRITING: readonly Column[] = [
   ['observations/s', of(({ perSecond }) => perSecond, formatRate)],
   ['observations per CPU-second', of(({ perCpuSecond }) => perCpuSecond, formatRate)],
-  [
-    'once more, into another collection',
-    ({ runs }) =>
-      formatSpread(
-        runs.flatMap(({ perCpuSecondAgain }) => perCpuSecondAgain ?? []),
-        formatRate,
-      ),
-  ],
+  ['once more, into another collection', ofAgain(({ perCpuSecond }) => perCpuSecond)],
 ];
 
 const SEARCHING: readonly Column[] = [
@@ -63,6 +56,7 @@ function keeping(rows: number): readonly Column[] {
   return [
     ['memory', of(({ memoryEach }) => memoryEach, formatRate)],
     ['of what holds the rows', of(({ storeMemoryEach }) => storeMemoryEach, formatRate)],
+    ['that, once more', ofAgain(({ storeMemoryEach }) => storeMemoryEach)],
     ['disk', of(({ disk }) => disk.storeBytes, each)],
     ['its log', of(({ disk }) => disk.logBytes, each)],
     [
@@ -83,6 +77,14 @@ const KILLED: readonly Column[] = [
 
 function of(value: (run: Measured) => number, format: (value: number) => string): Column[1] {
   return ({ runs }) => formatSpread(runs.map(value), format);
+}
+
+function ofAgain(value: (again: Again) => number): Column[1] {
+  return ({ runs }) =>
+    formatSpread(
+      runs.flatMap(({ again }) => (again ? [value(again)] : [])),
+      formatRate,
+    );
 }
 
 function ofKilled(
