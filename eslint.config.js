@@ -16,7 +16,16 @@ const EDGES = [
 ];
 
 export default tseslint.config(
-  { ignores: ['**/dist/**', '**/node_modules/**', '.engram/**', '.cache/**', 'bench/results/**'] },
+  {
+    ignores: [
+      '**/dist/**',
+      '**/node_modules/**',
+      '.engram/**',
+      '.cache/**',
+      'bench/results/**',
+      'bench/peers/.root/**',
+    ],
+  },
   js.configs.recommended,
   {
     files: ['**/*.ts'],
@@ -94,7 +103,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['infra/**/*.mjs', '*.js', '*.ts', 'test/**/*.mjs'],
+    files: ['infra/**/*.mjs', 'bench/peers/*.mjs', '*.js', '*.ts', 'test/**/*.mjs'],
     languageOptions: {
       globals: {
         process: 'readonly',

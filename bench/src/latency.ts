@@ -13,8 +13,10 @@ export interface Latency {
   readonly recall: number;
 }
 
+type Answered = Pick<RecallSample, 'latencyMs' | 'recall'>;
+
 /** Undefined when there are no samples. */
-export function latencyOf(samples: readonly RecallSample[]): Latency | undefined {
+export function latencyOf(samples: readonly Answered[]): Latency | undefined {
   if (samples.length === 0) return undefined;
   const histogram = build({ lowestDiscernibleValue: 1, numberOfSignificantValueDigits: 3 });
   for (const { latencyMs } of samples)

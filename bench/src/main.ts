@@ -21,6 +21,7 @@ import { inserts } from './groups/inserts.ts';
 import { limits } from './groups/limits.ts';
 import { memory } from './groups/memory.ts';
 import { overload } from './groups/overload.ts';
+import { peers } from './groups/peers.ts';
 import { pipes } from './groups/pipes.ts';
 import { profiles } from './groups/profiles.ts';
 import { queues } from './groups/queues.ts';
@@ -64,6 +65,7 @@ const GROUPS: readonly Group[] = [
   limits,
   cpu,
   memory,
+  peers,
   ingest,
   recovery,
   failover,
