@@ -19,19 +19,28 @@ describe('graph building', () => {
     for (let i = 0; i < 1_000; i++) expect(pauseMs(1.5, 0.1)).toBe(0);
   });
 
-  test('pauses when the thread had to wait, longer for longer', () => {
+  test('pauses when the thread had to wait too long, longer for longer', () => {
     const pauseMs = watched();
-    expect(pauseMs(6, 2)).toBeCloseTo(10, 5);
-    expect(pauseMs(1.5, 8)).toBeCloseTo(40, 5);
+    expect(pauseMs(15, 10)).toBeCloseTo(25, 5); // 5 ms beyond a fifth of 25
+    expect(pauseMs(5, 20)).toBeCloseTo(75, 5);
     expect(pauseMs(1.5, 300)).toBe(100);
-    expect(pauseMs(9, 0)).toBe(0);
+    expect(pauseMs(20, 0)).toBe(0);
+    expect(pauseMs(16, 4)).toBe(0);
   });
 
-  test('counts what was waited between two looks', () => {
+  test('counts what was waited until there is enough to judge by', () => {
     const pauseMs = watched();
-    expect(pauseMs(1, 8)).toBeGreaterThan(0);
-    expect(pauseMs(1, 1)).toBe(0); // too soon
-    expect(pauseMs(1, 3)).toBeCloseTo(20, 5); // 4 ms in two slices
+    expect(pauseMs(2, 8)).toBe(0); // too little
+    expect(pauseMs(2, 8)).toBeCloseTo(60, 5); // 16 of 20 ms
+    expect(pauseMs(1, 1)).toBe(0);
+  });
+
+  test('is not kept from going on by the wait for its waking up after a pause', () => {
+    const pauseMs = watched();
+    expect(pauseMs(10, 20)).toBeGreaterThan(0);
+    // A slice, and as much as a machine may take to wake a thread up, once; then slices without a wait.
+    expect(pauseMs(1.5, 1.5)).toBe(0);
+    for (let i = 0; i < 100; i++) expect(pauseMs(1.5, 0.1)).toBe(0);
   });
 
   test('does not pause where the system does not tell', () => {
