@@ -88,6 +88,7 @@ async function measureAll(context: GroupContext, vectors: Vectors): Promise<read
 function notes(): readonly string[] {
   return [
     ...[engram, ...OTHERS].map((peer) => `${peer.name}: ${peer.absence() ?? peer.terms}`),
+    'DuckDB vss: absent: its extension is in no package',
     'a CPU-second is one of everything that is used: the processes of the side and the client',
     'memory: grown since it was started and empty, by PSS; disk: blocks of the files',
     'rested: after what it does now and then by itself, a checkpoint of ours, BGREWRITEAOF of Redis, CHECKPOINT of PostgreSQL',
