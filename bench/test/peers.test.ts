@@ -100,11 +100,11 @@ test('work under way does not hold back an abort', async () => {
   await expect(untilAborted(Promise.resolve(7), new AbortController().signal)).resolves.toBe(7);
 });
 
-test('a side that is absent stands in each table with the reason', () => {
+test('a side that is absent stands in each table with how to install it', () => {
   const tables = sideTables('words', 100, [side('ours', [usual]), side('theirs', [])]);
   expect(tables).toHaveLength(4);
   for (const { rows, head } of tables) {
-    expect(rows[1]!.slice(0, 2)).toEqual(['theirs', 'absent: not installed']);
+    expect(rows[1]!.slice(0, 2)).toEqual(['theirs', 'absent: pnpm bench:peers']);
     expect(rows.map((row) => row.length)).toEqual([head.length, head.length]);
   }
 });

@@ -19,11 +19,13 @@ export function packageThere<T>(name: string): T {
 
 export function packageAbsence(...names: readonly string[]): string | undefined {
   const missing = names.find((name) => !existsSync(new URL(`node_modules/${name}/`, FOLDER)));
-  return missing === undefined ? undefined : `the package ${missing} is not installed; ${HINT}`;
+  return missing === undefined
+    ? undefined
+    : `absent: the package ${missing} is not installed; ${HINT}`;
 }
 
 /** @param program its path in the system */
 export function serverAbsence(program: string): string | undefined {
-  if (!existsSync(SYSTEM + program)) return `${program} is not installed; ${HINT}`;
-  return process.getuid?.() === 0 ? undefined : 'it runs by chroot, which only root may';
+  if (!existsSync(SYSTEM + program)) return `absent: ${program} is not installed; ${HINT}`;
+  return process.getuid?.() === 0 ? undefined : 'absent: it runs by chroot, which only root may';
 }

@@ -23,6 +23,8 @@ const REOPEN_TRIES = 3;
 
 export interface Effort {
   readonly searchMs: number;
+  /** Queries by which settings are tried. */
+  readonly triedQueries: number;
   /** Of what is not counted, before. */
   readonly warmUpMs: number;
   /** Whether it is killed and started again at the end, as written and rested. */
@@ -79,7 +81,7 @@ export function measured(peer: Peer, context: PeerContext, effort: Effort): Prom
       disk: await running.disk(),
     };
     const written = await timed(running, () => untilAborted(running.load(), signal));
-    const { setting, recall } = await narrowest(peer, running, vectors);
+    const { setting, recall } = await narrowest(peer, running, vectors, effort);
     // Compiles the code on both ends, and opens the connections.
     await running.ask({ setting, clients: Math.max(...CLIENTS), durationMs: effort.warmUpMs });
     const searched: Searched[] = [];
@@ -134,10 +136,15 @@ async function timed<T>(running: Running, work: () => Promise<T>) {
 }
 
 /** The first setting that reaches the goal, or the last one. */
-async function narrowest(peer: Peer, running: Running, vectors: Vectors) {
+async function narrowest(
+  peer: Peer,
+  running: Running,
+  vectors: Vectors,
+  { triedQueries: first }: Effort,
+) {
   let reached: { setting: SearchLoad['setting']; recall: number } | undefined;
   for (const setting of peer.settings) {
-    const tally = await running.ask({ setting, clients: TRY_CLIENTS });
+    const tally = await running.ask({ setting, clients: TRY_CLIENTS, first });
     reached = { setting, recall: recallOf(vectors, tally) };
     if (reached.recall >= RECALL_GOAL) break;
   }
