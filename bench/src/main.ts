@@ -8,6 +8,7 @@ import { describeEnvironment } from './environment.ts';
 import { compareFigures, differenceOf, readBaseline, saveBaseline } from './figures/baseline.ts';
 import type { Figure } from './figures/figure.ts';
 import type { Group } from './group.ts';
+import { capacity } from './groups/capacity.ts';
 import { checkpoints } from './groups/checkpoints.ts';
 import { engines } from './groups/engines.ts';
 import { engine } from './groups/engine.ts';
@@ -49,6 +50,7 @@ const GROUPS: readonly Group[] = [
   sessions,
   tenants,
   checkpoints,
+  capacity,
 ];
 const RESULTS = fileURLToPath(new URL('../results/', import.meta.url));
 const EXIT_INTERRUPTED = 130;

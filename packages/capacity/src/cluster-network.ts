@@ -4,7 +4,7 @@ import { partitionOf, type PartitionId, type SpaceId } from '@engram/model';
 import { assign } from '@engram/ring';
 import type { Coefficients } from './coefficients.ts';
 import { batchCosts, insertionUs, type Batch } from './costs.ts';
-import { Station, type CorePool, type Network } from './network.ts';
+import type { CorePool, Network, Station } from './network.ts';
 import { serviceTime, type Random } from './service-time.ts';
 import { shardIds, workerOf } from './shares.ts';
 
@@ -92,7 +92,7 @@ export class ClusterNetwork {
     this.#graphUs = batch * insertions * insertionUs(coefficients, dimension, graphRows);
     const pools = this.#pools();
     const station = (name: string, threads: number, pool: CorePool) => {
-      const made = new Station(name, threads, pool);
+      const made = network.station(name, threads, pool);
       this.stations.push(made);
       return made;
     };
@@ -125,6 +125,7 @@ export class ClusterNetwork {
   send(space: SpaceId, searchable: () => void): void {
     const gateway = this.#gateways[this.#sent++ % this.#gateways.length]!;
     const { gatewayMainShare } = this.#coefficients.cpu;
+    const { wakeUs } = this.#coefficients.cpu;
     const stored = () => {
       const owners = this.#ownersOf(space);
       let left = owners.length;
@@ -135,34 +136,36 @@ export class ClusterNetwork {
     };
     const store = () => {
       // The other replicas store it at the same time, on cores of theirs where they have some.
-      this.#work(this.#log, this.#costs.store, stored);
+      this.#work(this.#log, this.#costs.store, stored, wakeUs.log);
       for (let i = 1; i < this.#cluster.logReplicas; i++) this.#aside(this.#log, this.#costs.store);
     };
     const receive = () => {
       this.#aside(gateway.others, this.#costs.gateway * (1 - gatewayMainShare));
-      this.#work(gateway.main, this.#costs.gateway * gatewayMainShare, store);
+      this.#work(gateway.main, this.#costs.gateway * gatewayMainShare, store, wakeUs.gateway);
     };
     if (this.#client === undefined) receive();
     else this.#work(this.#client, this.#costs.client, receive);
   }
 
   #deliver(space: SpaceId, { main, workers }: Shard, applied: () => void): void {
-    const { applyMainShare } = this.#coefficients.cpu;
+    const { applyMainShare, wakeUs } = this.#coefficients.cpu;
     const { apply, deliver } = this.#costs;
     const worker = workers[workerOf(space, workers.length)]!;
-    // Of the other threads the worker is not told apart: what it does is what a batch waits for.
+    const built = () => {
+      if (this.#graphUs > 0) this.#network.background(worker, this.#graphUs / US);
+      applied();
+    };
+    // Of the other threads the worker is not told apart: what they do is what a batch waits for.
+    const worked = () =>
+      this.#work(worker, apply * (1 - applyMainShare), built, wakeUs.shard * (1 - applyMainShare));
     this.#work(this.#log, deliver, () =>
-      this.#work(main, apply * applyMainShare, () => {
-        this.#work(worker, apply * (1 - applyMainShare), () => {
-          if (this.#graphUs > 0) this.#network.background(worker, this.#graphUs / US);
-          applied();
-        });
-      }),
+      this.#work(main, apply * applyMainShare, worked, wakeUs.shard * applyMainShare),
     );
   }
 
-  #work(station: Station, meanUs: number, done: () => void): void {
+  #work(station: Station, usualUs: number, done: () => void, wakeUs = 0): void {
     const { variation } = this.#coefficients.cpu;
+    const meanUs = usualUs + (station.isIdle ? wakeUs : 0);
     this.#network.work(station, serviceTime(meanUs / US, variation, this.#random), done);
   }
 
@@ -177,12 +180,13 @@ export class ClusterNetwork {
     readonly log: CorePool;
     readonly shards: readonly CorePool[];
   } {
-    const { gateways, machines, shards } = this.#cluster;
+    const { gateways, machines, shards, workersPerShard } = this.#cluster;
     const { idle } = this.#coefficients.cpu;
+    const idleShard = idle.shard + workersPerShard * idle.worker;
     const many = <T>(count: number, of: (index: number) => T) =>
       Array.from({ length: count }, (_, index) => of(index));
     if (machines.kind === 'shared') {
-      const taken = idle.nats + idle.redis + gateways * idle.gateway + shards * idle.shard;
+      const taken = idle.nats + idle.redis + gateways * idle.gateway + shards * idleShard;
       const pool = this.#network.pool('machine', Math.max(0.1, machines.cores - taken));
       return { gateways: many(gateways, () => pool), log: pool, shards: many(shards, () => pool) };
     }
@@ -192,7 +196,7 @@ export class ClusterNetwork {
     return {
       gateways: many(gateways, (i) => pool(`gateway-${i + 1}`, coresPerGateway, idle.gateway)),
       log: pool('log', coresOfLog, idle.nats),
-      shards: many(shards, (i) => pool(`shard-${i + 1}`, coresPerShard, idle.shard)),
+      shards: many(shards, (i) => pool(`shard-${i + 1}`, coresPerShard, idleShard)),
     };
   }
 }

@@ -35,8 +35,10 @@ const SHAPE = {
     applyMainShare: 'share',
     /** Standard deviation over mean of what one batch takes. */
     variation: 'amount',
-    /** Of one core, by a process that has nothing to do. */
-    idle: { gateway: 'share', shard: 'share', nats: 'share', redis: 'share' },
+    /** What a batch takes more where it finds nothing going on: waking up, cold caches, nothing to share. */
+    wakeUs: { gateway: 'amount', log: 'amount', shard: 'amount' },
+    /** Of one core, by what has nothing to do; a shard without its workers, which poll. */
+    idle: { gateway: 'share', shard: 'share', worker: 'share', nats: 'share', redis: 'share' },
   },
   /** Of observe→searchable at rest, what is no processor time: timers, wake-ups, the file system. */
   waitMs: 'amount',

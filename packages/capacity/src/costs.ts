@@ -7,7 +7,7 @@ const FRAME_BYTES_MAX = 256 * 1_024;
 /** Rows of a space below which it has no graph: `ENGRAM_GRAPH_THRESHOLD`. */
 export const GRAPH_ROWS_MIN = 4_000;
 /** Rows of a growing segment take so much until it is sealed: `ENGRAM_SEGMENT_BYTES_MAX`. */
-export const SEGMENT_BYTES = 64 * 2 ** 20;
+const SEGMENT_BYTES = 64 * 2 ** 20;
 /** Segments of one size that become one, and how large one gets at most. */
 const SEGMENTS_A_MERGE = 4;
 const MERGED_BYTES_MAX = 2 ** 30;

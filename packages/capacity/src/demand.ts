@@ -26,7 +26,7 @@ export const DEMAND_DEFAULTS = {
   logReplicas: 1,
   batch: 80,
   metadataBytes: 0,
-  coresPerShard: 4,
-  memoryPerShardBytes: 8 * 2 ** 30,
+  coresPerShard: 8,
+  memoryPerShardBytes: 24 * 2 ** 30,
   utilisation: 0.7,
 } as const;

@@ -94,11 +94,15 @@ export class Station {
     this.name = name;
     this.threads = threads;
     this.pool = pool;
-    pool.stations.push(this);
   }
 
   get waiting(): number {
     return this.#waiting.length - this.#head;
+  }
+
+  /** Whether none of its threads has anything to do. */
+  get isIdle(): boolean {
+    return this.#running === 0;
   }
 
   get hasFreeThread(): boolean {
@@ -155,6 +159,12 @@ export class Network {
     const pool = new CorePool(name, cores);
     this.pools.push(pool);
     return pool;
+  }
+
+  station(name: string, threads: number, pool: CorePool): Station {
+    const station = new Station(name, threads, pool);
+    pool.stations.push(station);
+    return station;
   }
 
   /** Runs something later, without any processor. */

@@ -7,6 +7,7 @@ import type { Coefficients } from './coefficients.ts';
 import { linear, loggedBytes } from './costs.ts';
 import type { Demand } from './demand.ts';
 import {
+  coresForWork,
   graphCosts,
   limitsOf,
   memoryOfShard,
@@ -16,7 +17,7 @@ import {
 } from './shard-load.ts';
 import { sharesOf, type Shares } from './shares.ts';
 
-export type Stage = 'gateway' | 'log' | 'apply' | 'graph' | 'merges' | 'rewrites' | 'idle';
+type Stage = 'gateway' | 'log' | 'apply' | 'graph' | 'merges' | 'rewrites' | 'idle';
 
 export interface Plan {
   readonly shards: number;
@@ -50,7 +51,7 @@ export interface Plan {
 const US_PER_S = 1_000_000;
 /** Fewer and the ring spreads them badly: a shard has two or four of them. */
 const PARTITIONS_PER_SHARD = 6;
-const SHARDS_MAX = 512;
+const SHARDS_MAX = 256;
 /** Placing all partitions takes long with many shards: they grow by so much of what is missing at a time. */
 const STEP_SHARE = 0.6;
 /** `ENGRAM_LOG_KEEP_MS`, and `ENGRAM_CHECKPOINT_MS` twice. */
@@ -75,7 +76,7 @@ export function plan(demand: Demand, coefficients: Coefficients): Plan {
     rewrites: busy(costs.rewrites * copies),
     idle:
       gateways * cpu.idle.gateway +
-      shards * cpu.idle.shard +
+      shards * (cpu.idle.shard + demand.coresPerShard * cpu.idle.worker) +
       logReplicas * cpu.idle.nats +
       cpu.idle.redis,
   };
@@ -159,7 +160,7 @@ function fewest(demand: Demand, coefficients: Coefficients): number {
   return Math.ceil(
     Math.max(
       1,
-      busy(costs.apply + graphCosts(costs)) / (coresPerShard - idle.shard),
+      busy(costs.apply + graphCosts(costs)) / coresForWork(coresPerShard, idle),
       busy(costs.apply * applyMainShare),
       (all - shardBytes) / room,
     ),

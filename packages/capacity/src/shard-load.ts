@@ -65,6 +65,14 @@ export interface Limit {
   readonly perS: number;
 }
 
+/** Of a shard, without what it takes to be there. */
+export function coresForWork(
+  cores: number,
+  { shard, worker }: Coefficients['cpu']['idle'],
+): number {
+  return Math.max(0.1, cores * (1 - worker) - shard);
+}
+
 /** Of the shard, or the thread, that has the most. */
 export function limitsOf(
   coefficients: Coefficients,
@@ -82,7 +90,7 @@ export function limitsOf(
   return [
     {
       what: 'cores',
-      perS: perS(coresPerShard - idle.shard, costs.apply + graphCosts(costs), shard),
+      perS: perS(coresForWork(coresPerShard, idle), costs.apply + graphCosts(costs), shard),
     },
     { what: 'main thread', perS: perS(1, costs.apply * applyMainShare, shard) },
     { what: 'worker', perS: perS(1, costs.apply * (1 - applyMainShare), worker) },

@@ -27,7 +27,7 @@ export interface Simulation {
   readonly ledger?: Ledger;
 }
 
-export interface StationUse {
+interface StationUse {
   readonly name: string;
   /** Of its threads, those that work or want to. */
   readonly utilisation: number;
@@ -41,6 +41,7 @@ export interface Simulated {
   readonly throughputPerS: number;
   /** Of observe→searchable. */
   readonly meanMs: number;
+  readonly deviationMs: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
   readonly stations: readonly StationUse[];
@@ -102,13 +103,15 @@ export function simulate(simulation: Simulation): Simulated {
   if (simulation.ledger === undefined && !littlesLaw.holds)
     throw new RangeError(`L = λW is off by ${littlesLaw.difference}: the simulation is wrong`);
   const sorted = sojournsMs.toSorted((left, right) => left - right);
+  const meanMs = sorted.reduce((sum, ms) => sum + ms, 0) / sorted.length;
   const at = (share: number) => sorted[Math.ceil(share * sorted.length) - 1]!;
   const perS = (count: number) =>
     (count * cluster.batch * 1_000) / Math.max(counted.toMs - counted.fromMs, Number.MIN_VALUE);
   return {
     offeredPerS: perS(batches - 1 - first),
     throughputPerS: perS(counted.gone),
-    meanMs: sorted.reduce((sum, ms) => sum + ms, 0) / sorted.length,
+    meanMs,
+    deviationMs: Math.sqrt(sorted.reduce((sum, ms) => sum + (ms - meanMs) ** 2, 0) / sorted.length),
     p50Ms: at(0.5),
     p99Ms: at(0.99),
     stations: nodes.stations.map((station) => {
