@@ -33,7 +33,7 @@ export function capacityReport(measured: Measured, coefficients: Coefficients): 
     ],
     notes: [
       `costs are of batches of several dimensions and sizes, each of ${SENDERS} senders that wait until their batch is searchable, on one shard, without graphs and checkpoints; those of graphs are of rows written beside nothing else until all were in them`,
-      `simulated is by the costs of one shard: for one shard its throughput is no prediction, for more it is; how much batches differ and what they wait for beside the processor is told by one shard at a tenth of its load`,
+      `simulated is by the costs of one shard, and by its p99 at a tenth of its load: of one shard the throughput is no prediction, of more it is`,
       `cores are what others on this machine of ${cpus().length} left during the run; load generator, gateway, log and shards share them`,
       'for p99 batches come by chance (Poisson), at shares of what the same shards took at most',
     ],

@@ -80,7 +80,14 @@ export async function stageRuns(
       progress(`batches of ${batch} × ${dimension}`);
       const target: Target =
         last === undefined
-          ? await prepared(fresh, dimension, batch, warmUpMs, signal)
+          ? // Only the first one finds nothing compiled.
+            await prepared(
+              fresh,
+              dimension,
+              batch,
+              runs.length === 0 ? warmUpMs : warmUpMs / 2,
+              signal,
+            )
           : await targetOf(dimension, batch, signal);
       last = target;
       const before = await bytesLogged(fresh);

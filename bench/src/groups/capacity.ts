@@ -44,8 +44,8 @@ const FULL = {
   shards: [1, 2, 3, 4],
   predicted: { dimension: 384, batch: 80 },
   /** Each new shard and each of its threads compiles what it runs for itself. */
-  shardsWarmUpMs: 9_000,
-  times: { idleMs: 3_000, warmUpMs: 4_000, loadMs: 3_000 },
+  shardsWarmUpMs: 13_000,
+  times: { idleMs: 2_000, warmUpMs: 4_000, loadMs: 3_000 },
   saturatedMs: 4_000,
   openMs: 4_000,
   loads: LOADS,
@@ -53,32 +53,28 @@ const FULL = {
   graphs: [
     [100, 8_000],
     [100, 24_000],
-    [384, 16_000],
     [768, 6_000],
     [768, 20_000],
   ],
   files: [
-    [100, 16_000],
-    [768, 12_000],
+    [100, 12_000],
+    [768, 8_000],
   ],
   spaces: 400,
 } as const;
 /** To see that it works. */
 const QUICK = {
   ...FULL,
-  dimensions: [100, 384],
+  dimensions: [100],
   batches: [80],
   shards: [1, 2],
-  shardsWarmUpMs: 700,
-  times: { idleMs: 500, warmUpMs: 700, loadMs: 700 },
-  saturatedMs: 1_000,
-  openMs: 600,
+  shardsWarmUpMs: 500,
+  times: { idleMs: 300, warmUpMs: 500, loadMs: 500 },
+  saturatedMs: 500,
+  openMs: 500,
   loads: [0.6],
   withLow: false,
-  graphs: [
-    [100, 5_000],
-    [384, 5_000],
-  ],
+  graphs: [[100, 4_800]],
   files: [],
   spaces: 0,
 } as const;
@@ -226,7 +222,7 @@ async function deliverShareOf(
   const doubleUs = await onFreshCluster(
     context,
     async (fresh) => {
-      const target = await prepared(fresh, dimension, batch, 2 * times.warmUpMs, signal);
+      const target = await prepared(fresh, dimension, batch, times.warmUpMs, signal);
       return batchUs(await load(fresh, target, CLOSED, saturatedMs, signal), natsOf, 0);
     },
     2,

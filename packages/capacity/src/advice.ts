@@ -1,7 +1,7 @@
 // What a plan takes for granted, and what it says against what was asked.
 
 import type { Coefficients } from './coefficients.ts';
-import { GRAPH_ROWS_MIN, linear } from './costs.ts';
+import { GRAPH_ROWS_MIN } from './costs.ts';
 import type { Demand } from './demand.ts';
 import type { Plan } from './plan.ts';
 import { limitsOf, observationCosts, rowsOf } from './shard-load.ts';
@@ -14,17 +14,22 @@ const UTILISATION_SILLY = 0.9;
 const REQUEST_SHARE_MAX = 0.5;
 /** Beyond that nobody has tried it. */
 const OBSERVATIONS_SILLY = 1e10;
-const DAY_MS = 86_400_000;
-const ROW_BYTES = 32;
+const [HOUR_MS, DAY_MS] = [3_600_000, 86_400_000];
+/** Of a row in a graph: an int8 for each dimension, and 32 links of 4 bytes (`m` 16) with what tells where they end. */
+const GRAPH_ROW_BYTES = 140;
 
 const GROUPED = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
 const SHORT = new Intl.NumberFormat('en-US', { maximumSignificantDigits: 3 });
 const percent = (share: number) => `${SHORT.format(share * 100)} %`;
 const gib = (bytes: number) => `${SHORT.format(bytes / 2 ** 30)} GiB`;
 
+function lifetime(ms: number): string {
+  return ms < DAY_MS ? `${SHORT.format(ms / HOUR_MS)} h` : `${SHORT.format(ms / DAY_MS)} d`;
+}
+
 export function assumptionsOf(
   demand: Demand,
-  { machine, disk }: Coefficients,
+  { machine }: Coefficients,
   { shards, partitions, shares }: Planned,
 ): readonly string[] {
   const { batch, copies, coresPerShard, dimension, logReplicas, spaces, utilisation } = demand;
@@ -35,7 +40,7 @@ export function assumptionsOf(
     `at the busiest ${percent(utilisation)} of cores, threads and memory are used; ${percent(1 - utilisation)} are for queues to stay short, for recalls, which are not counted, and for a shard that is gone`,
     `batches of ${batch} as binary frames in the lane normal; JSON takes several times as much of a gateway`,
     `all ${GROUPED.format(spaces)} spaces are written equally; by the ring's placement of made-up names over ${partitions} partitions the fullest of ${shards} shards has ${percent(shares.shard)} of the work, where ${percent(evenly)} is even`,
-    `an observation lives ${SHORT.format(demand.retentionMs / DAY_MS)} days: ${GROUPED.format(each)} in a space; its writer deletes or overwrites it then, the oldest first, and deletes cost nothing here`,
+    `an observation lives ${lifetime(demand.retentionMs)}: ${GROUPED.format(each)} in a space; its writer deletes or overwrites it then, the oldest first, and deletes cost nothing here`,
     copies === 1
       ? 'one copy of each partition (ENGRAM_REPLICATION 1): while a shard is replaced its spaces are not answered'
       : `${copies} copies of each partition (ENGRAM_REPLICATION): each is delivered, applied and built by a shard of its own`,
@@ -45,10 +50,10 @@ export function assumptionsOf(
   if (each < GRAPH_ROWS_MIN)
     said.push(`below ${GROUPED.format(GRAPH_ROWS_MIN)} observations a space has no graph`);
   else if (each > growing) {
-    const graphs = (linear(disk.folder, dimension) - 4 * dimension - ROW_BYTES) * each * spaces;
+    const graphs = (dimension + GRAPH_ROW_BYTES) * each * spaces;
     said.push(
       'a row is put into a graph again for each class of segments that its space outgrows, and at most 2.8 times more as others of its segment die; where whole segments die at once it is less',
-      `memory is private memory; recalls also want the graphs in the page cache: ${gib((Math.max(0, graphs) * copies) / shards)} a shard`,
+      `memory is private memory; recalls also want the graphs in the page cache: ${gib((graphs * copies) / shards)} a shard`,
     );
   }
   return said;

@@ -27,7 +27,7 @@ const LOADS = [0.5, 0.7, 0.85, 0.95];
 const BATCHES = 3_000;
 const SEED = 7;
 /** With more it takes long, and one more or less makes no difference. */
-const SIMULATED_SHARDS_MAX = 48;
+const SIMULATED_SHARDS_MAX = 64;
 const STYLE = { style: { head: [], border: [], compact: true } };
 
 /** Simulated for one shard less, as many as planned, and one more; the same in every call. */
