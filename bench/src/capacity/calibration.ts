@@ -4,7 +4,7 @@ import type { Coefficients, StageCost } from '@engram/capacity';
 import { percentile } from '../samples.ts';
 import { rateOf } from './load.ts';
 import type { CpuUse } from './meter.ts';
-import { predicted, type ShardsRun } from './prediction.ts';
+import { joined, predicted, type ShardsRun } from './prediction.ts';
 import { batchUs, idleOfShard } from './stages.ts';
 
 const BATCHES = 6_000;
@@ -28,12 +28,17 @@ export function calibrated(run: ShardsRun, coefficients: Coefficients): Coeffici
   return fit;
 }
 
-/** A batch takes more when nothing else goes on: so much more than at saturation. */
-function withWakes({ low, saturated }: ShardsRun, coefficients: Coefficients): Coefficients {
-  if (low === undefined) return coefficients;
+/**
+ * A batch takes more when nothing else goes on: so much more than at saturation. By two loads, because at the
+ * lowest there are few batches, and most of the time is of what goes on anyway.
+ */
+function withWakes({ loads, low, saturated }: ShardsRun, coefficients: Coefficients): Coefficients {
+  const [first] = loads;
+  if (low === undefined || first === undefined) return coefficients;
   const { cpu } = coefficients;
+  const idling = joined(low.load, first.load);
   const more = (of: (use: CpuUse) => number, idle: number) =>
-    Math.max(0, batchUs(low.load, of, idle) - batchUs(saturated, of, idle));
+    Math.max(0, batchUs(idling, of, idle) - batchUs(saturated, of, idle));
   const wakeUs = {
     gateway: more(({ gateway }) => gateway, cpu.idle.gateway),
     log: more(({ nats }) => nats, cpu.idle.nats),
@@ -46,13 +51,13 @@ function withVariation(run: ShardsRun, coefficients: Coefficients): Coefficients
   const { low } = run;
   if (low === undefined) return coefficients;
   const { latenciesMs } = low.load.result;
-  const with_ = (variation: number, waitMs: number): Coefficients => ({
+  const having = (variation: number, waitMs: number): Coefficients => ({
     ...coefficients,
     waitMs,
     cpu: { ...coefficients.cpu, variation },
   });
   const arrivals = { kind: 'open', perS: low.perS } as const;
-  const simulated = (variation: number) => predicted(run, with_(variation, 0), arrivals, BATCHES);
+  const simulated = (variation: number) => predicted(run, having(variation, 0), arrivals, BATCHES);
   const p99Ms = percentile(latenciesMs, 99);
   let [least, most] = [0, VARIATION_MAX];
   for (let i = 0; i < HALVINGS; i++) {
@@ -61,7 +66,7 @@ function withVariation(run: ShardsRun, coefficients: Coefficients): Coefficients
     else most = middle;
   }
   const waitMs = Math.max(0, percentile(latenciesMs, 50) - simulated(most).p50Ms);
-  return with_(most, waitMs);
+  return having(most, waitMs);
 }
 
 function withCostsOf(coefficients: Coefficients, factor: number): Coefficients {

@@ -113,7 +113,8 @@ export function predicted(
   });
 }
 
-function joined(left: Metered<WriteTally>, right: Metered<WriteTally>): Metered<WriteTally> {
+/** Both as one. */
+export function joined(left: Metered<WriteTally>, right: Metered<WriteTally>): Metered<WriteTally> {
   const elapsedMs = left.elapsedMs + right.elapsedMs;
   const names = Object.keys(left.cpu) as (keyof CpuUse)[];
   const cpu = Object.fromEntries(names.map((name) => [name, left.cpu[name] + right.cpu[name]]));

@@ -39,14 +39,13 @@ export async function graphRun(
   const space = `rows-${dimension}-${rows}`;
   await client.createSpace(space, { dimension }, { signal });
   const frames = await framesOf(rows, dimension, BATCH, signal);
+  const count = frames.length * BATCH;
   const { cpu, elapsedMs } = await metered(cluster, async () => {
     await written(fresh, space, frames, signal);
-    const count = frames.length * BATCH;
     await until(async () => (await client.space(space, { signal })).indexed === count, signal);
   });
   const counted = await countedBytes(fresh);
-  const written_ = frames.length * BATCH;
-  return { dimension, rows: written_, shardCpuMs: cpu.shards, elapsedMs, countedBytes: counted };
+  return { dimension, rows: count, shardCpuMs: cpu.shards, elapsedMs, countedBytes: counted };
 }
 
 async function written(

@@ -124,8 +124,7 @@ export class ClusterNetwork {
   /** From the client until all copies have it. */
   send(space: SpaceId, searchable: () => void): void {
     const gateway = this.#gateways[this.#sent++ % this.#gateways.length]!;
-    const { gatewayMainShare } = this.#coefficients.cpu;
-    const { wakeUs } = this.#coefficients.cpu;
+    const { gatewayMainShare, wakeUs } = this.#coefficients.cpu;
     const stored = () => {
       const owners = this.#ownersOf(space);
       let left = owners.length;

@@ -46,7 +46,7 @@ test('no more comes out than goes in, all of it does, and Little is right (any c
         const result = simulated(open(perS), changes, { batches: 400, seed, ledger });
         expect(ledger.went).toBe(400);
         expect(result.littlesLaw.holds).toBe(true);
-        // Those that were in the queue when the count began come out too.
+        // Those that were in the queue when the count began, a tenth at most, come out too.
         expect(result.throughputPerS).toBeLessThanOrEqual(result.offeredPerS * 1.15);
         for (const { utilisation } of result.pools)
           expect(utilisation).toBeLessThanOrEqual(1.000001);
@@ -58,16 +58,25 @@ test('no more comes out than goes in, all of it does, and Little is right (any c
 });
 
 test('more cores are never slower, but for noise', () => {
+  // With fixed service times chance decides arrivals alone, and those are the same for each number of cores.
+  const fixed = { ...ROUND, cpu: { ...ROUND.cpu, variation: 0 } };
   fc.assert(
     fc.property(
       clusters,
-      fc.integer({ min: 500, max: 6_000 }),
+      fc.integer({ min: 500, max: 9_000 }),
       fc.integer(),
       (cluster, perS, seed) => {
         const mean = (cores: number) =>
-          simulated(open(perS), { ...cluster, ...shared(cores) }, { batches: 600, seed }).meanMs;
-        expect(mean(8)).toBeLessThanOrEqual(mean(4) * 1.1);
-        expect(mean(4)).toBeLessThanOrEqual(mean(2) * 1.1);
+          simulate({
+            cluster: { ...CLUSTER, ...cluster, ...shared(cores) },
+            coefficients: fixed,
+            arrivals: open(perS),
+            spaces: 50,
+            batches: 600,
+            random: seededRandom(seed),
+          }).meanMs;
+        expect(mean(8)).toBeLessThanOrEqual(mean(4) * 1.05);
+        expect(mean(4)).toBeLessThanOrEqual(mean(2) * 1.05);
       },
     ),
     { numRuns: 25 },
