@@ -45,7 +45,7 @@ const FULL = {
   predicted: { dimension: 384, batch: 80 },
   /** Each new shard and each of its threads compiles what it runs for itself. */
   shardsWarmUpMs: 13_000,
-  times: { idleMs: 2_000, warmUpMs: 4_000, loadMs: 3_000 },
+  times: { idleMs: 2_000, warmUpMs: 4_000, loadMs: 2_500 },
   saturatedMs: 4_000,
   openMs: 4_000,
   loads: LOADS,
@@ -60,7 +60,7 @@ const FULL = {
     [100, 12_000],
     [768, 8_000],
   ],
-  spaces: 400,
+  spaces: 300,
 } as const;
 /** To see that it works. */
 const QUICK = {
