@@ -96,7 +96,16 @@ function throughputTable(compared: readonly Compared[]): ReportTable {
 function delayTable(compared: readonly Compared[]): ReportTable {
   return {
     title: 'observe→searchable, ms',
-    head: ['shards, load', 'offered/s', 'p50', 'simulated', 'p99', 'simulated', 'error', 'refused'],
+    head: [
+      'shards, load',
+      'offered/s',
+      'p50',
+      'simulated',
+      'p99',
+      'simulated',
+      'error',
+      'not taken',
+    ],
     rows: compared.flatMap(({ shards, loads }) =>
       loads.map(({ share, perS, measuredMs, simulatedMs, notAccepted }) => [
         `${shards}, ${(share * 100).toFixed(0)} %`,
