@@ -9,6 +9,7 @@ import { compareFigures, differenceOf, readBaseline, saveBaseline } from './figu
 import type { Figure } from './figures/figure.ts';
 import type { Group } from './group.ts';
 import { batches } from './groups/batches.ts';
+import { capacity } from './groups/capacity.ts';
 import { checkpoints } from './groups/checkpoints.ts';
 import { cpu } from './groups/cpu.ts';
 import { engines } from './groups/engines.ts';
@@ -73,6 +74,7 @@ const GROUPS: readonly Group[] = [
   sessions,
   tenants,
   checkpoints,
+  capacity,
 ];
 const RESULTS = fileURLToPath(new URL('../results/', import.meta.url));
 const EXIT_INTERRUPTED = 130;

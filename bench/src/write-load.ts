@@ -19,7 +19,13 @@ export interface WriteLoadOptions {
 
 export type Pace =
   /** So many a second, whatever is answered; what would be more than `outstandingMax` is not sent. */
-  | { readonly kind: 'open'; readonly perSecond: number; readonly outstandingMax: number }
+  | {
+      readonly kind: 'open';
+      readonly perSecond: number;
+      readonly outstandingMax: number;
+      /** By chance, as from many who know nothing of each other; default: evenly. */
+      readonly arrivals?: 'poisson';
+    }
   /** So many senders, each with its next batch as soon as it was answered. */
   | {
       readonly kind: 'closed';

@@ -4,10 +4,13 @@ import { Agent, request, type IncomingMessage } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { CONTENT_TYPES } from '@engram/codec';
+import { seededRandom } from './seeded-random.ts';
 import type { WriteLoadOptions, WriteTally } from './write-load.ts';
 
 const TIMEOUT_MS = 30_000;
 const CONNECTIONS_MAX = 200;
+/** Of arrivals by chance. */
+const SEED = 11;
 
 if (parentPort === null) throw new Error('this file is the entry of a thread');
 const port = parentPort;
@@ -46,7 +49,7 @@ let endAt = startedAt + durationMs;
 port.once('message', () => {
   endAt = performance.now();
 });
-if (pace.kind === 'open') await openLoop(pace.perSecond, pace.outstandingMax);
+if (pace.kind === 'open') await openLoop(pace.perSecond, pace.outstandingMax, pace.arrivals);
 else await Promise.all(Array.from({ length: pace.senders }, () => sender(pace.obeys)));
 agent.destroy();
 port.postMessage({
@@ -76,10 +79,16 @@ async function openConnections(count: number): Promise<void> {
   await Promise.all(Array.from({ length: count }, one));
 }
 
-async function openLoop(perSecond: number, outstandingMax: number): Promise<void> {
+async function openLoop(
+  perSecond: number,
+  outstandingMax: number,
+  arrivals: 'poisson' | undefined,
+): Promise<void> {
   const outstanding = new Set<Promise<unknown>>();
-  for (let due = 0; due < batchesMax; due++) {
-    const dueAt = startedAt + (due * 1_000) / perSecond;
+  const random = seededRandom(SEED);
+  for (let due = 0, dueIn = 0; due < batchesMax; due++) {
+    const dueAt = startedAt + (dueIn * 1_000) / perSecond;
+    dueIn += arrivals === 'poisson' ? -Math.log(1 - random()) : 1;
     const waitMs = dueAt - performance.now();
     if (waitMs > 0) await pause(waitMs);
     if (dueAt >= endAt) break;

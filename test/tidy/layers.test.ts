@@ -17,6 +17,7 @@ const LAYER: Readonly<Record<string, number>> = {
   '@engram/runtime': 1,
   '@engram/metrics': 1,
   '@engram/demo': 1,
+  '@engram/capacity': 2,
   '@engram/session': 2,
   '@engram/worker-pool': 2,
   '@engram/log': 2,

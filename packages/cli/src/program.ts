@@ -5,6 +5,7 @@ import { downCommand } from './commands/down.ts';
 import { explainCommand } from './commands/explain.ts';
 import { importCommand } from './commands/import.ts';
 import { keysCommand } from './commands/keys.ts';
+import { planCommand } from './commands/plan.ts';
 import { putCommand } from './commands/put.ts';
 import { recallCommand } from './commands/recall.ts';
 import { ringCommand } from './commands/ring.ts';
@@ -63,6 +64,7 @@ function makeProgram({ version, signal, onStoppable }: ProgramOptions): Command 
     .addCommand(top)
     .addCommand(doctorCommand())
     .addCommand(explainCommand())
+    .addCommand(planCommand())
     .addCommand(keysCommand())
     .hook('preAction', (_, command) => {
       if (stoppable.some((each) => each === command))

@@ -54,6 +54,7 @@ test('every command has a help with examples', async () => {
     'import',
     'recall',
     'explain',
+    'plan',
     'doctor',
     'top',
   ];

@@ -1,0 +1,11 @@
+export { parseCoefficients } from './coefficients.ts';
+export type { Coefficients, LinearBytes, StageCost } from './coefficients.ts';
+export type { Machines, SimulatedCluster } from './cluster-network.ts';
+export { DEMAND_DEFAULTS } from './demand.ts';
+export type { Demand } from './demand.ts';
+export { simulatedOf, throughputMaxOf } from './planned-cluster.ts';
+export { plan } from './plan.ts';
+export { seededRandom } from './seeded-random.ts';
+export type { Plan } from './plan.ts';
+export { simulate } from './simulate.ts';
+export type { Arrivals, Simulated, Simulation } from './simulate.ts';
