@@ -3,12 +3,7 @@ import tseslint from 'typescript-eslint';
 
 // Time and chance come in through a Clock and a seeded random there, so that many of them can run
 // in one process under one seed.
-const PURE = [
-  'packages/ring',
-  'packages/capacity',
-  'packages/partition',
-  'packages/space-engine',
-];
+const PURE = ['packages/ring', 'packages/capacity', 'packages/partition', 'packages/space-engine'];
 
 const edge = (name, owner) => ({ name, message: `only ${owner} may import ${name}` });
 const EDGES = [
