@@ -26,7 +26,7 @@ export interface ReportTable {
 }
 
 /** Beside the JSON of a full run as a file, and in the report. */
-export interface Picture {
+interface Picture {
   /** Of the file, without `.svg`. */
   readonly name: string;
   readonly title: string;

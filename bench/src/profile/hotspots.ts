@@ -82,7 +82,7 @@ export function hotspotsOf(
   return { hotspots, shares };
 }
 
-export function categoryOf(
+function categoryOf(
   frames: readonly Frame[],
   role: string,
   graphCode: Span | undefined,

@@ -159,7 +159,7 @@ function floats(value: unknown): number[] | undefined {
 }
 
 function recall(rows: ReadonlyMap<string, Stored>, body: Record<string, unknown>) {
-  const query = body['embedding'] as number[];
+  const query = floats(body['embedding'])!;
   const results = [...rows.values()]
     .map(({ id, embedding, metadata }) => ({ id, score: cosine(query, embedding), metadata }))
     .sort((left, right) => right.score - left.score)

@@ -284,11 +284,7 @@ export class EngramClient {
     query: RecallQuery & { readonly spaces?: readonly string[] },
     signal: AbortSignal | undefined,
   ): Promise<RecallResult> {
-    const body = JSON.stringify({
-      ...query,
-      embedding: encodeEmbedding(query.embedding, 'base64'),
-    });
-    const request: TransportRequest = { method: 'POST', path, body };
+    const request = recallRequest(path, query);
     const result = await this.#ask<RecallResult>(SHAPES.recall, request, signal, query.waitMs);
     return { ...result, results: result.results.map(withFloats) };
   }
@@ -298,11 +294,7 @@ export class EngramClient {
     query: RecallQuery & { readonly spaces?: readonly string[] },
     { signal }: CallOptions,
   ): AsyncGenerator<RecallHit, RecallEnd, void> {
-    const body = JSON.stringify({
-      ...query,
-      embedding: encodeEmbedding(query.embedding, 'base64'),
-    });
-    const request: TransportRequest = { method: 'POST', path, body };
+    const request = recallRequest(path, query);
     for await (const text of await this.#open(request, signal, query.waitMs)) {
       const line = lineOf<RecallLine>(text, asked(request));
       if ('error' in line) throw errorOfProblem(line.error, asked(request));
@@ -394,6 +386,11 @@ function putResultOf(response: TransportResponse, sent: number): PutResult | und
   if (status === 422 && errors.length > 0)
     return { accepted: 0, rejected: told.rejected ?? sent, errors, errorsTruncated };
   return undefined;
+}
+
+function recallRequest(path: string, query: RecallQuery): TransportRequest {
+  const embedding = encodeEmbedding(query.embedding, 'base64');
+  return { method: 'POST', path, body: JSON.stringify({ ...query, embedding }) };
 }
 
 function withFloats(hit: RecallHit): RecallHit {
