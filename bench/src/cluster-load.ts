@@ -168,6 +168,8 @@ async function beside(
     }
   })();
   const probing = probesUntil(url, vectors, isDone.signal, signal);
+  // They fail as soon as the load does, and are asked after it.
+  for (const each of [watching, probing]) each.catch(() => undefined);
   try {
     const tally = await load;
     isDone.abort();

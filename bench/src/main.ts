@@ -103,12 +103,20 @@ for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     stop.abort();
   });
 
+// What nobody waits for must not end the process at once: servers that were started would go on without it.
+process.on('unhandledRejection', (error) => {
+  if (stop.signal.aborted) return;
+  console.error(error);
+  process.exitCode = 1;
+  stop.abort();
+});
+
 try {
   await main(parseOptions(process.argv.slice(2)));
 } catch (error) {
   if (error instanceof UsageError) console.error(error.message);
   else if (!stop.signal.aborted) console.error(error);
-  process.exitCode = stop.signal.aborted ? EXIT_INTERRUPTED : 1;
+  process.exitCode ??= stop.signal.aborted ? EXIT_INTERRUPTED : 1;
 }
 
 async function main(options: BenchOptions): Promise<void> {

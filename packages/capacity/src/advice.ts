@@ -45,7 +45,7 @@ export function assumptionsOf(
       ? 'one copy of each partition (ENGRAM_REPLICATION 1): while a shard is replaced its spaces are not answered'
       : `${copies} copies of each partition (ENGRAM_REPLICATION): each is delivered, applied and built by a shard of its own`,
     `the log is on ${logReplicas} ${logReplicas === 1 ? 'server' : 'servers'} (ENGRAM_LOG_REPLICAS), each of which stores everything; it keeps an hour`,
-    'delays are simulated, without collections of garbage and whatever else runs on a machine: on two cores that others used too, measured p99 were 1.3 to 9 times as long',
+    'delays are simulated, without collections of garbage and whatever else runs on a machine: on two cores measured p99 were 0.8 to 9 times as long, twice in the middle',
     `a shard has ${coresPerShard} cores, as many workers, and ${gib(demand.memoryPerShardBytes)} of private memory (ENGRAM_MEMORY_HARD_BYTES, which is 8 GiB at most unless it is set)`,
   ];
   if (each < GRAPH_ROWS_MIN)
