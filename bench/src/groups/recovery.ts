@@ -46,6 +46,8 @@ const ENDS = [
 async function run(context: GroupContext): Promise<GroupReport> {
   const { isQuick, repetitions, progress, signal } = context;
   const count = isQuick ? ROWS / 20 : ROWS;
+  // Most of a quick run would be the wait for a checkpoint.
+  const env: Readonly<Record<string, string>> = isQuick ? { ENGRAM_CHECKPOINT_MS: '1000' } : {};
   const samples: Samples = { stopped: [], killed: [], diskLost: [], takenOver: [] };
   const { slab } = await clustered(count, DIMENSION, signal);
   const wide: Rows = {
@@ -81,6 +83,7 @@ async function run(context: GroupContext): Promise<GroupReport> {
         }
     },
     1,
+    env,
   );
   for (let i = 0; i < repetitions; i++)
     await onFreshCluster(
@@ -96,6 +99,7 @@ async function run(context: GroupContext): Promise<GroupReport> {
         samples.takenOver.push(performance.now() - begun - LEASE_MS);
       },
       SHARDS,
+      env,
     );
   return report(count, samples);
 }
