@@ -16,7 +16,7 @@ export interface Environment {
   readonly node: string;
   readonly natsServer: string;
   readonly redisServer: string;
-  /** Of this repository; `+` when files differ from it. */
+  /** Of this repository; `+` when files differ from it, results of benchmarks not counted. */
   readonly commit: string;
   readonly packages: Readonly<Record<string, string>>;
 }
@@ -56,7 +56,7 @@ function pinned(folder: string): Record<string, string> {
 async function commit(): Promise<string> {
   try {
     const id = await git('rev-parse', '--short=12', 'HEAD');
-    const changes = await git('status', '--porcelain');
+    const changes = await git('status', '--porcelain', '--', '.', ':!bench/results');
     return changes === '' ? id : `${id}+`;
   } catch {
     return 'unknown'; // no git, or an unpacked archive

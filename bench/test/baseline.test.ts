@@ -48,7 +48,15 @@ test('what was saved is read back, and a later run replaces the groups that it r
 test('one that is not there, or is none, is told with how to make it', () => {
   const folder = scratch();
   expect(() => readBaseline('main', folder)).toThrow(/--save-baseline main/);
-  for (const text of ['{', 'null', '{"settings": {}}']) {
+  const hostile = [null, {}, [null], [{ name: 'x', samples: [] }], [{ name: 'x', samples: '12' }]];
+  for (const text of [
+    '{',
+    'null',
+    '{"settings": {}}',
+    '{"settings": null, "environment": {}, "figures": {}}',
+    ...hostile.map((pipes) => JSON.stringify({ ...BASELINE, figures: { pipes } })),
+    JSON.stringify({ ...BASELINE, figures: { pipes: [figure('http', [NaN])] } }),
+  ]) {
     writeFileSync(baselinePath('main', folder), text);
     expect(() => readBaseline('main', folder)).toThrow(/there is no baseline main/);
   }

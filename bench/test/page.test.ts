@@ -20,6 +20,7 @@ const CONTENT: PageContent = {
   } as unknown as Environment,
   data: 'words',
   baseline: 'main',
+  isQuick: false,
   groups: [
     {
       name: 'inserts',

@@ -103,6 +103,17 @@ describe('a verdict', () => {
     expect(same).toBeGreaterThanOrEqual(90);
   });
 
+  test('knows of what was nothing that something is more', () => {
+    const [none, some] = [
+      [0, 0, 0, 0, 0],
+      [1, 1, 1, 1, 1],
+    ];
+    expect(compare(figure(some, 'lower'), figure(none, 'lower')).verdict).toBe('worse');
+    expect(compare(figure(some), figure(none)).verdict).toBe('better');
+    expect(compare(figure(none), figure(none)).verdict).toBe('same');
+    expect(compare(figure(none, 'lower'), figure(some, 'lower')).verdict).toBe('better');
+  });
+
   test('finds a tenth less in nearly all cases', () => {
     let worse = 0;
     for (let seed = 1; seed <= 100; seed++) {

@@ -47,13 +47,34 @@ export function readBaseline(name: string, folder = FOLDER): Baseline {
 function tryRead(path: string): Baseline | undefined {
   try {
     const value: unknown = JSON.parse(readFileSync(path, 'utf8'));
-    const { settings, figures } = Object(value) as Partial<Baseline>;
-    return settings === undefined || figures === undefined ? undefined : (value as Baseline);
+    return isBaseline(value) ? value : undefined;
   } catch (error) {
     if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT')
       return undefined;
     throw error;
   }
+}
+
+/** Whatever stands in the file: a sample that is no number would make verdicts without a word. */
+function isBaseline(value: unknown): value is Baseline {
+  const { settings, environment, figures } = Object(value) as Partial<Record<string, unknown>>;
+  return isRecord(settings) && isRecord(environment) && isRecord(figures)
+    ? Object.values(figures).every((group) => Array.isArray(group) && group.every(isFigure))
+    : false;
+}
+
+function isFigure(value: unknown): value is Figure {
+  const { name, samples } = Object(value) as Partial<Record<string, unknown>>;
+  return (
+    typeof name === 'string' &&
+    Array.isArray(samples) &&
+    samples.length > 0 &&
+    samples.every((sample) => typeof sample === 'number')
+  );
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** Why two runs cannot be compared; undefined where they can. */

@@ -1,3 +1,4 @@
+import { median } from 'simple-statistics';
 import type { Figure } from './figure.ts';
 import { chanceOf, estimateOf, ratioOf, type Estimate } from './statistics.ts';
 
@@ -25,10 +26,14 @@ export interface Comparison {
  */
 export function compare(now: Figure, before: Figure): Comparison {
   const ratio = ratioOf(now.samples, before.samples);
+  const [nowMedian, beforeMedian] = [median([...now.samples]), median([...before.samples])];
+  // Of what was nothing, as failures, everything is infinitely more, and as much is no number.
+  const wasNothing = beforeMedian === 0;
   const isSure =
-    (ratio.low > 1 || ratio.high < 1) && chanceOf(now.samples, before.samples) < SIGNIFICANCE;
-  const isLarge = Math.abs(ratio.median - 1) >= NOISE;
-  const isHigher = ratio.median > 1;
+    (wasNothing || ratio.low > 1 || ratio.high < 1) &&
+    chanceOf(now.samples, before.samples) < SIGNIFICANCE;
+  const isLarge = wasNothing ? nowMedian !== 0 : Math.abs(ratio.median - 1) >= NOISE;
+  const isHigher = nowMedian > beforeMedian;
   const verdict =
     !isSure || !isLarge ? 'same' : isHigher === (now.better === 'higher') ? 'better' : 'worse';
   return {

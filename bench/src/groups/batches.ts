@@ -83,7 +83,7 @@ async function run(context: GroupContext): Promise<GroupReport> {
             formatMs,
           ),
           formatSpread(
-            loads.flatMap(({ recall }) => recall ?? []),
+            loads.map(({ recall }) => recall),
             formatRecall,
           ),
         ]),

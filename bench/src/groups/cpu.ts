@@ -5,7 +5,13 @@ import { onFreshCluster } from '../fresh-cluster.ts';
 import type { Group, GroupContext, GroupReport } from '../group.ts';
 import { flameGraph } from '../profile/flame-graph.ts';
 import { CATEGORIES, hotspotsOf } from '../profile/hotspots.ts';
-import { perfFault, PERF_ENVIRONMENT, recorded, type Stack } from '../profile/perf.ts';
+import {
+  inScratchFolder,
+  perfFault,
+  PERF_ENVIRONMENT,
+  recorded,
+  type Stack,
+} from '../profile/perf.ts';
 import { formatRate, formatRecall } from '../samples.ts';
 import { clustered, words, type Vectors } from '../vectors.ts';
 
@@ -42,7 +48,7 @@ async function run(context: GroupContext): Promise<GroupReport> {
   const profiles: Profiled[] = [];
   for (const vectors of sets) {
     progress(vectors.name);
-    profiles.push(await profiled(context, vectors));
+    profiles.push(await inScratchFolder(() => profiled(context, vectors)));
   }
   return report(profiles);
 }
@@ -87,12 +93,7 @@ function report(profiles: readonly Profiled[]): GroupReport {
           ]),
           ['samples', ...profiles.map(({ stacks }) => formatRate(stacks.length))],
           ['in graphs/s', ...profiles.map(({ load }) => formatRate(load.graphRate))],
-          [
-            'recall@10',
-            ...profiles.map(({ load }) =>
-              load.recall === undefined ? '–' : formatRecall(load.recall),
-            ),
-          ],
+          ['recall@10', ...profiles.map(({ load }) => formatRecall(load.recall))],
         ],
       },
       ...profiles.map(({ vectors }, at) => ({
@@ -106,9 +107,9 @@ function report(profiles: readonly Profiled[]): GroupReport {
       })),
     ],
     notes: [
-      'by perf, 199 samples a second of each thread that runs; by the innermost function',
+      'by perf, 199 samples a second of each thread that runs; shares by the innermost frame that is of something above, so that a builtin of V8 is of what called it; hotspots by the innermost function',
       'usearch names its own functions and not those of its distance kernels: what has no name there is told apart by where it stands in the file',
-      'the flame graphs are bench/results/cpu-1.svg and cpu-2.svg, and stand in the report',
+      'the flame graphs stand in the report (--report), and of a full run in bench/results/cpu-1.svg and cpu-2.svg',
     ],
     pictures: found.map(({ svg }, at) => ({
       name: `cpu-${at + 1}`,

@@ -116,7 +116,7 @@ function table(vectors: Vectors, spaces: number, samples: readonly Sample[]) {
   const graphs = ({ cluster }: Sample) => cluster.graphRate;
   return {
     title: `${vectors.name}: ${spaces} × ${vectors.count} rows, recall@10 ${formatSpread(
-      samples.flatMap(({ cluster }) => cluster.recall ?? []),
+      samples.map(({ cluster }) => cluster.recall),
       formatRecall,
     )}`,
     head: ['limit', 'observations/s', 'MB/s', 'the cluster, of it'],

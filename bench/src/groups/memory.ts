@@ -3,7 +3,7 @@
 
 import { setTimeout as pause } from 'node:timers/promises';
 import { linearRegression } from 'simple-statistics';
-import { clusterLoad, recallOfSpace } from '../cluster-load.ts';
+import { clusterLoad } from '../cluster-load.ts';
 import { onFreshCluster, type FreshCluster } from '../fresh-cluster.ts';
 import type { Group, GroupContext, GroupReport } from '../group.ts';
 import { memoryOf } from '../process-usage.ts';
@@ -97,7 +97,7 @@ async function run(context: GroupContext): Promise<GroupReport> {
           slope: (line.m * MINUTE_MS) / MIB,
           components,
           rounds,
-          recall: recall ?? (await recallOfSpace(fresh.client, 'load-0', vectors, signal)),
+          recall,
         };
       } finally {
         await looking.end();

@@ -119,7 +119,7 @@ async function run(context: GroupContext): Promise<GroupReport> {
             formatRate,
           ),
           formatSpread(
-            list.flatMap(({ full }) => full.recall ?? []),
+            list.map(({ full }) => full.recall),
             formatRecall,
           ),
         ]),

@@ -56,6 +56,12 @@ async function run(context: GroupContext): Promise<GroupReport> {
   return report(samples, vectors.name, durationMs);
 }
 
+/** Of what was due: refused, or beyond what was without an answer. */
+function notTaken({ tally }: ClusterLoad): string {
+  const due = tally.sent + tally.notSent;
+  return `${(((due - tally.accepted) / due) * 100).toFixed(1)} %`;
+}
+
 function report(
   samples: ReadonlyMap<number, readonly ClusterLoad[]>,
   name: string,
@@ -71,8 +77,9 @@ function report(
       formatRate(load.memoryBytes / MIB),
       formatMs(load.freshP50Ms),
       formatMs(load.freshP99Ms),
+      notTaken(load),
       load.state,
-      load.recall === undefined ? '–' : formatRecall(load.recall),
+      formatRecall(load.recall),
     ]),
   );
   const highest = [...samples.values()].at(-1)!;
@@ -91,6 +98,7 @@ function report(
           'MiB',
           'p50 ms',
           'p99 ms',
+          'not taken',
           'state',
           'recall@10',
         ],
@@ -100,7 +108,8 @@ function report(
     notes: [
       'an open loop: what is due is sent whatever is answered; searchable and in graphs: accepted observations by the time until the last one was',
       'p50, p99: of 20 single writes a second beside the load, from when each was due until a recall sees it',
-      'state: the worst that a shard said of the lane; recall@10 of a space that has every row, where there is one',
+      'not taken: refused by the gateway, whose event loop is then the limit, or due while 200 requests had no answer; cores: on average until all was in graphs; state: the worst that a shard said of the lane',
+      'recall@10: of one space, with what it lacked sent again afterwards',
       'the load is generated on the same machine, and its share of the cores is listed',
     ],
     figures: [

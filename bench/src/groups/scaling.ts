@@ -128,7 +128,7 @@ function table(vectors: Vectors, samples: ReadonlyMap<number, readonly ClusterLo
         formatMs,
       ),
       formatSpread(
-        loads.flatMap(({ recall }) => recall ?? []),
+        loads.map(({ recall }) => recall),
         formatRecall,
       ),
     ]),

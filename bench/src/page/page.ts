@@ -5,6 +5,7 @@ import { formatFigure, type Figure } from '../figures/figure.ts';
 import { outliersOf } from '../figures/statistics.ts';
 import type { Comparison } from '../figures/verdict.ts';
 import type { GroupReport, ReportTable } from '../group.ts';
+import { QUICK_TEXT } from '../report.ts';
 import { figurePlot } from './plots.ts';
 
 export interface PageGroup {
@@ -20,6 +21,7 @@ export interface PageContent {
   readonly environment: Environment;
   readonly data: string;
   readonly baseline: string | undefined;
+  readonly isQuick: boolean;
   readonly groups: readonly PageGroup[];
 }
 
@@ -33,8 +35,9 @@ caption { text-align: left; font-weight: 600; padding: .5rem 0; }
 .worse { color: #d1442f; } .better { color: #2a8a4a; }
 figure { margin: 1rem 0; } svg { max-width: 100%; height: auto; }`;
 
-export function htmlOf({ environment, data, baseline, groups }: PageContent): string {
-  const facts = factsOf(environment, data, baseline);
+export function htmlOf(content: PageContent): string {
+  const { groups } = content;
+  const facts = factsOf(content);
   const sections = groups.map((group) => {
     const { title, report, comparisons } = group;
     const before = new Map(group.before?.map((figure) => [figure.name, figure]));
@@ -63,8 +66,9 @@ ${sections.join('\n')}
 `;
 }
 
-export function markdownOf({ environment, data, baseline, groups }: PageContent): string {
-  const facts = factsOf(environment, data, baseline).map(([name, value]) => `- ${name}: ${value}`);
+export function markdownOf(content: PageContent): string {
+  const { groups } = content;
+  const facts = factsOf(content).map(([name, value]) => `- ${name}: ${value}`);
   const sections = groups.map(({ title, report, comparisons }) =>
     [
       `## ${title}`,
@@ -91,23 +95,16 @@ export function comparisonTable(comparisons: readonly Comparison[]): ReportTable
   };
 }
 
-function factsOf(
-  {
-    cpu,
-    cores,
-    memoryGiB,
-    system,
-    loadBefore,
-    node,
-    natsServer,
-    redisServer,
-    commit,
-    date,
-  }: Environment,
-  data: string,
-  baseline: string | undefined,
-): (readonly [string, string])[] {
+function factsOf({
+  environment,
+  data,
+  baseline,
+  isQuick,
+}: PageContent): (readonly [string, string])[] {
+  const { cpu, cores, memoryGiB, system, loadBefore } = environment;
+  const { node, natsServer, redisServer, commit, date } = environment;
   return [
+    ...(isQuick ? [['run', QUICK_TEXT] as const] : []),
     [
       'machine',
       `${cpu}, ${cores} cores, ${memoryGiB} GiB, ${system}; load before ${loadBefore.join(' ')}`,

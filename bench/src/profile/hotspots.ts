@@ -82,11 +82,7 @@ export function hotspotsOf(
   return { hotspots, shares };
 }
 
-function categoryOf(
-  frames: readonly Frame[],
-  role: string,
-  graphCode: Span | undefined,
-): Category {
+function categoryOf(frames: readonly Frame[], role: string, graphCode: Span | undefined): Category {
   if (role === 'nats') return 'NATS server';
   for (const frame of frames.slice(0, CALLERS_MAX)) {
     // usearch's package has its kernels behind its own code, without their names.

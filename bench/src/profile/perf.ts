@@ -69,6 +69,21 @@ export async function recorded<T>(
     return { stacks: stacksOf(stdout), result };
   } finally {
     await rm(folder, { recursive: true, force: true });
+    // Node writes the names there, wherever it is.
+    for (const pid of pids) await rm(`/tmp/perf-${pid}.map`, { force: true });
+  }
+}
+
+/** Runs something where V8 may leave its logs: with names for perf it writes one into the folder of the process. */
+export async function inScratchFolder<T>(run: () => Promise<T>): Promise<T> {
+  const before = process.cwd();
+  const folder = await mkdtemp(join(tmpdir(), 'engram-bench-cwd-'));
+  process.chdir(folder);
+  try {
+    return await run();
+  } finally {
+    process.chdir(before);
+    await rm(folder, { recursive: true, force: true });
   }
 }
 

@@ -32,7 +32,7 @@ export function assumptionsOf(
   { machine }: Coefficients,
   { shards, partitions, shares }: Planned,
 ): readonly string[] {
-  const { batch, copies, coresPerShard, dimension, logReplicas, spaces, utilisation } = demand;
+  const { batch, copies, coresPerShard, logReplicas, spaces, utilisation } = demand;
   const { each, growing } = rowsOf(demand);
   const evenly = 1 / shards;
   const said = [
@@ -50,14 +50,20 @@ export function assumptionsOf(
   ];
   if (each < GRAPH_ROWS_MIN)
     said.push(`below ${GROUPED.format(GRAPH_ROWS_MIN)} observations a space has no graph`);
-  else if (each > growing) {
-    const graphs = (dimension + GRAPH_ROW_BYTES) * each * spaces;
+  else if (each > growing)
     said.push(
       'a row is put into a graph again for each class of segments that its space outgrows, and at most 2.8 times more as others of its segment die; where whole segments die at once it is less',
-      `memory is private memory; recalls also want the graphs in the page cache: ${gib((graphs * copies) / shards)} a shard`,
+      'memory is private memory; graphs of sealed segments are read from files, and a recall whose graph is not in the page cache waits for the disk',
     );
-  }
   return said;
+}
+
+/** What the graphs of sealed segments take of the page cache where recalls shall not wait for the disk, a shard. */
+export function pageCacheBytesOf(demand: Demand, shards: number): number {
+  const { copies, dimension, spaces } = demand;
+  const { each, growing } = rowsOf(demand);
+  if (each < GRAPH_ROWS_MIN || each <= growing) return 0;
+  return ((dimension + GRAPH_ROW_BYTES) * each * spaces * copies) / shards;
 }
 
 export function warningsOf(

@@ -31,10 +31,10 @@ const SHAPE = {
     /** One insertion into a graph: a + b · dimension + c · log2(rows in it). */
     graph: { fixedUs: 'amount', perDimensionUs: 'amount', perDoublingUs: 'amount' },
     /** Of the time of a gateway and of a shard, what their main threads do; the rest is other threads'. */
-    gatewayMainShare: 'share',
-    applyMainShare: 'share',
+    gatewayMainShare: 'part',
+    applyMainShare: 'part',
     /** Standard deviation over mean of what one batch takes. */
-    variation: 'amount',
+    variation: 'variation',
     /** What a batch takes more where it finds nothing going on: waking up, cold caches, nothing to share. */
     wakeUs: { gateway: 'amount', log: 'amount', shard: 'amount' },
     /** Of one core, by what has nothing to do; a shard without its workers, which poll. */
@@ -62,7 +62,7 @@ const SHAPE = {
   },
 } as const;
 
-type Leaf = 'text' | 'amount' | 'share';
+type Leaf = 'text' | 'amount' | 'share' | 'part' | 'variation';
 interface Shape {
   readonly [name: string]: Leaf | Shape;
 }
@@ -84,7 +84,14 @@ export type LinearBytes = Checked<typeof LINEAR>;
 export function parseCoefficients(value: unknown): Coefficients {
   const found = within(within(value, 'capacity'), 'coefficients');
   check(found, SHAPE, '');
-  return found as Coefficients;
+  const coefficients = found as Coefficients;
+  // What costs nothing could be done without end.
+  for (const stage of ['gateway', 'store', 'deliver', 'apply'] as const) {
+    const { perBatchUs, perObservationUs, perByteUs } = coefficients.cpu[stage];
+    if (perBatchUs + perObservationUs + perByteUs === 0)
+      throw new RangeError(`cpu.${stage} must cost something`);
+  }
+  return coefficients;
 }
 
 function within(value: unknown, name: string): unknown {
@@ -105,16 +112,24 @@ function check(value: unknown, shape: Shape, path: string): void {
   }
 }
 
+/** Microseconds, bytes or milliseconds: beyond any machine's, and sums of them are still numbers. */
+const AMOUNT_MAX = 1e12;
+const VARIATION_MAX = 10;
+
 const isAmount = (value: unknown): value is number =>
-  typeof value === 'number' && Number.isFinite(value) && value >= 0;
+  typeof value === 'number' && value >= 0 && value <= AMOUNT_MAX;
 
 const FITS: Readonly<Record<Leaf, (value: unknown) => boolean>> = {
   text: (value) => typeof value === 'string',
   amount: isAmount,
   share: (value) => isAmount(value) && value <= 1,
+  part: (value) => isAmount(value) && value > 0 && value <= 1,
+  variation: (value) => isAmount(value) && value <= VARIATION_MAX,
 };
 const TOLD: Readonly<Record<Leaf, string>> = {
   text: 'a text',
-  amount: 'a number from 0 up',
+  amount: `a number from 0 to ${AMOUNT_MAX}`,
   share: 'a number from 0 to 1',
+  part: 'a number above 0, 1 at most',
+  variation: `a number from 0 to ${VARIATION_MAX}`,
 };

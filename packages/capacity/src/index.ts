@@ -1,3 +1,4 @@
+export { pageCacheBytesOf } from './advice.ts';
 export { parseCoefficients } from './coefficients.ts';
 export type { Coefficients, LinearBytes, StageCost } from './coefficients.ts';
 export type { Machines, SimulatedCluster } from './cluster-network.ts';

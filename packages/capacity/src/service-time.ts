@@ -3,6 +3,9 @@
 /** Numbers from 0 to below 1. */
 export type Random = () => number;
 
+/** With less it is as good as fixed, and shapes that grow with its inverse square soon are no numbers. */
+const VARIATION_MIN = 1e-3;
+
 /** Exponential: what comes from many who know nothing of each other is so far apart. */
 export function exponential(mean: number, random: Random): number {
   return -Math.log(1 - random()) * mean;
@@ -13,7 +16,7 @@ export function exponential(mean: number, random: Random): number {
  * (Marsaglia and Tsang 2000, "A simple method for generating gamma variables").
  */
 export function serviceTime(mean: number, variation: number, random: Random): number {
-  if (variation === 0 || mean === 0) return mean;
+  if (variation < VARIATION_MIN || mean === 0) return mean;
   if (variation === 1) return exponential(mean, random);
   const shape = 1 / variation ** 2;
   return (mean / shape) * gamma(shape, random);

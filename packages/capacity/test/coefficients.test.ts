@@ -15,7 +15,7 @@ test('what is wrong is named', () => {
   expect(() => parseCoefficients([])).toThrow('it must be an object');
   expect(() => parseCoefficients({})).toThrow('machine must be an object');
   expect(having({ gateway: { perBatchUs: 1, perObservationUs: -1 } })).toThrow(
-    'cpu.gateway.perObservationUs must be a number from 0 up',
+    'cpu.gateway.perObservationUs must be a number from 0 to 1000000000000',
   );
   expect(having({ applyMainShare: 1.5 })).toThrow(
     'cpu.applyMainShare must be a number from 0 to 1',

@@ -1,8 +1,8 @@
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test, vi } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { planCommand } from '../src/commands/plan.ts';
 import { runProgram } from '../src/program.ts';
 import { runCommand } from './run-command.ts';
@@ -36,7 +36,9 @@ test('a plan says what is needed, by stage, how long batches wait, and what it t
 });
 
 test('a plan is the same each time, also as JSON, and its delays grow with the load', async () => {
-  const [first, second] = [await plan(...ASKED, '--json'), await plan(...ASKED, '--json')];
+  // Without graphs, which take what is left over and delay nobody.
+  const asked = [...ASKED, '--retention', '1s', '--json'];
+  const [first, second] = [await plan(...asked), await plan(...asked)];
   expect(first.out).toBe(second.out);
   const { shards, delays } = JSON.parse(first.out) as Planned;
   expect(delays.map((each) => each.shards)).toEqual(
@@ -47,8 +49,33 @@ test('a plan is the same each time, also as JSON, and its delays grow with the l
   expect(loads[3]!.p99Ms).toBeGreaterThan(loads[0]!.p99Ms!);
 });
 
+test('many spaces take no longer than some', async () => {
+  const { code, out } = await plan('--rate', '1', '--dimension', '1', '--spaces', '10000000');
+  expect(code).toBe(0);
+  expect(out).toContain('10,000,000 spaces');
+});
+
+test.each([
+  ['variation', 1e200, 'cpu.variation must be a number from 0 to 10'],
+  ['applyMainShare', 0, 'cpu.applyMainShare must be a number above 0, 1 at most'],
+  ['apply', { perBatchUs: 0, perObservationUs: 0, perByteUs: 0 }, 'cpu.apply must cost something'],
+])('costs whose %s no machine has are refused by their names', async (name, value, told) => {
+  const folder = mkdtempSync(join(tmpdir(), 'engram-plan-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const coefficients = JSON.parse(readFileSync(DEFAULTS, 'utf8')) as { cpu: object };
+  const file = join(folder, 'costs.json');
+  writeFileSync(
+    file,
+    JSON.stringify({ ...coefficients, cpu: { ...coefficients.cpu, [name]: value } }),
+  );
+  const refused = await plan(...ASKED, '--coefficients', file);
+  expect(refused).toMatchObject({ code: 2, out: '' });
+  expect(refused.err).toContain(told);
+});
+
 test('costs come from a file where one is named, such as the results of the bench', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'engram-plan-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
   const file = join(folder, 'capacity.json');
   const coefficients = JSON.parse(readFileSync(DEFAULTS, 'utf8')) as {
     cpu: { apply: { perBatchUs: number } };
@@ -73,9 +100,18 @@ test('costs come from a file where one is named, such as the results of the benc
 
 test('what cannot be or is silly is warned of, on standard error', async () => {
   const hot = await plan('--rate', '50000000', '--dimension', '768', '--spaces', '1', '--json');
-  expect(hot.code).toBe(0);
+  expect(hot.code).toBe(1);
   expect(hot.err).toContain('⚠ a space lives on one partition');
   expect((JSON.parse(hot.out) as { isEnough: boolean }).isEnough).toBe(false);
+  const table = await plan('--rate', '1000000', '--dimension', '768', '--spaces', '1');
+  expect(table.out.split('\n')[1]).toMatch(
+    /^NOT ENOUGH: \d+ shards? take [\d,]+\/s .* 1,000,000\/s/,
+  );
+});
+
+test('the page cache that recalls want stands in the table', async () => {
+  const { out } = await plan('--rate', '20000', '--dimension', '768', '--retention', '1d');
+  expect(out).toMatch(/│ page cache of a shard +│ [\d.]+ GiB/);
 });
 
 test('wrong options are told by their names, before anything is computed', async () => {

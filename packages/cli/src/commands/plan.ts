@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { DEMAND_DEFAULTS, parseCoefficients, plan, type Coefficients } from '@engram/capacity';
 import { LIMITS, SPACE_LIMITS } from '@engram/model';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { integerIn, warningLine } from '../format.ts';
 import { jsonOption, printJson, printNote, reporting, UsageError } from '../output.ts';
 import { delaysOf, planText } from '../plan/plan-text.ts';
@@ -33,6 +33,8 @@ const CORES_MAX = 256;
 const MEMORY_GIB_MAX = 4_096;
 const UTILISATION_PERCENT = [10, 95] as const;
 const RETENTION_DAYS_MAX = 3_650;
+/** As of other commands whose answer is no. */
+const EXIT_NOT_ENOUGH = 1;
 const GIB = 2 ** 30;
 const DAY_MS = 86_400_000;
 const UNITS_MS: Readonly<Record<string, number>> = {
@@ -54,11 +56,10 @@ export function planCommand(): Command {
       integerIn(SPACE_LIMITS.dimension.min, SPACE_LIMITS.dimension.max),
     )
     .option('--spaces <n>', 'written equally', integerIn(1, SPACES_MAX), 100)
-    .option(
-      '--retention <time>',
-      'how long an observation lives (90s, 10m, 2h, 1d)',
-      lifetime,
-      DAY_MS,
+    .addOption(
+      new Option('--retention <time>', 'how long an observation lives (90s, 10m, 2h, 1d)')
+        .argParser(lifetime)
+        .default(DAY_MS, '1d'),
     )
     .option('--replicas <n>', 'copies of each partition', integerIn(1, 3), defaults.copies)
     .option(
@@ -110,6 +111,7 @@ export function planCommand(): Command {
     .addHelpText(
       'after',
       `
+Writes are planned; recalls take what is left over. Ends with 1 where no number of shards is enough.
 The plan multiplies what an observation costs; how long batches wait for each other is simulated, for
 one shard less and one more too. Both are as good as the costs: measure yours on a machine like those
 of the cluster, with pnpm bench capacity.
@@ -139,6 +141,7 @@ Examples:
         const delays = delaysOf(demand, coefficients, planned);
         if (options.json === true) printJson({ demand, ...planned, delays });
         else console.log(planText(demand, planned, delays));
+        if (!planned.isEnough) process.exitCode = EXIT_NOT_ENOUGH;
         for (const warning of planned.warnings) printNote(warningLine(printable(warning)));
         return Promise.resolve();
       }),

@@ -1,4 +1,5 @@
 import {
+  pageCacheBytesOf,
   seededRandom,
   simulate,
   simulatedOf,
@@ -26,6 +27,8 @@ export interface Delays {
 const LOADS = [0.5, 0.7, 0.85, 0.95];
 const BATCHES = 3_000;
 const SEED = 7;
+/** Far more than batches are simulated: most would come once. */
+const SPACES_SIMULATED_MAX = 20_000;
 /** With more it takes long, and one more or less makes no difference. */
 const SIMULATED_SHARDS_MAX = 64;
 const STYLE = { style: { head: [], border: [], compact: true } };
@@ -47,7 +50,7 @@ export function delaysOf(demand: Demand, coefficients: Coefficients, planned: Pl
           cluster,
           coefficients,
           arrivals: { kind: 'open', perS: offeredPerS },
-          spaces: demand.spaces,
+          spaces: Math.min(demand.spaces, SPACES_SIMULATED_MAX),
           batches: BATCHES,
           random: seededRandom(SEED),
         });
@@ -61,19 +64,24 @@ export function planText(demand: Demand, planned: Plan, delays: readonly Delays[
   const { copies, dimension, ratePerS, spaces } = demand;
   const lines = [
     `${whole(ratePerS)} observations of ${counted(dimension, 'dimension')} a second into ${counted(spaces, 'space')}, ${copies === 1 ? '1 copy' : `${copies} copies`}`,
+    ...(planned.isEnough ? [] : [notEnough(demand, planned)]),
     sizeTable(demand, planned),
     stageTable(planned),
+    delays.length > 0
+      ? `observe→searchable p99 (p50) in ms, simulated, by observations offered a second: shares of what ${counted(planned.shards, 'shard')} can take before a queue only grows\n${delayTable(delays)}`
+      : `How long batches wait is simulated for ${SIMULATED_SHARDS_MAX} shards at most.`,
   ];
-  if (delays.length > 0)
-    lines.push(
-      'observe→searchable p99 (p50) in ms, simulated, by observations offered a second',
-      delayTable(delays),
-    );
   lines.push('Taken for granted:', ...planned.assumptions.map((text) => `- ${printable(text)}`));
   return lines.join('\n');
 }
 
-function sizeTable({ coresPerShard, memoryPerShardBytes }: Demand, planned: Plan): string {
+/** What is printed is then the largest cluster that was tried, not one that does it. */
+function notEnough({ ratePerS }: Demand, { shards, capacityPerS }: Plan): string {
+  return `NOT ENOUGH: ${counted(shards, 'shard')} take ${whole(capacityPerS)}/s with nothing left over, of ${whole(ratePerS)}/s asked; the warnings say what would help`;
+}
+
+function sizeTable(demand: Demand, planned: Plan): string {
+  const { coresPerShard, memoryPerShardBytes } = demand;
   const { shards, gateways, partitions, limits, capacityPerS, shares } = planned;
   const scarce = limits.find(({ perS }) => perS === capacityPerS)!;
   const table = new Table({ ...STYLE, head: ['what', 'needed', 'that is'] });
@@ -91,6 +99,11 @@ function sizeTable({ coresPerShard, memoryPerShardBytes }: Demand, planned: Plan
       'memory of a shard',
       bytesText(planned.memoryPerShardBytes),
       `private, the fullest; all together ${bytesText(planned.memoryBytes)}`,
+    ],
+    [
+      'page cache of a shard',
+      bytesText(pageCacheBytesOf(demand, shards)),
+      'beside it, for recalls that do not wait for the disk',
     ],
     [
       'log',
