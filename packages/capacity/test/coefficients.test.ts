@@ -17,8 +17,13 @@ test('what is wrong is named', () => {
   expect(having({ gateway: { perBatchUs: 1, perObservationUs: -1 } })).toThrow(
     'cpu.gateway.perObservationUs must be a number from 0 to 1000000000000',
   );
-  expect(having({ applyMainShare: 1.5 })).toThrow(
-    'cpu.applyMainShare must be a number from 0 to 1',
+  expect(having({ applyMainShare: 1.5 })).toThrow('cpu.applyMainShare must be a number above 0');
+  expect(having({ applyMainShare: 0 })).toThrow('cpu.applyMainShare must be a number above 0');
+  expect(having({ idle: { ...DEFAULTS.cpu.idle, nats: 1.5 } })).toThrow(
+    'cpu.idle.nats must be a number from 0 to 1',
+  );
+  expect(having({ wakeUs: { ...DEFAULTS.cpu.wakeUs, log: 1e13 } })).toThrow(
+    'cpu.wakeUs.log must be a number from 0 to 1000000000000',
   );
   expect(having({ variation: null })).toThrow('cpu.variation must be a number');
   expect(having({ variation: NaN })).toThrow('cpu.variation must be a number');
