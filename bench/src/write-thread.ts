@@ -129,12 +129,14 @@ async function measured(index: number, dueAt: number): Promise<Answer> {
 }
 
 function send(index: number): Promise<Answer> {
-  // Groups of spaces one after the other; within a group the first body to each, then the second one.
-  const groupBatches = spacesAtOnce * bodies.length;
-  const group = Math.floor(index / groupBatches);
-  const within = index % groupBatches;
-  const space = spaces[(group * spacesAtOnce + (within % spacesAtOnce)) % spaces.length]!;
-  const body = bodies[Math.floor(within / spacesAtOnce)]!;
+  // Groups of spaces one after the other; within a group the first body to each, then the second one. The last
+  // group may be smaller.
+  const inRound = index % (spaces.length * bodies.length);
+  const first = Math.floor(inRound / (spacesAtOnce * bodies.length)) * spacesAtOnce;
+  const size = Math.min(spacesAtOnce, spaces.length - first);
+  const within = inRound - first * bodies.length;
+  const space = spaces[first + (within % size)]!;
+  const body = bodies[Math.floor(within / size)]!;
   const path = `/v1/spaces/${space}/observations?lane=${lane}&ack=${ack}`;
   return new Promise((resolve) => {
     const failed = (error: Error): void =>

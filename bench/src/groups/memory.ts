@@ -75,6 +75,9 @@ async function run(context: GroupContext): Promise<GroupReport> {
       try {
         progress(`${vectors.count * spaces} observations`);
         const { recall } = await load('load');
+        const { observations } = await looking.look();
+        if (observations < vectors.count * spaces)
+          throw new Error(`only ${observations} observations are there`);
         const filledAtMs = looking.elapsedMs;
         progress('at rest');
         const restMs = isQuick ? QUICK_REST_MS : REST_MS;
@@ -88,7 +91,8 @@ async function run(context: GroupContext): Promise<GroupReport> {
         for (let i = 0; i < (isQuick ? QUICK_OVERWRITES : OVERWRITES); i++) {
           progress(`the same ids again, ${i + 1}`);
           await load('load');
-          await pause(restMs / 2, undefined, { signal });
+          // Longer than what is dead is kept for snapshots.
+          await pause(restMs, undefined, { signal });
           rounds.push((await looking.look()).bytes);
         }
         return {
