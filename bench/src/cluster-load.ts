@@ -56,6 +56,13 @@ export interface ClusterLoad {
   readonly recall: number;
 }
 
+/** Of groups that ask what a cluster takes: as many clients of the SDK. */
+export const SENDERS = 8;
+export const CLOSED = { kind: 'closed', senders: SENDERS, obeys: 'milliseconds' } as const;
+/** Numbers in one batch, which is then one frame of at most 256 KiB. */
+export const BATCH_FLOATS = 50_000;
+const BATCH_MAX = 500;
+
 const PROBES_PER_SECOND = 20;
 const PROBE_SPACE = 'probe';
 const STATUS_MS = 250;
@@ -66,6 +73,13 @@ const GRAPH_THRESHOLD = 4_000;
 const STATES = ['normal', 'warning', 'critical', 'overloaded'];
 const OPEN_ENDED_MS = 600_000;
 const CREATES_AT_ONCE = 16;
+
+/** The largest batch that divides a set: every row is in one, or no space would have all of them. */
+export function batchOf({ count, dimension }: Vectors): number {
+  let batch = Math.min(BATCH_MAX, Math.floor(BATCH_FLOATS / dimension));
+  while (count % batch !== 0) batch--;
+  return batch;
+}
 
 export async function clusterLoad(
   fresh: FreshCluster,
@@ -122,7 +136,7 @@ export async function clusterLoad(
         observationsPerBody: batch,
         lane: 'normal',
         ack: 'searchable',
-        pace: { kind: 'closed', senders: 2, obeys: 'milliseconds' },
+        pace: { ...CLOSED, senders: 2 },
         durationMs: OPEN_ENDED_MS,
         batchesMax: bodies.length,
       },

@@ -6,9 +6,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
+import { seededRandom } from '@engram/capacity';
 import { norm } from '@engram/vector-index';
 import { CACHE, keep } from './cache.ts';
-import { seededRandom } from './seeded-random.ts';
 import type { SentencesOptions } from './sentences-thread.ts';
 import { inThread } from './thread.ts';
 

@@ -3,11 +3,11 @@
 
 import { createHash } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
+import { seededRandom } from '@engram/capacity';
 import { WORD_DIMENSION } from '@engram/demo';
 import { norm, scan } from '@engram/vector-index';
 import { cached } from './cache.ts';
 import { K, readFirst, recallOf } from './dataset.ts';
-import { seededRandom } from './seeded-random.ts';
 import { SENTENCE_DIMENSION, sentenceVectors } from './sentences.ts';
 
 export interface Vectors {

@@ -3,8 +3,8 @@
 import { Agent, request, type IncomingMessage } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
+import { seededRandom } from '@engram/capacity';
 import { CONTENT_TYPES } from '@engram/codec';
-import { seededRandom } from './seeded-random.ts';
 import type { WriteLoadOptions, WriteTally } from './write-load.ts';
 
 const TIMEOUT_MS = 30_000;

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { estimateOf, outliersOf, ratioOf } from '../src/figures/statistics.ts';
 import { compare } from '../src/figures/verdict.ts';
-import { seededRandom } from '../src/seeded-random.ts';
+import { seededRandom } from '@engram/capacity';
 
 /** Samples of a normal distribution, the same for the same seed. */
 function normal(count: number, mean: number, deviation: number, seed: number): number[] {

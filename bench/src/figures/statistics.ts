@@ -8,7 +8,7 @@ import {
   quantileSorted,
   sampleWithReplacement,
 } from 'simple-statistics';
-import { seededRandom } from '../seeded-random.ts';
+import { seededRandom } from '@engram/capacity';
 
 const RESAMPLES = 2_000;
 const SEED = 20_190_725;

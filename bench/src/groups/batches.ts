@@ -1,6 +1,6 @@
 // The reference's "Batch Size Tuning": how many observations clients send at a time.
 
-import { clusterLoad, type ClusterLoad } from '../cluster-load.ts';
+import { CLOSED, clusterLoad, SENDERS, type ClusterLoad } from '../cluster-load.ts';
 import { onFreshCluster } from '../fresh-cluster.ts';
 import type { Group, GroupContext, GroupReport } from '../group.ts';
 import { formatMs, formatRate, formatRecall, formatSpread } from '../samples.ts';
@@ -11,7 +11,6 @@ const QUICK_SIZES = [10, 250];
 const SPACES = 4;
 const ROWS = 20_000;
 const QUICK_ROWS = 5_000;
-const SENDERS = 8;
 
 export const batches: Group = {
   name: 'batches',
@@ -27,10 +26,9 @@ async function run(context: GroupContext): Promise<GroupReport> {
   for (let i = 0; i < repetitions; i++)
     for (const [batch, loads] of samples) {
       progress(`${batch} a batch, repetition ${i + 1} of ${repetitions}`);
-      const pace = { kind: 'closed', senders: SENDERS, obeys: 'milliseconds' } as const;
       loads.push(
         await onFreshCluster(context, (fresh) =>
-          clusterLoad(fresh, { vectors, spaces: SPACES, batch, pace }, signal),
+          clusterLoad(fresh, { vectors, spaces: SPACES, batch, pace: CLOSED }, signal),
         ),
       );
     }

@@ -1,6 +1,6 @@
 // The reference's "CPU Profiling": where the processor's time goes while a cluster takes what it can.
 
-import { clusterLoad, pidsOf, type ClusterLoad } from '../cluster-load.ts';
+import { CLOSED, clusterLoad, batchOf, pidsOf, type ClusterLoad } from '../cluster-load.ts';
 import { onFreshCluster } from '../fresh-cluster.ts';
 import type { Group, GroupContext, GroupReport } from '../group.ts';
 import { flameGraph } from '../profile/flame-graph.ts';
@@ -19,8 +19,6 @@ const ROWS = { words: 20_000, clustered: 5_000 };
 const QUICK_ROWS = { words: 5_000, clustered: 4_500 };
 const SPACES = 6;
 const QUICK_SPACES = 3;
-const SENDERS = 8;
-const BATCH_FLOATS = 50_000;
 const TOP = 15;
 
 export const cpu: Group = {
@@ -55,17 +53,15 @@ async function run(context: GroupContext): Promise<GroupReport> {
 
 function profiled(context: GroupContext, vectors: Vectors): Promise<Profiled> {
   const spaces = context.isQuick ? QUICK_SPACES : SPACES;
-  let batch = Math.floor(BATCH_FLOATS / vectors.dimension);
-  while (vectors.count % batch !== 0) batch--;
+  const batch = batchOf(vectors);
   return onFreshCluster(
     context,
     async (fresh) => {
       const roles = new Map<number, string>();
       for (const [role, pids] of Object.entries(pidsOf(fresh)))
         for (const pid of pids) roles.set(pid, role);
-      const pace = { kind: 'closed', senders: SENDERS, obeys: 'milliseconds' } as const;
       const { stacks, result } = await recorded([...roles.keys()], () =>
-        clusterLoad(fresh, { vectors, spaces, batch, pace }, context.signal),
+        clusterLoad(fresh, { vectors, spaces, batch, pace: CLOSED }, context.signal),
       );
       return { vectors, load: result, stacks, roles };
     },

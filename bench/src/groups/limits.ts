@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from '@engram/local-cluster';
 import { quantizationScale } from '@engram/vector-index';
-import { clusterLoad, type ClusterLoad } from '../cluster-load.ts';
+import { CLOSED, clusterLoad, batchOf, type ClusterLoad } from '../cluster-load.ts';
 import { bareInsertMs } from '../engine/bare-threads.ts';
 import { framesOf, spaceOf } from '../engine/fixture.ts';
 import { onFreshCluster } from '../fresh-cluster.ts';
@@ -20,8 +20,6 @@ const ROWS = { words: 20_000, clustered: 5_000 };
 const QUICK_ROWS = { words: 5_000, clustered: 4_500 };
 const SPACES = 6;
 const QUICK_SPACES = 2;
-const SENDERS = 8;
-const BATCH_FLOATS = 50_000;
 const THREADS = 2;
 /** Publishes without an acknowledgement. */
 const IN_FLIGHT = 64;
@@ -55,8 +53,7 @@ async function run(context: GroupContext): Promise<GroupReport> {
     for (const [at, vectors] of sets.entries()) {
       const tell = (what: string) =>
         progress(`${vectors.name}: ${what}, repetition ${i + 1} of ${repetitions}`);
-      let batch = Math.floor(BATCH_FLOATS / vectors.dimension);
-      while (vectors.count % batch !== 0) batch--;
+      const batch = batchOf(vectors);
       tell('memcpy');
       const memcpy = copyRate(vectors);
       tell('JetStream');
@@ -65,10 +62,9 @@ async function run(context: GroupContext): Promise<GroupReport> {
       const graph1 = await bareGraphRate(vectors, 1);
       const graph2 = await bareGraphRate(vectors, THREADS);
       tell('a cluster');
-      const pace = { kind: 'closed', senders: SENDERS, obeys: 'milliseconds' } as const;
       const cluster = await onFreshCluster(
         context,
-        (fresh) => clusterLoad(fresh, { vectors, spaces, batch, pace }, signal),
+        (fresh) => clusterLoad(fresh, { vectors, spaces, batch, pace: CLOSED }, signal),
         1,
       );
       samples[at]!.push({ memcpy, ...log, graph1, graph2, cluster });

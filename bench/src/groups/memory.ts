@@ -3,7 +3,7 @@
 
 import { setTimeout as pause } from 'node:timers/promises';
 import { linearRegression } from 'simple-statistics';
-import { clusterLoad } from '../cluster-load.ts';
+import { CLOSED, clusterLoad } from '../cluster-load.ts';
 import { onFreshCluster, type FreshCluster } from '../fresh-cluster.ts';
 import type { Group, GroupContext, GroupReport } from '../group.ts';
 import { memoryOf } from '../process-usage.ts';
@@ -15,7 +15,6 @@ const SPACES = 10;
 const QUICK_ROWS = 10_000;
 const QUICK_SPACES = 2;
 const BATCH = 500;
-const SENDERS = 8;
 const LOOK_MS = 1_000;
 /** Nothing is written. */
 const REST_MS = 90_000;
@@ -65,10 +64,9 @@ async function run(context: GroupContext): Promise<GroupReport> {
       const looking = new Looking(fresh);
       const { progress } = context;
       const load = (prefix: string) => {
-        const pace = { kind: 'closed', senders: SENDERS, obeys: 'milliseconds' } as const;
         return clusterLoad(
           fresh,
-          { vectors, spaces, spacesAtOnce: 4, prefix, batch: BATCH, pace },
+          { vectors, spaces, spacesAtOnce: 4, prefix, batch: BATCH, pace: CLOSED },
           signal,
         );
       };

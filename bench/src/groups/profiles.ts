@@ -1,7 +1,7 @@
 // The reference's "Configuration Profiles": what each of the four does on this machine, beside what is said of it.
 
-import { clusterLoad, type ClusterLoad } from '../cluster-load.ts';
-import { onFreshCluster } from '../fresh-cluster.ts';
+import { CLOSED, clusterLoad, SENDERS, type ClusterLoad } from '../cluster-load.ts';
+import { onFreshCluster, type FreshCluster } from '../fresh-cluster.ts';
 import type { Group, GroupContext, GroupReport } from '../group.ts';
 import { formatMs, formatRate, formatRecall, formatSpread } from '../samples.ts';
 import { words } from '../vectors.ts';
@@ -21,7 +21,6 @@ const QUICK_SPACES = 2;
 const ROWS = 20_000;
 const QUICK_ROWS = 5_000;
 const BATCH = 250;
-const SENDERS = 8;
 const SECONDS = 6;
 const QUICK_SECONDS = 2;
 const HALF = 0.5;
@@ -49,10 +48,9 @@ async function run(context: GroupContext): Promise<GroupReport> {
   for (let i = 0; i < repetitions; i++)
     for (const [profile, list] of samples) {
       progress(`${profile}, repetition ${i + 1} of ${repetitions}`);
-      const measure = (fresh: Parameters<typeof clusterLoad>[0]) => async (): Promise<Sample> => {
-        const pace = { kind: 'closed', senders: SENDERS, obeys: 'milliseconds' } as const;
+      const measure = async (fresh: FreshCluster): Promise<Sample> => {
         const common = { vectors, batch: BATCH } as const;
-        const full = await clusterLoad(fresh, { ...common, spaces, pace }, signal);
+        const full = await clusterLoad(fresh, { ...common, spaces, pace: CLOSED }, signal);
         const perSecond = (full.graphRate * HALF) / BATCH;
         const half = await clusterLoad(
           fresh,
@@ -68,7 +66,7 @@ async function run(context: GroupContext): Promise<GroupReport> {
         return { full, half };
       };
       const env = { ENGRAM_PROFILE: profile };
-      list.push(await onFreshCluster(context, (fresh) => measure(fresh)(), 1, env));
+      list.push(await onFreshCluster(context, measure, 1, env));
     }
   const of = (list: readonly Sample[], value: (sample: Sample) => number) => list.map(value);
   return {

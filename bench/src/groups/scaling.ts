@@ -1,6 +1,14 @@
 // End to end: HTTP client, gateway, JetStream and 1 to 4 shard processes, on each of the data sets.
 
-import { clusterLoad, ROLES, type ClusterLoad } from '../cluster-load.ts';
+import {
+  CLOSED,
+  clusterLoad,
+  batchOf,
+  BATCH_FLOATS,
+  SENDERS,
+  ROLES,
+  type ClusterLoad,
+} from '../cluster-load.ts';
 import { onFreshCluster } from '../fresh-cluster.ts';
 import type { Group, GroupContext, GroupReport } from '../group.ts';
 import { formatMs, formatRate, formatRatio, formatRecall, formatSpread } from '../samples.ts';
@@ -9,9 +17,6 @@ import { clustered, sentences, words, type Vectors } from '../vectors.ts';
 const SHARDS = [1, 2, 3, 4];
 const QUICK_SHARDS = [1, 2];
 const SPACES = 8;
-const SENDERS = 8;
-/** Of a request, so that a batch is one frame of at most 256 KiB. */
-const BATCH_FLOATS = 50_000;
 /** In each space; enough for graphs, and for the run to last some seconds. */
 const ROWS = { words: 20_000, sentences: 5_000, clustered: 5_000 } as const;
 const QUICK_ROWS = { words: 5_000, clustered: 4_500 } as const;
@@ -66,14 +71,10 @@ async function run(context: GroupContext): Promise<GroupReport> {
 }
 
 function loaded(context: GroupContext, vectors: Vectors, shards: number): Promise<ClusterLoad> {
-  const wanted = Math.min(500, Math.floor(BATCH_FLOATS / vectors.dimension));
-  // Every row of the set is in a batch, or no space would have all of them.
-  let batch = wanted;
-  while (vectors.count % batch !== 0) batch--;
-  const pace = { kind: 'closed', senders: SENDERS, obeys: 'milliseconds' } as const;
+  const batch = batchOf(vectors);
   return onFreshCluster(
     context,
-    (fresh) => clusterLoad(fresh, { vectors, spaces: SPACES, batch, pace }, context.signal),
+    (fresh) => clusterLoad(fresh, { vectors, spaces: SPACES, batch, pace: CLOSED }, context.signal),
     shards,
   );
 }

@@ -1,15 +1,7 @@
 import * as Plot from '@observablehq/plot';
-import { parseHTML } from 'linkedom';
 import type { Figure } from '../figures/figure.ts';
 import { estimateOf, outliersOf } from '../figures/statistics.ts';
-
-/** Of the two libraries what is used here: their own types need those of a browser. */
-interface Svg {
-  setAttribute(name: string, value: string): void;
-  readonly outerHTML: string;
-}
-const draw = Plot.plot as unknown as (options: object) => Svg;
-const parse = parseHTML as unknown as (html: string) => { readonly document: object };
+import { drawn } from './drawing.ts';
 
 const WIDTH = 640;
 const ROW_HEIGHT = 34;
@@ -21,7 +13,6 @@ const LABEL_WIDTH = 70;
  * the same of the baseline.
  */
 export function figurePlot(now: Figure, before: Figure | undefined): string {
-  const { document } = parse('<!doctype html><html><body></body></html>');
   const rows = [{ run: 'now', samples: now.samples }];
   if (before !== undefined) rows.push({ run: 'before', samples: before.samples });
   const points = rows.flatMap(({ run, samples }) => {
@@ -30,8 +21,7 @@ export function figurePlot(now: Figure, before: Figure | undefined): string {
   });
   const estimates = rows.map(({ run, samples }) => ({ run, ...estimateOf(samples) }));
   const values = points.map(({ value }) => value);
-  const plot = draw({
-    document,
+  return drawn({
     width: WIDTH,
     height: AXES_HEIGHT + ROW_HEIGHT * rows.length,
     marginLeft: LABEL_WIDTH,
@@ -56,8 +46,6 @@ export function figurePlot(now: Figure, before: Figure | undefined): string {
       }),
     ],
   });
-  plot.setAttribute('xmlns', 'http://www.w3.org/2000/svg');
-  return plot.outerHTML;
 }
 
 /** A little more than from the least to the most, also where they are the same. */

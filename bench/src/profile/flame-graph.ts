@@ -3,7 +3,7 @@
 
 import * as Plot from '@observablehq/plot';
 import { hierarchy, partition } from 'd3-hierarchy';
-import { parseHTML } from 'linkedom';
+import { drawn } from '../page/drawing.ts';
 import { nameOf } from './hotspots.ts';
 import type { Stack } from './perf.ts';
 
@@ -21,14 +21,6 @@ interface Box {
   readonly y1: number;
   readonly y2: number;
 }
-
-interface Svg {
-  setAttribute(name: string, value: string): void;
-  readonly outerHTML: string;
-}
-/** Of the libraries what is used here: their own types need those of a browser. */
-const draw = Plot.plot as unknown as (options: object) => Svg;
-const parse = parseHTML as unknown as (html: string) => { readonly document: object };
 
 const WIDTH = 1_200;
 const ROW_HEIGHT = 15;
@@ -53,7 +45,6 @@ export function flameGraph(stacks: readonly Stack[], roleOf: (pid: number) => st
     if (x1 - x0 >= SHARE_MIN)
       boxes.push({ name: data.name, x1: x0, x2: x1, y1: depth, y2: depth + 1 });
   const depth = Math.max(...boxes.map(({ y2 }) => y2));
-  const { document } = parse('<!doctype html><html><body></body></html>');
   const fits = ({ name, x1, x2 }: Box): string => {
     const characters = Math.floor(((x2 - x1) * WIDTH) / CHARACTER_WIDTH) - 1;
     return characters < 3
@@ -63,8 +54,7 @@ export function flameGraph(stacks: readonly Stack[], roleOf: (pid: number) => st
         : `${name.slice(0, characters - 1)}…`;
   };
   const percent = ({ x1, x2 }: Box): string => `${((x2 - x1) * 100).toFixed(1)} %`;
-  const plot = draw({
-    document,
+  return drawn({
     width: WIDTH,
     height: depth * ROW_HEIGHT + 2 * MARGIN,
     margin: MARGIN,
@@ -91,8 +81,6 @@ export function flameGraph(stacks: readonly Stack[], roleOf: (pid: number) => st
       }),
     ],
   });
-  plot.setAttribute('xmlns', 'http://www.w3.org/2000/svg');
-  return plot.outerHTML;
 }
 
 function childOf(node: Node, name: string): Node {
