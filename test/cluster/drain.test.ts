@@ -1,8 +1,8 @@
-import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { EngramClient } from '@engram/client';
 import { expect, test } from 'vitest';
 import { startTestCluster } from '../support/cluster.ts';
+import { removeAtOnce } from '../support/temp-dir.ts';
 import { until } from '../support/until.ts';
 import { loadWords, WORD_DIMENSION } from '../support/words.ts';
 
@@ -47,7 +47,7 @@ test('a shard whose data folder is removed under it ends, and has everything whe
   const observations = set.words.map((id, i) => ({ id, embedding: set.embeddings[i]! }));
   await client.createSpace('kept', { dimension: WORD_DIMENSION });
   await client.put('kept', observations.slice(0, 400), { ack: 'searchable' });
-  rmSync(join(cluster.dataDir, 'segments', shard!.id), { recursive: true });
+  removeAtOnce(join(cluster.dataDir, 'segments', shard!.id));
   expect(await shard!.exited).toMatchObject({ code: 1 });
   await client.put('kept', observations.slice(400));
   await shard!.start();

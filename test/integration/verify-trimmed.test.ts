@@ -5,7 +5,7 @@ import { parseSpaceId, partitionOf, type Observation } from '@engram/model';
 import { connect, type JetStreamManager, type NatsConnection } from 'nats';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startTestCluster, type TestCluster } from '../support/cluster.ts';
-import { tempDir } from '../support/temp-dir.ts';
+import { removeAtOnce, tempDir } from '../support/temp-dir.ts';
 import { until } from '../support/until.ts';
 
 // Where the log was trimmed a checkpoint tells what there was. They are stored here after each mebibyte,
@@ -127,7 +127,7 @@ test('entries that a killed nats-server brought back are not taken for what the 
 });
 
 test('without its checkpoints nothing is made up', async () => {
-  rmSync(blobs.path, { recursive: true, maxRetries: 5 }); // something may be stored meanwhile
+  removeAtOnce(blobs.path);
   const result = await verify();
   expect(result).toMatchObject({
     ok: true,
