@@ -116,6 +116,8 @@ export interface RecallQuery {
   readonly k: number;
   /** Breadth of the graph search; more is slower and finds more. */
   readonly ef?: number;
+  /** Every observation is scored, and `ef` has no effect: what an answer is judged by. */
+  readonly exact?: boolean;
   readonly filter?: Readonly<Record<string, unknown>>;
   /** Do not answer from an older state than this write's. */
   readonly minPosition?: string;
@@ -185,8 +187,20 @@ export interface ClusterMember {
   readonly clockSkewMs?: number;
   /** False for a shard that did not answer in time. */
   readonly answers?: boolean;
+  /** Of a shard, since its start. */
+  readonly latency?: ShardLatency;
   /** Of a shard: how hard pressed each lane is. Absent while nothing is heard of it. */
   readonly pressure?: Readonly<Record<Lane, LanePressure>>;
+}
+
+/**
+ * Counts of those that took at most so many seconds each, and of all, which is the last count: until what was
+ * acknowledged was searchable, and of recalls in the shard.
+ */
+interface ShardLatency {
+  readonly boundsS: readonly number[];
+  readonly freshness: Readonly<Record<Lane, readonly number[]>>;
+  readonly recall: readonly number[];
 }
 
 interface LanePressure {

@@ -33,6 +33,7 @@ export interface RecallTask {
   readonly embedding: Uint8Array;
   readonly k: number;
   readonly ef?: number;
+  readonly exact?: boolean;
   readonly filter?: unknown;
   readonly asOf?: PerLane<number>;
   readonly include: readonly Include[];

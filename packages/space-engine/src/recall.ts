@@ -26,6 +26,8 @@ const K_AT_ONCE = 500;
 export interface NearestOptions {
   readonly k: number;
   readonly ef: number;
+  /** No graph is asked. */
+  readonly exact: boolean;
   /** No row can be nearer than one of this rank. */
   readonly bestRank: number;
   readonly asOf?: Snapshot;
@@ -142,6 +144,7 @@ class SegmentSearch {
    */
   #propose(breadth: number, rows: number, accepts: (row: number) => boolean): boolean {
     const { graph, graphedTo } = this.#segment;
+    if (this.#options.exact) return false;
     for (let width = breadth; width * EXACT_SHARE < rows; width *= BREADTH_STEP) {
       if (width > breadth && width > WIDENED_MAX) break;
       const near = graph!.search(this.#query.embedding, Math.min(width, graphedTo));

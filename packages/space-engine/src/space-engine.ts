@@ -48,6 +48,8 @@ export interface RecallQuery {
   readonly k: number;
   /** Breadth of the graph search; at least k. */
   readonly ef?: number;
+  /** Every observation is scored, whatever the graphs propose. */
+  readonly exact?: boolean;
   /** The predicate and the text that names it: equal texts mean equal predicates. */
   readonly filter?: { readonly key: string; readonly predicate: Predicate };
   /** Nothing newer is seen. */
@@ -221,7 +223,7 @@ export class SpaceEngine {
    */
   async *recallPages(query: RecallQuery, pageBytes: number): AsyncGenerator<Hit[], undefined> {
     const { metric, dimension } = this.config;
-    const { embedding, k, filter, asOf } = query;
+    const { embedding, k, exact = false, filter, asOf } = query;
     const { pace } = this.options;
     const requireWhole = () => {
       if (asOf !== undefined && !this.retention.isWhole(asOf)) throw expired();
@@ -233,6 +235,7 @@ export class SpaceEngine {
       const found = await nearest(() => this.segments.all, asked, {
         k,
         ef: Math.max(query.ef ?? EF_DEFAULT, k),
+        exact,
         bestRank: BEST_RANK[metric],
         ...(filter === undefined ? {} : { filter }),
         ...(asOf === undefined ? {} : { asOf }),

@@ -60,6 +60,26 @@ describe('the scores of a space', () => {
   });
 });
 
+test('an exact recall finds what a poor graph misses', async () => {
+  const vectors = clustered(2_000, 24, 5);
+  const puts = vectors.map((embedding, i) => ({ id: `v${i}`, embedding }));
+  const poor = { dimension: 24, m: 2, efConstruction: 4, quantization: 'i8' } as const;
+  const scanned = spaceOf(poor, { graphThreshold: Infinity });
+  const graphed = spaceOf(poor, { graphThreshold: 10 });
+  for (const space of [scanned, graphed]) apply(space, 1, puts);
+  graph(graphed);
+  const asked = vectors.filter((_, i) => i % 50 === 0);
+  const right = await Promise.all(
+    asked.map((embedding) => scanned.engine.recall({ embedding, k: 10 })),
+  );
+  const found = (exact: boolean) =>
+    Promise.all(
+      asked.map((embedding) => graphed.engine.recall({ embedding, k: 10, ef: 10, exact })),
+    );
+  expect(await found(true)).toEqual(right);
+  expect(await found(false)).not.toEqual(right);
+});
+
 describe('what a space keeps', () => {
   test('is embedding, metadata, timestamp and sequence as they were written', () => {
     const space = spaceOf({ dimension: 3 });

@@ -27,6 +27,7 @@ interface Options extends GatewayOptions {
   readonly id?: string;
   readonly k: number;
   readonly ef?: number;
+  readonly exact?: boolean;
   readonly filter?: Record<string, unknown>;
 }
 
@@ -43,6 +44,7 @@ export function recallCommand(): Command {
       'breadth of the search: more is slower and finds more',
       integerIn(1, LIMITS.efMax),
     )
+    .option('--exact', 'score every observation, whatever the graphs propose')
     .option('--filter <json>', 'condition on the metadata', object)
     .addOption(urlOption())
     .addOption(apiKeyFileOption())
@@ -73,7 +75,7 @@ Examples:
 }
 
 async function search(space: string, options: Options): Promise<RecallResult> {
-  const { id, k, ef, filter } = options;
+  const { id, k, ef, exact, filter } = options;
   if ((id === undefined) === (options.embedding === undefined))
     throw new UsageError('give either --embedding or --id');
   const client = clientFor(options);
@@ -84,6 +86,7 @@ async function search(space: string, options: Options): Promise<RecallResult> {
     k: id === undefined ? k : Math.min(k + 1, LIMITS.kMax),
     include: RECALL_FIELDS.filter((field) => field !== 'embedding'),
     ...(ef === undefined ? {} : { ef }),
+    ...(exact === undefined ? {} : { exact }),
     ...(filter === undefined ? {} : { filter }),
   });
   return { ...result, results: result.results.filter((hit) => hit.id !== id).slice(0, k) };

@@ -8,11 +8,12 @@ import type { RecallAnswer, RecallTask } from '../protocol.ts';
 /** Of what is read in pages; a message of NATS may have 1 MiB. */
 const PAGE_BYTES = 256 * 1024;
 
-export function queryOf({ embedding, k, ef, filter, asOf }: RecallTask): RecallQuery {
+export function queryOf({ embedding, k, ef, exact, filter, asOf }: RecallTask): RecallQuery {
   return {
     embedding: embeddingOf(embedding),
     k,
     ...(ef === undefined ? {} : { ef }),
+    ...(exact === undefined ? {} : { exact }),
     ...(filter === undefined
       ? {}
       : { filter: { key: JSON.stringify(filter), predicate: compileFilter(filter) } }),

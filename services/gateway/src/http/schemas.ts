@@ -238,6 +238,11 @@ const query = {
         'How far the search of a graph looks, 128 by default: more finds more and takes longer',
     }),
   ),
+  exact: Type.Boolean({
+    default: false,
+    description:
+      'Every observation is scored, and ef has no effect: takes as long as there are many, and shows what the graphs miss',
+  }),
   filter: Type.Optional(
     Type.Unsafe<unknown>({
       description:

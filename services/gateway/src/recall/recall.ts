@@ -33,6 +33,8 @@ export interface RecallQuery {
   readonly embedding: Float32Array;
   readonly k: number;
   readonly ef?: number;
+  /** Every observation is scored. */
+  readonly exact: boolean;
   readonly filter?: unknown;
   readonly include: readonly Include[];
   /** Of the writes that must be seen; the latest of each partition counts. */
@@ -193,6 +195,7 @@ export class Recall {
           embedding: embeddingBytes(query.embedding),
           k: query.k,
           ...(query.ef === undefined ? {} : { ef: query.ef }),
+          ...(query.exact ? { exact: true } : {}),
           ...(query.filter === undefined ? {} : { filter: query.filter }),
           include: query.include,
           ...(minPosition === undefined ? {} : { minPosition: formatPosition(minPosition) }),
