@@ -30,8 +30,3 @@ export function silentHere(
 ): readonly MemberState[] {
   return url === undefined ? silentMembers(runningCluster(), members) : [];
 }
-
-/** `shard-2 runs (pid 4711), and the cluster does not hear of it`. */
-export function silentText({ id, pid }: MemberState): string {
-  return `${id} runs (pid ${pid}), and the cluster does not hear of it`;
-}

@@ -1,11 +1,16 @@
 import type { ClusterMember, ClusterStatus, DeadLetter } from '@engram/client';
+import {
+  checkCluster,
+  checkDeadLetters,
+  checkGatewayClock,
+  verdictOf,
+  type Check,
+  type Pressure,
+} from '@engram/diagnosis';
 import type { MemberState } from '@engram/local-cluster';
 import { perLane } from '@engram/model';
 import { describe, expect, test } from 'vitest';
 import { doctorCommand } from '../src/commands/doctor.ts';
-import { checkCluster, checkDeadLetters, checkGatewayClock } from '../src/doctor/cluster.ts';
-import { verdictOf, type Check } from '../src/doctor/check.ts';
-import type { Pressure } from '../src/pressure.ts';
 import { fakeCluster } from './fake-cluster.ts';
 import { runCommand } from './run-command.ts';
 
@@ -56,11 +61,11 @@ const withShard = (changes: Partial<ClusterMember>): ClusterStatus => ({
 });
 
 function troubles(status: ClusterStatus): Check[] {
-  return checkCluster(status).filter(({ state }) => state !== 'ok');
+  return checkCluster(status, { command: 'engram' }).filter(({ state }) => state !== 'ok');
 }
 
 test('a cluster that is well has a line for each check and no trouble', () => {
-  const checks = checkCluster(WELL);
+  const checks = checkCluster(WELL, { command: 'engram' });
   expect(verdictOf(checks)).toBe('ok');
   expect(checks.map(({ name }) => name)).toEqual(
     'nats redis shards settings partitions pressure memory storage log'.split(' '),
@@ -162,7 +167,9 @@ describe('trouble is found, with what to do about it', () => {
       'shard-2 runs (pid 4711), and the cluster does not hear of it',
     ];
     for (const status of [WELL, { ...WELL, members: WELL.members.slice(0, 1) }]) {
-      const trouble = checkCluster(status, [silent]).filter(({ state }) => state !== 'ok');
+      const trouble = checkCluster(status, { command: 'engram', silent: [silent] }).filter(
+        ({ state }) => state !== 'ok',
+      );
       expect(trouble.map(({ name, state, found }) => [name, state, found])).toEqual([expected]);
     }
   });
@@ -182,12 +189,12 @@ describe('trouble is found, with what to do about it', () => {
       { state: 'warning', found: 'the gateway is 60.0 s ahead of this machine' },
     ]);
     const letter = { reason: 'SPACE_NOT_FOUND', space: 'notes' } as DeadLetter;
-    expect(checkDeadLetters([], 2)).toMatchObject({ state: 'ok' });
-    expect(checkDeadLetters([letter], 2)).toMatchObject({
+    expect(checkDeadLetters([], 2, 'engram')).toMatchObject({ state: 'ok' });
+    expect(checkDeadLetters([letter], 2, 'engram')).toMatchObject({
       state: 'warning',
       found: '1, the newest: SPACE_NOT_FOUND in notes',
     });
-    expect(checkDeadLetters([letter, letter], 2).found).toMatch(/^2 or more/);
+    expect(checkDeadLetters([letter, letter], 2, 'engram').found).toMatch(/^2 or more/);
   });
 });
 

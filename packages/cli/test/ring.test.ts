@@ -1,10 +1,10 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { numberRanges } from '@engram/diagnosis';
 import type { MemberId, PartitionId } from '@engram/model';
 import { assign } from '@engram/ring';
 import { expect, onTestFinished, test } from 'vitest';
 import { ringCommand } from '../src/commands/ring.ts';
-import { numberRanges } from '../src/format.ts';
 import { runCommand } from './run-command.ts';
 
 const ring = (...args: string[]) => runCommand(ringCommand(), args);

@@ -1,10 +1,10 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { ClusterStatus } from '@engram/client';
+import { sampleOf, type Sample } from '@engram/diagnosis';
 import { perLane } from '@engram/model';
 import { expect, onTestFinished, test } from 'vitest';
 import { topCommand } from '../src/commands/top.ts';
-import { sampleOf, type Sample } from '../src/top/sample.ts';
 import { lineOf, tableOf } from '../src/top/table.ts';
 import { fakeCluster } from './fake-cluster.ts';
 import { runCommand } from './run-command.ts';

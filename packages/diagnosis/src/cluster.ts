@@ -1,12 +1,9 @@
 // What a gateway tells of its cluster, judged line by line.
 
 import type { ClusterMember, ClusterStatus, DeadLetter } from '@engram/client';
-import type { MemberState } from '@engram/local-cluster';
 import { LANES } from '@engram/model';
-import { bytesText, counted, duration, invocation, numberRanges, refusedText } from '../format.ts';
-import { DEFAULT_DATA } from '../local-url.ts';
-import { silentText } from '../local-members.ts';
-import { isPressed, pressureText, stateOf } from '../pressure.ts';
+import { isPressed, pressureText, stateOf } from './pressure.ts';
+import { bytesText, counted, duration, numberRanges, refusedText } from './text.ts';
 import { failure, ok, warning, type Check } from './check.ts';
 
 /** Of the log's size: trimming begins at a half, so that more means it cannot. */
@@ -16,22 +13,38 @@ const LOG_FILLING_SHARE = 0.7;
 const CLOCK_SKEW_MS = 2_000;
 const REDIS_SILENT_MS = 5_000;
 
-/**
- * Every check that needs nothing but the answer of `GET /v1/cluster`.
- * @param silent processes of this machine that are none of the members in it
- */
-export function checkCluster(status: ClusterStatus, silent: readonly MemberState[] = []): Check[] {
+/** A process of the asker's machine. */
+export interface LocalProcess {
+  readonly id: string;
+  readonly role: string;
+  readonly pid: number;
+}
+
+export interface Circumstances {
+  /** How the command line program is called where the advice is read. */
+  readonly command: string;
+  /** Processes of this machine that are none of the members in the answer. */
+  readonly silent?: readonly LocalProcess[];
+  /** The folder of the cluster of this machine. */
+  readonly dataDir?: string;
+}
+
+/** Every check that needs nothing but the answer of `GET /v1/cluster`. */
+export function checkCluster(
+  status: ClusterStatus,
+  { command, silent = [], dataDir = '.engram' }: Circumstances,
+): Check[] {
   const shards = status.members.filter(({ role }) => role === 'shard');
   return [
     ...checkServers(status),
-    ...checkProcesses(silent),
+    ...checkProcesses(silent, dataDir),
     ...(shards.length === 0 && silent.some(({ role }) => role === 'shard')
       ? []
-      : [checkShards(shards)]),
+      : [checkShards(shards, command)]),
     checkSettings(status, shards),
-    checkPartitions(status),
+    checkPartitions(status, command),
     ...checkPressure(shards),
-    ...checkRefusals(status),
+    ...checkRefusals(status, command),
     ...checkMemory(shards),
     ...checkStorage(shards),
     ...checkLog(status, shards),
@@ -59,18 +72,18 @@ function* checkServers({ nats, redis, membershipAgeMs = 0 }: ClusterStatus): Gen
       );
 }
 
-function* checkProcesses(silent: readonly MemberState[]): Generator<Check> {
+function* checkProcesses(silent: readonly LocalProcess[], dataDir: string): Generator<Check> {
   for (const member of silent)
     yield failure(
       'processes',
       silentText(member),
-      `look at ${DEFAULT_DATA}/logs/${member.id}.log: it is paused (kill -CONT ${member.pid}; or kill -9, and it is started again), cut off from Redis, or has too much to do`,
+      `look at ${dataDir}/logs/${member.id}.log: it is paused (kill -CONT ${member.pid}; or kill -9, and it is started again), cut off from Redis, or has too much to do`,
     );
 }
 
-function checkShards(shards: readonly ClusterMember[]): Check {
+function checkShards(shards: readonly ClusterMember[], command: string): Check {
   if (shards.length === 0)
-    return failure('shards', 'there is none', `start one; on this machine: ${invocation()} up`);
+    return failure('shards', 'there is none', `start one; on this machine: ${command} up`);
   const silent = shards.filter(({ answers }) => answers === false).map(({ id }) => id);
   if (silent.length > 0)
     return failure(
@@ -99,13 +112,16 @@ function checkSettings(status: ClusterStatus, shards: readonly ClusterMember[]):
   return ok('settings', `the members agree; replication ${counts}`);
 }
 
-function checkPartitions({ partitions = [], partitionCount }: ClusterStatus): Check {
+function checkPartitions(
+  { partitions = [], partitionCount }: ClusterStatus,
+  command: string,
+): Check {
   const unserved = partitions.filter(({ ready }) => ready !== true);
   if (unserved.length > 0)
     return failure(
       'partitions',
       `no shard answers for ${numberRanges(unserved.map(({ partition }) => partition))}`,
-      `wait while shards restore them (${invocation()} ring shows how far); when it lasts, look at their logs`,
+      `wait while shards restore them (${command} ring shows how far); when it lasts, look at their logs`,
     );
   const missing = partitions.reduce(
     (sum, { owners = [], readyOwners = owners.length }) => sum + owners.length - readyOwners,
@@ -115,7 +131,7 @@ function checkPartitions({ partitions = [], partitionCount }: ClusterStatus): Ch
     return warning(
       'partitions',
       `${counted(missing, 'copy')} not ready yet`,
-      `wait while they are restored: ${invocation()} ring shows how far`,
+      `wait while they are restored: ${command} ring shows how far`,
     );
   return ok('partitions', `all ${partitionCount} are served`);
 }
@@ -140,13 +156,13 @@ function* checkPressure(shards: readonly ClusterMember[]): Generator<Check> {
   if (isCalm) yield ok('pressure', 'no lane of a shard is pressed');
 }
 
-function* checkRefusals({ limited = [] }: ClusterStatus): Generator<Check> {
+function* checkRefusals({ limited = [] }: ClusterStatus, command: string): Generator<Check> {
   for (const each of limited) {
     const { cause, refused, since } = each;
     yield warning(
       'refusals',
       `${refusedText(each)}: ${refused} refused since ${since} (${cause})`,
-      `${invocation()} explain ${cause}`,
+      `${command} explain ${cause}`,
     );
   }
 }
@@ -218,13 +234,22 @@ function skewText(skewMs: number): string {
 }
 
 /** @param letters the newest ones, as many as were asked for or fewer */
-export function checkDeadLetters(letters: readonly DeadLetter[], asked: number): Check {
+export function checkDeadLetters(
+  letters: readonly DeadLetter[],
+  asked: number,
+  command: string,
+): Check {
   const [newest] = letters;
   if (newest === undefined) return ok('dead letters', 'none');
   const count = letters.length < asked ? String(letters.length) : `${asked} or more`;
   return warning(
     'dead letters',
     `${count}, the newest: ${newest.reason}${newest.space === undefined ? '' : ` in ${newest.space}`}`,
-    `${invocation()} dlq list, then redrive or purge them; ${invocation()} explain ${newest.reason}`,
+    `${command} dlq list, then redrive or purge them; ${command} explain ${newest.reason}`,
   );
+}
+
+/** `shard-2 runs (pid 4711), and the cluster does not hear of it`. */
+export function silentText({ id, pid }: LocalProcess): string {
+  return `${id} runs (pid ${pid}), and the cluster does not hear of it`;
 }

@@ -2,7 +2,7 @@
 
 import type { ClusterMember, ClusterStatus } from '@engram/client';
 import { LANES, type Lane } from '@engram/model';
-import { stateOf } from '../pressure.ts';
+import { stateOf } from './pressure.ts';
 
 /** One answer, and when it came. */
 export interface Seen {

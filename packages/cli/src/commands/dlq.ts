@@ -1,8 +1,9 @@
 import { writeFile } from 'node:fs/promises';
 import type { DeadLetter, DeadLetterSelection } from '@engram/client';
+import { counted } from '@engram/diagnosis';
 import Table from 'cli-table3';
 import { Command } from 'commander';
-import { counted, failureLine, integerIn, warningLine } from '../format.ts';
+import { failureLine, integerIn, warningLine } from '../format.ts';
 import { whole } from '../import/progress.ts';
 import {
   apiKeyFileOption,

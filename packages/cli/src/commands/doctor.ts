@@ -1,11 +1,20 @@
 import type { DeadLetter, EngramClient } from '@engram/client';
+import {
+  type Check,
+  checkCluster,
+  checkDeadLetters,
+  checkGatewayClock,
+  counted,
+  duration,
+  failure,
+  ok,
+  verdictOf,
+} from '@engram/diagnosis';
 import { ClusterError } from '@engram/model';
 import { Command } from 'commander';
 import colors from 'picocolors';
-import { checkCluster, checkDeadLetters, checkGatewayClock } from '../doctor/cluster.ts';
-import { failure, ok, verdictOf, type Check } from '../doctor/check.ts';
 import { checkDisk, checkNode, checkPrograms } from '../doctor/machine.ts';
-import { counted, duration, failureLine, warningLine } from '../format.ts';
+import { failureLine, invocation, warningLine } from '../format.ts';
 import { silentHere } from '../local-members.ts';
 import { DEFAULT_DATA } from '../local-url.ts';
 import {
@@ -86,10 +95,14 @@ async function* allChecks(gateway: GatewayOptions): AsyncGenerator<Check> {
   const nowMs = Date.now();
   yield ok('gateway', `${urlFor(url)} answers in ${duration(performance.now() - begun)}`);
   yield await checkReady(urlFor(url));
-  yield* checkCluster(status, silentHere(url, status.members));
+  yield* checkCluster(status, {
+    command: invocation(),
+    silent: silentHere(url, status.members),
+    dataDir: DEFAULT_DATA,
+  });
   yield* checkGatewayClock(status, nowMs);
   yield await newestDeadLetters(client).then(
-    (letters) => checkDeadLetters(shown(letters), DEAD_LETTERS_ASKED),
+    (letters) => checkDeadLetters(shown(letters), DEAD_LETTERS_ASKED, invocation()),
     (error: unknown) =>
       failure('dead letters', sentence(error), 'they are in NATS: look at that first'),
   );

@@ -1,6 +1,7 @@
+import { counted, duration } from '@engram/diagnosis';
 import { stopCluster } from '@engram/local-cluster';
 import { Command } from 'commander';
-import { checkedLine, counted, duration } from '../format.ts';
+import { checkedLine } from '../format.ts';
 import { DEFAULT_DATA } from '../local-url.ts';
 import { jsonOption, printJson, printNote, reporting } from '../output.ts';
 

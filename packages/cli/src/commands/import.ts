@@ -1,3 +1,4 @@
+import { counted, duration } from '@engram/diagnosis';
 import {
   ACK_LEVELS,
   LANES,
@@ -9,7 +10,7 @@ import {
 } from '@engram/model';
 import { Command, Option } from 'commander';
 import colors from 'picocolors';
-import { counted, duration, failureLine, integerIn } from '../format.ts';
+import { failureLine, integerIn } from '../format.ts';
 import { csvRows } from '../import/csv.ts';
 import { Importer, type ImportOutcome, type Rejection } from '../import/importer.ts';
 import { readLines } from '../import/lines.ts';

@@ -1,9 +1,10 @@
 import type { RingStatus } from '@engram/client';
+import { counted, numberRanges } from '@engram/diagnosis';
 import { isToken, type MemberId } from '@engram/model';
 import { planMoves, type Placed, type RingPlan } from '@engram/ring';
 import Table from 'cli-table3';
 import { Command } from 'commander';
-import { counted, numberRanges, warningLine } from '../format.ts';
+import { warningLine } from '../format.ts';
 import {
   apiKeyFileOption,
   clientFor,

@@ -1,7 +1,7 @@
 import type { RingMove, RingStatus } from '@engram/client';
+import { duration, numberRanges } from '@engram/diagnosis';
 import Table from 'cli-table3';
 import { Command } from 'commander';
-import { duration, numberRanges } from '../format.ts';
 import {
   apiKeyFileOption,
   clientFor,

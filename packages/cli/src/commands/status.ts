@@ -1,14 +1,15 @@
 import { EngramClient, type LimitedTenant } from '@engram/client';
+import { counted, type Pressure, refusedText, silentText } from '@engram/diagnosis';
 import { ClusterError } from '@engram/model';
 import { isRunning, readClusterState, type ClusterState } from '@engram/local-cluster';
 import Table from 'cli-table3';
 import { Command, Option } from 'commander';
 import colors from 'picocolors';
-import { counted, failureLine, invocation, refusedText, warningLine } from '../format.ts';
+import { failureLine, invocation, warningLine } from '../format.ts';
 import { dataOption, DEFAULT_DATA } from '../local-url.ts';
-import { localState, silentMembers, silentText } from '../local-members.ts';
+import { localState, silentMembers } from '../local-members.ts';
 import { shown } from '../printable.ts';
-import { pressureText, type Pressure } from '../pressure.ts';
+import { colouredPressure } from '../pressure.ts';
 import {
   apiKeyFileOption,
   apiKeyOf,
@@ -282,7 +283,7 @@ function tableOf(members: readonly MemberView[]): string {
     ],
   });
   for (const { id, role, state, pid, partitions, ready, lag, pressure, memory, url } of members) {
-    const load = [lag, pressureText(pressure), memoryText(memory)];
+    const load = [lag, colouredPressure(pressure), memoryText(memory)];
     table.push([id, role, state, pid, partitions, ready, ...load, url].map((value) => value ?? ''));
   }
   return table.toString();

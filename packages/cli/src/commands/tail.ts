@@ -1,7 +1,7 @@
 import type { TailEvent } from '@engram/client';
+import { counted } from '@engram/diagnosis';
 import { Command, InvalidArgumentError } from 'commander';
 import colors from 'picocolors';
-import { counted } from '../format.ts';
 import {
   apiKeyFileOption,
   clientFor,

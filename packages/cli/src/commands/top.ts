@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { EngramClient } from '@engram/client';
+import { sampleOf, silentText, type Sample, type Seen } from '@engram/diagnosis';
 import { Command } from 'commander';
 import { createLogUpdate } from 'log-update';
 import { failureLine, integerIn } from '../format.ts';
@@ -15,9 +16,8 @@ import {
   urlOption,
   type GatewayOptions,
 } from '../output.ts';
-import { silentHere, silentText } from '../local-members.ts';
+import { silentHere } from '../local-members.ts';
 import { shown } from '../printable.ts';
-import { sampleOf, type Sample, type Seen } from '../top/sample.ts';
 import { lineOf, tableOf } from '../top/table.ts';
 
 interface Options extends GatewayOptions {

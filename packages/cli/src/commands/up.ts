@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { resolve } from 'node:path';
+import { counted, duration } from '@engram/diagnosis';
 import {
   findNatsServer,
   findRedisServer,
@@ -8,15 +9,7 @@ import {
 } from '@engram/local-cluster';
 import { Command } from 'commander';
 import { runDemo, type DemoResult } from '../demo.ts';
-import {
-  checkedLine,
-  counted,
-  duration,
-  explained,
-  integerIn,
-  invocation,
-  warningLine,
-} from '../format.ts';
+import { checkedLine, explained, integerIn, invocation, warningLine } from '../format.ts';
 import { dataOption, DEFAULT_DATA, runningCluster } from '../local-url.ts';
 import { EXIT, jsonOption, printJson, printNote, reporting, sentence } from '../output.ts';
 import { Checklist } from '../up/checklist.ts';

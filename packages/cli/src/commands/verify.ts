@@ -1,8 +1,9 @@
 import type { VerifyDifference, VerifyOptions, VerifyResult } from '@engram/client';
+import { counted, duration } from '@engram/diagnosis';
 import { LIMITS } from '@engram/model';
 import { Command } from 'commander';
 import colors from 'picocolors';
-import { counted, duration, failureLine, integerIn, warningLine } from '../format.ts';
+import { failureLine, integerIn, warningLine } from '../format.ts';
 import { whole } from '../import/progress.ts';
 import {
   apiKeyFileOption,

@@ -1,9 +1,9 @@
 // What this machine has for a cluster of its own.
 
 import { statfs } from 'node:fs/promises';
+import { bytesText, type Check, ok, warning } from '@engram/diagnosis';
 import { findNatsServer, findRedisServer, SetupError } from '@engram/local-cluster';
-import { bytesText, invocation } from '../format.ts';
-import { ok, warning, type Check } from './check.ts';
+import { invocation } from '../format.ts';
 
 /** Less than this is soon filled by a log of the default size. */
 const DISK_BYTES_MIN = 4 * 1024 ** 3;

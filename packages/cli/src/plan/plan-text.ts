@@ -8,8 +8,8 @@ import {
   type Demand,
   type Plan,
 } from '@engram/capacity';
+import { bytesText, counted } from '@engram/diagnosis';
 import Table from 'cli-table3';
-import { bytesText, counted } from '../format.ts';
 import { printable } from '../printable.ts';
 
 /** How long batches take with so many shards, by how much comes. */

@@ -1,11 +1,18 @@
 // A sample as text: a table for people, a line for logs.
 
+import {
+  bytesText,
+  counted,
+  duration,
+  type LaneRow,
+  type Sample,
+  type ShardRow,
+} from '@engram/diagnosis';
 import Table from 'cli-table3';
 import colors from 'picocolors';
-import { bytesText, counted, duration, warningLine } from '../format.ts';
+import { warningLine } from '../format.ts';
 import { colorOf } from '../pressure.ts';
 import { whole } from '../import/progress.ts';
-import type { LaneRow, Sample, ShardRow } from './sample.ts';
 
 /** Three rows a shard, one for each lane. */
 export function tableOf(sample: Sample): string {

@@ -1,5 +1,6 @@
+import { counted, duration } from '@engram/diagnosis';
 import type { ClusterEvent, MemberRole } from '@engram/local-cluster';
-import { checkedLine, counted, duration, warningLine } from '../format.ts';
+import { checkedLine, warningLine } from '../format.ts';
 
 /** Rounding of what `started` tells hides nothing: each line is about the slowest of its kind. */
 interface Progress {

@@ -23,6 +23,7 @@ const OWN: Readonly<Record<string, string>> = {
   ENGRAM_HTTP_TLS_CERT_FILE: 'up listens on 127.0.0.1 only, in the clear',
   ENGRAM_HTTP_HOST: 'up listens on 127.0.0.1 only',
   ENGRAM_ADMIN_PORT: 'its gateways would all listen there',
+  ENGRAM_METRICS_PORT: 'its gateways would all listen there',
   ENGRAM_HTTP_PORT: 'choose the port of the first gateway with --port',
 };
 
