@@ -490,6 +490,10 @@ describe('recall', () => {
     expect(answer.body.results[0]?.metadata).toEqual({ axis: 'x', turn: 0 });
   });
 
+  test('an exact one is asked for by name', async () => {
+    expect(ids(await recall({ exact: true }))).toEqual(['east', 'north', 'south', 'west']);
+  });
+
   test.each([
     [{ axis: 'x' }, ['east', 'west']],
     [{ turn: { $gte: 90 } }, ['north', 'west']],
@@ -541,6 +545,7 @@ describe('recall', () => {
     [{ k: 1.5 }, '/k'],
     [{ k: '10' }, '/k'],
     [{ k: 1e9 }, '/k'],
+    [{ exact: 'yes' }, '/exact'],
     [{ ef: 1 }, '/ef'],
     [{ ef: 1e9 }, '/ef'],
     [{ embedding: [1] }, '/embedding'],
@@ -798,17 +803,20 @@ describe('the HTTP surface', () => {
     expect(await running.client.ring()).toMatchObject({ moves: [], partitionCount: 64 });
   });
 
-  test('metrics have one prefix and no space or id in any label', async () => {
+  test('metrics have one prefix, no id in any label, and spaces only where these are bounded', async () => {
     const gateway = await (await fetch(`${url}/metrics`)).text();
     const shard = await (await fetch(`${running.cluster.shards[0]!.url}/metrics`)).text();
     for (const text of [gateway, shard]) {
       const names = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
       expect(names.filter((line) => !line.startsWith('engram_'))).toEqual([]);
-      expect(text).not.toContain('compass');
+      const others = names.filter((line) => !line.startsWith('engram_space_'));
+      expect(others.join('\n')).not.toContain('compass');
+      expect(text).not.toContain('north-east');
     }
     expect(gateway).toMatch(
       /engram_ingest_items_total\{result="rejected",reason="DIMENSION_MISMATCH",/,
     );
+    expect(gateway).toMatch(/engram_space_items_total\{space="compass",/);
     expect(shard).toMatch(/engram_freshness_seconds_count\{[^}]*lane="normal"/);
   });
 

@@ -56,7 +56,6 @@ export function engineLoad(options: EngineLoadOptions, signal: AbortSignal): Pro
   return onEngine(
     workers,
     async (run) => {
-      const threadsSince = performance.now();
       const configs = spacesOf(run, options);
       const frames = configs.map((_, i) => framesOf(vectors, 0, rowsOf[i], frameRows));
       const warm = framesOf(vectors, 0, Math.min(WARM_ROWS, vectors.count));
@@ -70,7 +69,7 @@ export function engineLoad(options: EngineLoadOptions, signal: AbortSignal): Pro
         await run.engine.indexed(config);
       }
       const before = await run.engine.refresh();
-      const busyBefore = busyMs(run, threadsSince);
+      const busyBefore = busyMs(run);
       const stolenBefore = run.engine.assists.stolen;
       const rows = rowsOf.reduce((sum, each) => sum + each, 0);
       const startedAt = performance.now();
@@ -78,9 +77,7 @@ export function engineLoad(options: EngineLoadOptions, signal: AbortSignal): Pro
       const searchableMs = performance.now() - startedAt;
       for (const config of configs) await run.engine.indexed(config);
       const indexedMs = performance.now() - startedAt;
-      const utilizations = busyMs(run, threadsSince).map(
-        (ms, i) => (ms - busyBefore[i]!) / indexedMs,
-      );
+      const utilizations = busyMs(run).map((ms, i) => (ms - busyBefore[i]!) / indexedMs);
       const after = await run.engine.refresh();
       const whole = rowsOf.indexOf(vectors.count);
       return {
@@ -119,10 +116,9 @@ function spacesOf(
   return spaces;
 }
 
-/** How long each worker was busy since the threads were ready; the engine tells the share of that time. */
-function busyMs({ engine }: EngineRun, threadsSince: number): number[] {
-  const sinceMs = performance.now() - threadsSince;
-  return Array.from({ length: engine.workers }, (_, i) => engine.utilization(i) * sinceMs);
+/** How long each worker was busy since its start. */
+function busyMs({ engine }: EngineRun): number[] {
+  return Array.from({ length: engine.workers }, (_, i) => engine.busyMs(i));
 }
 
 interface Applied {

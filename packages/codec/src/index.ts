@@ -36,6 +36,7 @@ export type {
   RecallReply,
   RecallRequest,
   ReplayState,
+  ShardLatency,
   ShardMethod,
   Standing,
   StatsReply,

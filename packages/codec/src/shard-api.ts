@@ -13,6 +13,8 @@ export interface RecallRequest {
   readonly embedding: Uint8Array;
   readonly k: number;
   readonly ef?: number;
+  /** Every observation is scored, whatever the graphs propose. */
+  readonly exact?: boolean;
   /** As the client wrote it; the gateway has validated it. */
   readonly filter?: unknown;
   readonly include: readonly Include[];
@@ -136,6 +138,8 @@ export interface StatusReply {
   readonly replays: readonly ReplayState[];
   /** Entries that wait in the log: of each lane, and of the replays (`replay`). */
   readonly lag: Readonly<Record<string, number>>;
+  /** Since the process began; shards of before there was a console do not tell. */
+  readonly latency?: ShardLatency;
   /** Observations of each lane that were applied since the process began. */
   readonly applied: Readonly<Record<string, number>>;
   /** Its clock, milliseconds since 1970. */
@@ -149,6 +153,14 @@ export interface StatusReply {
   readonly memory: 'normal' | 'soft' | 'hard';
   /** What keeps it from storing what it has; absent where nothing does. */
   readonly storageFault?: StorageFault;
+}
+
+/** Counts of those that took at most so many seconds each, and of all, which is the last count. */
+export interface ShardLatency {
+  readonly boundsS: readonly number[];
+  /** From the acknowledgement by the log until a recall sees it, by lane. */
+  readonly freshness: Readonly<Record<string, readonly number[]>>;
+  readonly recall: readonly number[];
 }
 
 export interface StorageFault {

@@ -212,8 +212,9 @@ export class ShardEngine implements AsyncDisposable {
     return this.#pool.workerOf(space);
   }
 
-  utilization(worker: number): number {
-    return this.#pool.utilization(worker);
+  /** Of its thread, since that was started. */
+  busyMs(worker: number): number {
+    return this.#pool.busyMs(worker);
   }
 
   get assists(): { readonly stolen: number; readonly merged: number } {

@@ -59,6 +59,9 @@ function settingsOf(role: keyof typeof HTTP_PORT, profile: Profile, machine: Mac
     // Gateways
     ENGRAM_ADMIN_HOST: z.string().min(1).default('127.0.0.1'),
     ENGRAM_ADMIN_PORT: integer(0, 65_535).optional(),
+    ENGRAM_METRICS_HOST: z.string().min(1).default('127.0.0.1'),
+    ENGRAM_METRICS_PORT: integer(0, 65_535).optional(),
+    ENGRAM_METRICS_SPACES_MAX: integer(0, 1_000).default(20),
     ENGRAM_CONNECTIONS_MAX: integer(1, 1_000_000).default(24_096),
     ENGRAM_HEADERS_TIMEOUT_MS: integer(100, 600_000).default(10_000),
     ENGRAM_REQUEST_TIMEOUT_MS: integer(100, 3_600_000).default(60_000),
@@ -101,6 +104,7 @@ function settingsOf(role: keyof typeof HTTP_PORT, profile: Profile, machine: Mac
     ENGRAM_GRAPH_THRESHOLD: integer(1).default(4_000),
     ENGRAM_SEGMENT_BYTES_MAX: integer(MIB, 4_096 * MIB).default(64 * MIB),
     ENGRAM_IDLE_UNLOAD_MS: integer(1_000).default(300_000),
+    ENGRAM_RECALL_SAMPLE_MS: integer(0).default(10_000),
     ENGRAM_DATA_DIR: z.string().min(1).optional(),
     ENGRAM_BLOB_STORE: z
       .string()

@@ -190,9 +190,9 @@ export class WorkerPool<B, A> implements AsyncDisposable {
     this.#slots[worker]!.post(body);
   }
 
-  /** Share of time the worker's thread was busy since its start. */
-  utilization(worker: number): number {
-    return this.#slots[worker]!.utilization;
+  /** How long the worker's thread was busy since its start; one that was started again begins at 0. */
+  busyMs(worker: number): number {
+    return this.#slots[worker]!.busyMs;
   }
 
   restarts(worker: number): number {

@@ -66,8 +66,8 @@ export class WorkerSlot<B, A> {
     return this.#restarts;
   }
 
-  get utilization(): number {
-    return this.#thread?.utilization ?? 0;
+  get busyMs(): number {
+    return this.#thread?.busyMs ?? 0;
   }
 
   /** Why nothing is taken any more. */

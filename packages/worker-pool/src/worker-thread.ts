@@ -105,9 +105,9 @@ export class WorkerThread implements AsyncDisposable {
     return this.#end !== undefined;
   }
 
-  /** Share of time the thread's event loop was busy since its start. */
-  get utilization(): number {
-    return this.#worker.performance.eventLoopUtilization().utilization;
+  /** How long the thread's event loop was busy since its start. */
+  get busyMs(): number {
+    return this.#worker.performance.eventLoopUtilization().active;
   }
 
   /**

@@ -225,7 +225,7 @@ describe('a pool whose thread ends', () => {
     }
     // There is no thread now.
     expect(events.restarted).toEqual([]);
-    expect(pool.utilization(0)).toBe(0);
+    expect(pool.busyMs(0)).toBe(0);
     pool.post(0, { verb: 'crash' });
     expect(await pool.request('a', { verb: 'who' })).toMatchObject({ start: 0 });
     expect(events.restarted).toEqual([0]);

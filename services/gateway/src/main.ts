@@ -56,7 +56,7 @@ async function run(
   const { stripeCount, partitionCount } = layout;
   const replicas = config.ENGRAM_LOG_REPLICAS;
   const connectTimeoutMs = config.ENGRAM_CONNECT_TIMEOUT_MS;
-  const metrics = gatewayMetrics(self);
+  const metrics = gatewayMetrics(self, config.ENGRAM_METRICS_SPACES_MAX);
   const crash = new AbortController();
   await using scope = new Scope();
 
@@ -220,7 +220,15 @@ async function run(
     logger,
   });
   await scope.own('sessions', sessions);
-  observeGateway(metrics, { publisher, membership, sessions, slots });
+  observeGateway(metrics, {
+    publisher,
+    membership,
+    sessions,
+    slots,
+    router,
+    connection,
+    stripeCount,
+  });
   const http = await scope.own(
     'http',
     HttpServer.start({

@@ -1,7 +1,16 @@
-import { LATENCY_SECONDS, MetricsRegistry, type Counter, type Histogram } from '@engram/metrics';
-import type { LogPublisher } from '@engram/log';
+import {
+  LATENCY_SECONDS,
+  MetricsRegistry,
+  TopSpaces,
+  type Counter,
+  type Histogram,
+} from '@engram/metrics';
+import type { PartitionId, SpaceConfig } from '@engram/model';
+import type { LogConnection, LogPublisher } from '@engram/log';
 import type { Membership } from '@engram/membership';
 import type { WriteSlots } from './admission/write-slots.ts';
+import type { Router } from './cluster/router.ts';
+import { logSize } from './http/servers.ts';
 import type { Sessions } from './ws/sessions.ts';
 
 export interface GatewayMetrics {
@@ -13,11 +22,24 @@ export interface GatewayMetrics {
   readonly recalls: Counter;
   readonly hedges: Counter;
   readonly refusals: Counter;
+  /** Observations and recalls, of the spaces that have most to do. */
+  readonly itemsBySpace: TopSpaces;
+  readonly recallsBySpace: TopSpaces;
 }
 
-export function gatewayMetrics(member: string): GatewayMetrics {
+/** After which another space may have a name of its own. */
+const SPACE_SILENT_MS = 3_600_000;
+
+/** @param spacesMax spaces that are named in metrics */
+export function gatewayMetrics(member: string, spacesMax: number): GatewayMetrics {
   const registry = new MetricsRegistry('gateway', member);
   registry.collectProcess();
+  const bySpace = (name: string, help: string) =>
+    new TopSpaces(registry, name, help, {
+      placesMax: spacesMax,
+      silentMs: SPACE_SILENT_MS,
+      now: () => performance.now(),
+    });
   return {
     registry,
     requests: registry.histogram(
@@ -45,7 +67,24 @@ export function gatewayMetrics(member: string): GatewayMetrics {
       'cause',
       'lane',
     ]),
+    itemsBySpace: bySpace(
+      'space_items_total',
+      'Observations that were accepted, of the busiest spaces and of all others',
+    ),
+    recallsBySpace: bySpace(
+      'space_recalls_total',
+      'Recalls, of the busiest spaces and of all others',
+    ),
   };
+}
+
+export function countRecall(
+  { recalls, recallsBySpace }: Pick<GatewayMetrics, 'recalls' | 'recallsBySpace'>,
+  configs: readonly SpaceConfig[],
+  isDegraded: boolean,
+): void {
+  recalls.inc({ result: isDegraded ? 'degraded' : 'complete' });
+  for (const { space } of configs) recallsBySpace.add(space, 1);
 }
 
 interface Observed {
@@ -53,11 +92,14 @@ interface Observed {
   readonly membership: Membership;
   readonly sessions: Sessions;
   readonly slots: WriteSlots;
+  readonly router: Router;
+  readonly connection: LogConnection;
+  readonly stripeCount: number;
 }
 
 export function observeGateway(
   { registry }: GatewayMetrics,
-  { publisher, membership, sessions, slots }: Observed,
+  { publisher, membership, sessions, slots, router, connection, stripeCount }: Observed,
 ): void {
   registry.gauge('writes_under_way', 'Writes that are not answered', [], (set) =>
     set(slots.underWay),
@@ -83,6 +125,34 @@ export function observeGateway(
     const members = [...membership.view.members.values()];
     for (const kind of ['gateway', 'shard'])
       set(members.filter((member) => member.role === kind).length, { kind });
+  });
+  const partitions = () =>
+    Array.from({ length: router.partitionCount }, (_, partition) => partition as PartitionId);
+  registry.gauge(
+    'partition_shards',
+    'Shards that answer for a partition: where there is none it is not consumed',
+    ['partition'],
+    (set) => {
+      for (const partition of partitions())
+        set(router.candidates(partition).ready.length, { partition: String(partition) });
+    },
+  );
+  registry.gauge('ring_moves', 'Partitions that an owner has still to take over', [], (set) => {
+    const moves = partitions().map((partition) => {
+      const { ready } = router.candidates(partition);
+      return router.assignment.owners(partition).filter((id) => !ready.includes(id)).length;
+    });
+    set(moves.reduce((sum, each) => sum + each, 0));
+  });
+  registry.gauge('server_connected', 'Whether NATS and Redis answer', ['server'], (set) => {
+    set(connection.isConnected ? 1 : 0, { server: 'nats' });
+    set(membership.isCurrent ? 1 : 0, { server: 'redis' });
+  });
+  registry.gauge('log_bytes', 'Of the log, and how large it may grow', ['kind'], async (set) => {
+    const size = await logSize(connection, stripeCount);
+    if (size === undefined) return;
+    set(size.logBytes, { kind: 'used' });
+    set(size.logBytesMax, { kind: 'limit' });
   });
   registry.gauge('membership_age_seconds', 'Since the registry last answered', [], (set) =>
     set(membership.ageMs / 1000),

@@ -56,7 +56,7 @@ class World {
       limits: { enter: () => this.#enter() },
       slots: { enter: () => () => undefined },
       recall: { stream: () => Promise.reject(new Error('not asked for here')) },
-      metrics: gatewayMetrics('test'),
+      metrics: gatewayMetrics('test', 20),
       lagOf: () => this.load,
       backlog: this.backlog,
       idleMs: 1_000,

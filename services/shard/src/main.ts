@@ -16,13 +16,7 @@ import {
   trimPartition,
 } from '@engram/log';
 import { Membership, type ClusterView } from '@engram/membership';
-import {
-  ClusterError,
-  parseMemberId,
-  perLane,
-  type PartitionId,
-  type MemberId,
-} from '@engram/model';
+import { parseMemberId, perLane, type PartitionId, type MemberId } from '@engram/model';
 import { candidates, PartitionReader, partitionsToHold } from '@engram/partition';
 import { Placement } from '@engram/ring';
 import { Deadline, Scope, systemClock, type Logger } from '@engram/runtime';
@@ -38,12 +32,14 @@ import { Transfers } from './checkpoints/transfers.ts';
 import { loadConfig, type ShardConfig } from './config.ts';
 import { EntryCounts } from './entry-counts.ts';
 import { roomOf } from './lane-room.ts';
+import { memoryLimits, requireRoom, tellMemory } from './memory-limits.ts';
 import { observeShard, shardMetrics } from './metrics.ts';
 import { lagMaxMs, laneRoom } from './lanes.ts';
 import { LaneFlow } from './pressure/lane-flow.ts';
 import { PressureMonitor } from './pressure/pressure-monitor.ts';
 import { HealthServer } from './serve/http.ts';
 import { unreadyReason } from './serve/readiness.ts';
+import { RecallSampler } from './serve/recall-sampler.ts';
 import { rpcMethods } from './serve/rpc-methods.ts';
 
 const RECONCILE_MS = 50;
@@ -98,10 +94,7 @@ async function run(
     SpaceDirectory.start(connection, { stripeCount: layout.stripeCount, replicas, clock, logger }),
   );
   const room = laneRoom(config);
-  const limits = {
-    softBytes: config.ENGRAM_MEMORY_SOFT_BYTES,
-    hardBytes: config.ENGRAM_MEMORY_HARD_BYTES,
-  };
+  const limits = memoryLimits(config);
   const storage = new StorageHealth(clock);
   const engine = await scope.own(
     'engine',
@@ -129,11 +122,7 @@ async function run(
           logger.warn({ partitions: partitions.length, spaces: spaces.length }, 'replaying');
           reader.replay(partitions);
         },
-        onMemory: (state, privateBytes) => {
-          const told = { memory: state, privateBytes, ...limits };
-          if (state === 'normal') logger.info(told, MEMORY_TOLD.normal);
-          else logger.warn(told, MEMORY_TOLD[state]);
-        },
+        onMemory: tellMemory(logger, limits),
         onFailed: (error) => crash.abort(error),
         onFault: (fault) => {
           metrics.fileFaults.inc();
@@ -143,13 +132,7 @@ async function run(
       },
     }),
   );
-  const { privateBytes } = engine.totals;
-  if (privateBytes * ROOM_FACTOR >= limits.softBytes)
-    throw new ClusterError(
-      'MEMORY_LIMIT',
-      `ENGRAM_MEMORY_SOFT_BYTES is ${limits.softBytes}, and an empty shard takes ${privateBytes}`,
-      { hint: `at least ${ROOM_FACTOR} times as much is needed to work` },
-    );
+  requireRoom(limits, engine.totals.privateBytes);
   let fault = (): string | undefined => 'starting';
   let isExpelled = false;
   const health = await scope.own(
@@ -305,12 +288,20 @@ async function run(
     if (change.kind === 'delete') engine.dropSpace(change.space);
   });
   scope.onClose('space changes', () => void unlisten());
+  const sampler = new RecallSampler({
+    everyMs: config.ENGRAM_RECALL_SAMPLE_MS,
+    engine,
+    isCalm: () => pressure.isCalm,
+    ...metrics.sampled,
+    clock,
+    logger,
+  });
   await scope.own(
     'rpc',
     new RpcServer(
       connection,
       self,
-      rpcMethods({ ...layout, reader, engine, flow, storage, metrics, clock }),
+      rpcMethods({ ...layout, reader, engine, flow, storage, sampler, metrics, clock }),
       logger,
     ),
   );
@@ -330,7 +321,7 @@ async function run(
       logger,
     }),
   );
-  observeShard(metrics, { reader, membership, engine, checkpointer, pressure });
+  observeShard(metrics, { reader, membership, engine, checkpointer, pressure, limits });
   const placement = new Placement(layout.partitionCount);
   const writerOf = (partition: PartitionId, view: ClusterView) =>
     candidates(partition, placement.of(view), view).ready[0];
@@ -377,15 +368,6 @@ async function run(
 /** Shares of the time for draining. */
 const FLUSH_SHARE = 0.3;
 const HAND_OVER_SHARE = 0.5;
-
-/** What a shard takes without data grows by about half once it works. */
-const ROOM_FACTOR = 1.5;
-
-const MEMORY_TOLD = {
-  normal: 'there is memory again',
-  soft: 'memory is above ENGRAM_MEMORY_SOFT_BYTES: the lane low waits in the log',
-  hard: 'memory is at ENGRAM_MEMORY_HARD_BYTES: all but deletes waits in the log, replays too',
-} as const;
 
 const config = loadOrExit('shard', loadConfig);
 const logger = createLogger('shard', config.ENGRAM_MEMBER_ID, config.ENGRAM_LOG_LEVEL);

@@ -1,11 +1,25 @@
 import { LANES, perLane, type PerLane } from '@engram/model';
-import { LATENCY_SECONDS, MetricsRegistry, type Counter, type Histogram } from '@engram/metrics';
+import type { ShardLatency } from '@engram/codec';
+import {
+  countsOf,
+  LATENCY_SECONDS,
+  MetricsRegistry,
+  type Counter,
+  type Histogram,
+  type Labels,
+} from '@engram/metrics';
 import type { PartitionReader } from '@engram/partition';
 import type { Membership } from '@engram/membership';
-import type { ShardEngine } from '@engram/engine';
+import type { MemoryLimits, ShardEngine } from '@engram/engine';
 import { PRESSURES, type LaneSignal } from '@engram/admission';
 import type { Checkpointer } from './checkpoints/checkpointer.ts';
 import type { PressureMonitor } from './pressure/pressure-monitor.ts';
+
+interface SampledRecalls {
+  readonly recalls: Counter;
+  readonly wanted: Counter;
+  readonly found: Counter;
+}
 
 /** What a shard counts as it works; children are resolved once. */
 export interface ShardMetrics {
@@ -21,6 +35,9 @@ export interface ShardMetrics {
   readonly restores: Counter;
   readonly trims: Counter;
   readonly rewinds: Counter;
+  readonly sampled: SampledRecalls;
+  /** What the console draws; everything else is for who scrapes. */
+  latency(): Promise<ShardLatency>;
 }
 
 export function shardMetrics(member: string): ShardMetrics {
@@ -68,6 +85,26 @@ export function shardMetrics(member: string): ShardMetrics {
     ]),
     trims: registry.counter('log_trims_total', 'Times that the log of a partition was trimmed'),
     rewinds: registry.counter('log_rewinds_total', 'Times that a log came back without its end'),
+    sampled: {
+      recalls: registry.counter(
+        'recall_samples_total',
+        'Recalls that were compared with an exact search',
+      ),
+      wanted: registry.counter('recall_sample_wanted_total', 'Results of those exact searches'),
+      found: registry.counter(
+        'recall_sample_found_total',
+        'Of those what the graphs had found: divided by what was wanted it is the recall',
+      ),
+    },
+    latency: async () => {
+      const counts = (of: Histogram, labels: Labels) => countsOf(of, labels, LATENCY_SECONDS);
+      const lanes = LANES.map(async (lane) => [lane, await counts(freshness, { lane })] as const);
+      return {
+        boundsS: LATENCY_SECONDS,
+        freshness: Object.fromEntries(await Promise.all(lanes)),
+        recall: await counts(requests, { method: 'recall' }),
+      };
+    },
   };
 }
 
@@ -78,12 +115,13 @@ interface ShardParts {
   readonly engine: ShardEngine;
   readonly checkpointer: Checkpointer;
   readonly pressure: PressureMonitor;
+  readonly limits: MemoryLimits;
 }
 
 /** What is read from the running parts when somebody scrapes. */
 export function observeShard(
   { registry }: ShardMetrics,
-  { reader, membership, engine, checkpointer, pressure }: ShardParts,
+  { reader, membership, engine, checkpointer, pressure, limits }: ShardParts,
 ): void {
   registry.gauge('log_lag_messages', 'Entries that wait in the log', ['lane'], (set) => {
     for (const lane of LANES) set(reader.pending(lane), { lane });
@@ -108,10 +146,15 @@ export function observeShard(
   registry.gauge('membership_age_seconds', 'Since the registry last answered', [], (set) =>
     set(membership.ageMs / 1000),
   );
-  registry.gauge('worker_utilization_ratio', 'Busy share of a worker thread', ['worker'], (set) => {
-    for (let worker = 0; worker < engine.workers; worker++)
-      set(engine.utilization(worker), { worker: String(worker) });
-  });
+  registry.total(
+    'worker_busy_seconds_total',
+    'Time that a worker thread was busy: its rate is its utilization',
+    ['worker'],
+    (set) => {
+      for (let worker = 0; worker < engine.workers; worker++)
+        set(engine.busyMs(worker) / 1000, { worker: String(worker) });
+    },
+  );
   registry.gauge(
     'lane_depth_observations',
     'Observations that wait for a worker',
@@ -171,6 +214,15 @@ export function observeShard(
   );
   registry.gauge('memory_state', 'Whether memory is short: 0 no, 1 soft, 2 hard limit', [], (set) =>
     set({ normal: 0, soft: 1, hard: 2 }[engine.totals.memory]),
+  );
+  registry.gauge(
+    'memory_limit_bytes',
+    'Of private memory, from which on it is short',
+    ['kind'],
+    (set) => {
+      set(limits.softBytes, { kind: 'soft' });
+      set(limits.hardBytes, { kind: 'hard' });
+    },
   );
   registry.gauge('segments_built_elsewhere', 'Since the start, by reason', ['reason'], (set) => {
     set(engine.assists.stolen, { reason: 'stolen' });

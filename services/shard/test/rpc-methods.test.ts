@@ -91,6 +91,7 @@ class Shard {
           close: () => undefined,
         },
       },
+      sampler: { offer: () => undefined },
       metrics: shardMetrics('test'),
       clock: systemClock,
     };

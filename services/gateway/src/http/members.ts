@@ -55,6 +55,7 @@ export function describeMember(
           lag: lag ?? 0,
           lagByLane: status.lag,
           applied: status.applied,
+          ...(status.latency && { latency: status.latency }),
           clockSkewMs: status.clockSkewMs,
           spaces: status.spaces,
           observations: status.observations,

@@ -4,6 +4,7 @@ import type { DeadLetters, IdempotencyStore, LogConnection, SpaceDirectory } fro
 import type { Membership } from '@engram/membership';
 import type { ErrorCode } from '@engram/model';
 import { Scope, type Logger } from '@engram/runtime';
+import { consolePage } from '@engram/console';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
@@ -39,8 +40,10 @@ import { Port } from './port.ts';
 import { listenerFor, schemeOf } from './listener.ts';
 import { documentOf, draining, handleError, sendProblem } from './problem.ts';
 import { clusterRoutes } from './routes/cluster.ts';
+import { consoleRoute } from './routes/console.ts';
 import { deadLetterRoutes } from './routes/dead-letters.ts';
 import { healthRoutes } from './routes/health.ts';
+import { metricsRoute } from './routes/metrics.ts';
 import { observationRoutes } from './routes/observations.ts';
 import { recallRoutes } from './routes/recall.ts';
 import { spaceRoutes } from './routes/spaces.ts';
@@ -87,7 +90,7 @@ const PARAM_LENGTH_MAX = 1_024;
 /** Of what is no write: the largest there can be has 64 spaces, a thousand positions and a filter. */
 const JSON_BYTES_MAX = 1024 * 1024;
 
-/** What a gateway serves, on one port or on two. */
+/** What a gateway serves, on one port or on several. */
 export class HttpServer implements AsyncDisposable {
   readonly #ports: Scope;
   readonly url: string;
@@ -111,7 +114,17 @@ export class HttpServer implements AsyncDisposable {
         const { url } = await ports.own('operators', Port.open(app, admin));
         logger.info({ url }, 'operators are served');
       }
-      const audiences = adminPort === undefined ? AUDIENCES : (['users'] as const);
+      const metricsPort = config.ENGRAM_METRICS_PORT;
+      if (metricsPort !== undefined) {
+        const place = { scheme, host: config.ENGRAM_METRICS_HOST, port: metricsPort };
+        const { url } = await ports.own(
+          'scrapers',
+          Port.open(await buildApp(gateway, ['scrapers']), place),
+        );
+        logger.info({ url }, 'scrapers are served');
+      }
+      const audiences =
+        adminPort === undefined ? (['users', 'operators'] as const) : (['users'] as const);
       const app = await buildApp(gateway, audiences);
       const { url } = await ports.own('users', Port.open(app, data));
       return new HttpServer(ports, url);
@@ -131,9 +144,11 @@ export class HttpServer implements AsyncDisposable {
   }
 }
 
-/** Whom a port serves. Both are asked who they are; which port it is says what there is to ask for. */
-const AUDIENCES = ['users', 'operators'] as const;
-type Audience = (typeof AUDIENCES)[number];
+/**
+ * Whom a port serves. Users and operators are asked who they are; which port it is says what there is to ask
+ * for.
+ */
+type Audience = 'users' | 'operators' | 'scrapers';
 
 async function buildApp(gateway: Gateway, audiences: readonly Audience[]): Promise<GatewayApp> {
   const { config, metrics, authenticator } = gateway;
@@ -208,11 +223,17 @@ async function buildApp(gateway: Gateway, audiences: readonly Audience[]): Promi
   await app.register(swaggerUi, { routePrefix: '/docs' });
   app.get('/', { schema: { hide: true }, handler: (_request, reply) => reply.redirect('/docs') });
   app.get('/openapi.json', { schema: { hide: true }, handler: () => app.swagger() });
+  if (audiences.includes('operators')) consoleRoute(app, consolePage());
   await app.register((scope: FastifyInstance, _options, done) => {
     guard(scope, authenticator);
     takeJson(scope, jsonBytesMax);
     const typed = scope.withTypeProvider<TypeBoxTypeProvider>();
     healthRoutes(typed, gateway);
+    if (audiences.includes('scrapers')) {
+      metricsRoute(typed, gateway, 'open');
+      done();
+      return;
+    }
     spaceRoutes(typed, gateway);
     if (audiences.includes('users')) {
       tailRoutes(typed, gateway);
@@ -220,6 +241,7 @@ async function buildApp(gateway: Gateway, audiences: readonly Audience[]): Promi
     }
     if (audiences.includes('operators')) {
       clusterRoutes(typed, gateway);
+      metricsRoute(typed, gateway, config.ENGRAM_ADMIN_PORT === undefined ? 'operator' : 'open');
       verifyRoutes(typed, gateway);
       deadLetterRoutes(typed, gateway);
     }

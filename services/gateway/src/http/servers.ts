@@ -45,7 +45,8 @@ export function logFill({ nats: { logBytes = 0, logBytesMax = 0 } }: Servers): n
   return logBytesMax > 0 ? logBytes / logBytesMax : undefined;
 }
 
-async function logSize(
+/** Of all stripes; undefined where NATS does not tell. */
+export async function logSize(
   connection: LogConnection,
   stripeCount: number,
 ): Promise<{ readonly logBytes: number; readonly logBytesMax: number } | undefined> {

@@ -140,6 +140,7 @@ export class Ingest {
     const position = await this.#publish(config, batch.frames, request.key ?? randomUUID());
     request.onLogged?.();
     metrics.items.inc({ result: 'accepted', reason: 'none' }, batch.accepted);
+    metrics.itemsBySpace.add(request.config.space, batch.accepted);
     metrics.acks.observe({ level: 'logged' }, (clock.now() - startedAt) / 1000);
     const ack = await this.reach(config, position, request.ack);
     if (ack !== 'logged') metrics.acks.observe({ level: ack }, (clock.now() - startedAt) / 1000);

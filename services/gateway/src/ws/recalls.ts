@@ -17,7 +17,7 @@ import { findSpace } from '../http/find-space.ts';
 import { validationError } from '../http/problem.ts';
 import { toQuery } from '../http/routes/recall.ts';
 import { RecallBody } from '../http/schemas.ts';
-import type { GatewayMetrics } from '../metrics.ts';
+import { countRecall, type GatewayMetrics } from '../metrics.ts';
 import type { RecallStream } from '../recall/recall-stream.ts';
 import type { Recall } from '../recall/recall.ts';
 
@@ -25,7 +25,7 @@ export interface RecallsOptions {
   readonly directory: Pick<SpaceDirectory, 'find' | 'list'>;
   readonly recall: Pick<Recall, 'stream'>;
   readonly limits: Pick<Limits, 'enter'>;
-  readonly metrics: Pick<GatewayMetrics, 'recalls'>;
+  readonly metrics: Pick<GatewayMetrics, 'recalls' | 'recallsBySpace'>;
   readonly clock: Clock;
 }
 
@@ -134,7 +134,7 @@ export class SessionRecalls {
       if (!isRecallBody(body))
         throw validationError({ validation: isRecallBody.errors ?? [], validationContext: 'body' });
       stream = await this.#options.recall.stream([config], toQuery(body, config));
-      this.#options.metrics.recalls.inc({ result: stream.degraded ? 'degraded' : 'complete' });
+      countRecall(this.#options.metrics, [config], stream.degraded);
       const countMax = body.include.includes('embedding')
         ? Math.max(1, Math.min(RESULTS_MAX, Math.floor(NUMBERS_MAX / config.dimension)))
         : RESULTS_MAX;

@@ -61,6 +61,12 @@ export class PressureMonitor implements AsyncDisposable {
     return this.#signal;
   }
 
+  /** No lane is pressed: there is time for what nobody waits for. */
+  get isCalm(): boolean {
+    const { lanes } = this.#signal ?? {};
+    return lanes !== undefined && LANES.every((lane) => lanes[lane].level === 'normal');
+  }
+
   close(): Promise<void> {
     return this.#repeater.close();
   }

@@ -18,6 +18,7 @@ import type {
   StatsReply,
   StatsRequest,
   StatusReply,
+  WireHit,
 } from '@engram/codec';
 import type { RpcMethod } from '@engram/log';
 import {
@@ -34,10 +35,11 @@ import {
 } from '@engram/model';
 import type { PartitionReader } from '@engram/partition';
 import { Deadline, type Clock } from '@engram/runtime';
-import type { PageAnswer, ShardEngine } from '@engram/engine';
+import type { PageAnswer, RecallTask, ShardEngine } from '@engram/engine';
 import type { StorageHealth } from '../checkpoints/storage-health.ts';
 import type { ShardMetrics } from '../metrics.ts';
 import type { LaneFlow } from '../pressure/lane-flow.ts';
+import type { RecallSampler } from './recall-sampler.ts';
 
 /** Only verifications wait so. */
 const READY_POLL_MS = 50;
@@ -50,6 +52,7 @@ export interface MethodsOptions {
   };
   readonly flow: PerLane<Pick<LaneFlow, 'applied'>>;
   readonly storage: Pick<StorageHealth, 'fault'>;
+  readonly sampler: Pick<RecallSampler, 'offer'>;
   readonly metrics: ShardMetrics;
   readonly clock: Clock;
 }
@@ -132,6 +135,12 @@ export function rpcMethods(options: MethodsOptions): Readonly<Record<ShardMethod
     return { ...answer, ...before, watermark: formatPosition(nothing(partition)), isReady: false };
   };
 
+  const answered = async (task: RecallTask): Promise<readonly WireHit[]> => {
+    const hits = await engine.recallBytes(task);
+    options.sampler.offer(task, hits);
+    return hits;
+  };
+
   const cursors = new CursorTokens();
 
   const methods: Readonly<Record<ShardMethod, RpcMethod>> = {
@@ -146,7 +155,7 @@ export function rpcMethods(options: MethodsOptions): Readonly<Record<ShardMethod
       return standing(partition, hasPosition, async () =>
         stream === true
           ? cursors.told(await engine.streams.open(task))
-          : { hits: await engine.recallBytes(task) },
+          : { hits: await answered(task) },
       );
     },
     next: async (body): Promise<NextReply> => {
@@ -217,6 +226,7 @@ export function rpcMethods(options: MethodsOptions): Readonly<Record<ShardMethod
           ...Object.fromEntries(LANES.map((lane) => [lane, reader.pending(lane)])),
           replay: reader.replayPending,
         },
+        latency: await metrics.latency(),
         applied: perLane((lane) => options.flow[lane].applied),
         timeMs: options.clock.wallNow(),
         spaces: loaded + unloaded,

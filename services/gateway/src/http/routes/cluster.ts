@@ -7,7 +7,7 @@ import type { GatewayApp, Gateway } from '../server.ts';
 import { logFill, serversOf } from '../servers.ts';
 
 export function clusterRoutes(app: GatewayApp, gateway: Gateway): void {
-  const { membership, router, connection, board, config, metrics, refusals } = gateway;
+  const { membership, router, connection, board, config, refusals } = gateway;
   const tags = ['cluster'];
 
   app.get('/v1/cluster', {
@@ -81,13 +81,5 @@ export function clusterRoutes(app: GatewayApp, gateway: Gateway): void {
       const statuses = await shardStatuses(connection, view);
       return ringOf(config.ENGRAM_CLUSTER, view, assignment, statuses);
     },
-  });
-
-  app.get('/metrics', {
-    // Scrapers have no key: on a port of its own the port is what keeps others out.
-    config: { access: config.ENGRAM_ADMIN_PORT === undefined ? 'operator' : 'open' },
-    schema: { tags, summary: 'Prometheus exposition' },
-    handler: async (_request, reply) =>
-      reply.type(metrics.registry.contentType).send(await metrics.registry.render()),
   });
 }

@@ -10,6 +10,7 @@ import {
 } from '@engram/model';
 import type { Static } from 'typebox';
 import { requireScope } from '../../auth/principal.ts';
+import { countRecall } from '../../metrics.ts';
 import type { RecallQuery } from '../../recall/recall.ts';
 import { findSpace } from '../find-space.ts';
 import { askerOf } from '../limit-requests.ts';
@@ -44,11 +45,11 @@ export function recallRoutes(app: GatewayApp, gateway: Gateway): void {
       const config = await findSpace(directory, request.principal, request.params.space);
       if (isStreamed) {
         const stream = await recall.stream([config], toQuery(request.body, config));
-        metrics.recalls.inc({ result: stream.degraded ? 'degraded' : 'complete' });
+        countRecall(metrics, [config], stream.degraded);
         return sendStream(reply, stream, config.space);
       }
       const answer = await recall.recall([config], toQuery(request.body, config));
-      metrics.recalls.inc({ result: answer.degraded ? 'degraded' : 'complete' });
+      countRecall(metrics, [config], answer.degraded);
       const { watermarks, results, ...rest } = answer;
       const watermark = watermarks[config.space];
       return {
@@ -94,11 +95,11 @@ export function recallRoutes(app: GatewayApp, gateway: Gateway): void {
         );
       if (isStreamed) {
         const stream = await recall.stream(configs, toQuery(request.body, first));
-        metrics.recalls.inc({ result: stream.degraded ? 'degraded' : 'complete' });
+        countRecall(metrics, configs, stream.degraded);
         return sendStream(reply, stream);
       }
       const answer = await recall.recall(configs, toQuery(request.body, first));
-      metrics.recalls.inc({ result: answer.degraded ? 'degraded' : 'complete' });
+      countRecall(metrics, configs, answer.degraded);
       return answer;
     },
   });
@@ -115,7 +116,7 @@ function requireK(k: number, isStreamed: boolean): void {
 
 /** @throws ClusterError INVALID_*, DIMENSION_MISMATCH, ZERO_EMBEDDING */
 export function toQuery(body: Static<typeof RecallBody>, config: SpaceConfig): RecallQuery {
-  const { k, ef, filter, include, minPosition, asOf, waitMs, allowPartial } = body;
+  const { k, ef, exact, filter, include, minPosition, asOf, waitMs, allowPartial } = body;
   const { dimension, metric, space } = config;
   const embedding = new Float32Array(dimension);
   const fault =
@@ -150,6 +151,7 @@ export function toQuery(body: Static<typeof RecallBody>, config: SpaceConfig): R
     embedding,
     k,
     ...(ef === undefined ? {} : { ef }),
+    exact,
     ...(filter === undefined ? {} : { filter }),
     include,
     minPositions: toPositions(minPosition, '/minPosition'),

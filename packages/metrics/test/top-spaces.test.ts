@@ -1,0 +1,57 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { MetricsRegistry, TopSpaces } from '../src/index.ts';
+
+const PLACES = 3;
+const SILENT_MS = 100;
+
+function topSpaces() {
+  const registry = new MetricsRegistry('gateway', 'test');
+  const clock = { nowMs: 0 };
+  const spaces = new TopSpaces(registry, 'items_total', 'Items', {
+    placesMax: PLACES,
+    silentMs: SILENT_MS,
+    now: () => clock.nowMs,
+  });
+  const told = async () =>
+    Object.fromEntries(
+      [
+        ...(await registry.render()).matchAll(/^engram_items_total\{space="(.*?)".*\} (\d+)$/gm),
+      ].map(([, space, count]) => [space!, Number(count)]),
+    );
+  return { spaces, clock, told };
+}
+
+test('the first spaces have names, all others are one', async () => {
+  const { spaces, told } = topSpaces();
+  for (const space of ['a', 'b', 'c', 'd', 'e', 'a', 'other']) spaces.add(space, 2);
+  expect(await told()).toEqual({ a: 4, b: 2, c: 2, other: 6 });
+});
+
+test('a silent one gives its place to another', async () => {
+  const { spaces, clock, told } = topSpaces();
+  for (const space of ['a', 'b', 'c']) spaces.add(space, 1);
+  clock.nowMs = SILENT_MS + 1;
+  spaces.add('b', 1);
+  spaces.add('d', 5);
+  expect(await told()).toEqual({ b: 2, c: 1, d: 5, other: 0 });
+});
+
+test('there are never more names than places, and nothing is lost while none is silent', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.tuple(fc.string({ minLength: 1, maxLength: 2 }), fc.nat(9)), { maxLength: 40 }),
+      async (adds) => {
+        const { spaces, told } = topSpaces();
+        const safe = adds.map(
+          ([space, count]) => [`s${Buffer.from(space).toString('hex')}`, count] as const,
+        );
+        for (const [space, count] of safe) spaces.add(space, count);
+        const counts = await told();
+        expect(Object.keys(counts).length).toBeLessThanOrEqual(PLACES + 1);
+        const sum = Object.values(counts).reduce((all, count) => all + count, 0);
+        expect(sum).toBe(safe.reduce((all, [, count]) => all + count, 0));
+      },
+    ),
+  );
+});
