@@ -28,7 +28,7 @@ export default tseslint.config(
   },
   js.configs.recommended,
   {
-    files: ['**/*.ts'],
+    files: ['**/*.ts', '**/*.tsx'],
     extends: [tseslint.configs.recommendedTypeChecked],
     languageOptions: {
       parserOptions: {
@@ -103,7 +103,14 @@ export default tseslint.config(
     },
   },
   {
-    files: ['infra/**/*.mjs', 'bench/peers/*.mjs', '*.js', '*.ts', 'test/**/*.mjs'],
+    files: [
+      'infra/**/*.mjs',
+      'bench/peers/*.mjs',
+      'packages/*/*.mjs',
+      '*.js',
+      '*.ts',
+      'test/**/*.mjs',
+    ],
     languageOptions: {
       globals: {
         process: 'readonly',

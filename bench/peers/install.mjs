@@ -3,7 +3,8 @@
 
 import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { run, SetupFailure, step, tryRun } from '../../infra/setup/step.mjs';
+import { debootstrapped } from '../../infra/setup/debian.mjs';
+import { run, SetupFailure, step } from '../../infra/setup/step.mjs';
 
 const FOLDER = fileURLToPath(new URL('./', import.meta.url));
 const ROOT = `${FOLDER}.root/`;
@@ -11,7 +12,6 @@ const ROOT = `${FOLDER}.root/`;
 const SYSTEM = `${ROOT}trixie`;
 /** The first release with vector sets in Redis and with a package of pgvector. */
 const SUITE = 'trixie';
-const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 const PACKAGES = ['redis-server', 'postgresql-17', 'postgresql-17-pgvector', 'nodejs'];
 const PROGRAMS = ['usr/bin/redis-server', 'usr/lib/postgresql/17/bin/postgres', 'usr/bin/node'];
 const CHROMA = ['chromadb', `chromadb-js-bindings-linux-${process.arch}-gnu`, 'semver'];
@@ -42,37 +42,12 @@ async function installSystem() {
   // Last of all written, so a system that was interrupted is made again.
   const done = `${SYSTEM}/.complete`;
   if (existsSync(done)) return 'are there already';
-  if (process.platform !== 'linux' || process.getuid() !== 0)
-    throw new SetupFailure('a Debian in a folder needs Linux, and root for debootstrap and chroot');
-  if (!(await tryRun('debootstrap', ['--version'])).ok)
-    await run('apt-get', ['install', '-y', '--no-install-recommends', 'debootstrap']);
   rmSync(SYSTEM, { recursive: true, force: true });
-  await run('debootstrap', [
-    '--variant=minbase',
-    `--keyring=${KEYRING}`,
-    `--include=${PACKAGES.join(',')}`,
-    SUITE,
-    SYSTEM,
-    await mirror(),
-  ]);
+  await debootstrapped(SUITE, SYSTEM, PACKAGES);
   for (const program of PROGRAMS)
     if (!existsSync(`${SYSTEM}/${program}`)) throw new SetupFailure(`${program} is missing in it`);
   writeFileSync(done, '');
   return `Debian ${SUITE} in ${SYSTEM}`;
-}
-
-/** Where this machine's own apt gets Debian from. */
-async function mirror() {
-  const format = ['indextargets', '--format', '$(ORIGIN) $(REPO_URI)', 'Created-By: Packages'];
-  const own = async () =>
-    (await run('apt-get', format)).split('\n').find((line) => line.startsWith('Debian '));
-  let line = await own();
-  if (line === undefined) {
-    await run('apt-get', ['update']);
-    line = await own();
-  }
-  if (line === undefined) throw new SetupFailure('apt has no source of Debian here');
-  return line.split(' ')[1];
 }
 
 async function installPackages() {

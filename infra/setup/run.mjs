@@ -33,6 +33,7 @@ async function main() {
   await step('packages', () => installPackages(root));
   await step('build', async () => {
     await run(process.execPath, ['node_modules/typescript/bin/tsc', '-b'], { cwd: root });
+    await run(process.execPath, ['packages/console/bundle.mjs'], { cwd: root });
   });
   await step('servers', findServers);
   if (mode === 'start') {

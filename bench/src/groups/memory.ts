@@ -21,7 +21,7 @@ const REST_MS = 90_000;
 const QUICK_REST_MS = 5_000;
 /** Of the rest: what is freed and written late is over by then. */
 const STEADY_SHARE = 0.5;
-const OVERWRITES = 2;
+const OVERWRITES = 4;
 const QUICK_OVERWRITES = 1;
 const MIB = 2 ** 20;
 const MINUTE_MS = 60_000;
@@ -42,15 +42,20 @@ interface Look {
 
 type Components = Readonly<Record<string, number>>;
 
+interface Round {
+  /** Resident. */
+  readonly bytes: number;
+  readonly components: Components;
+}
+
 interface Run {
   readonly looks: readonly Look[];
   /** When the last observation was in a graph. */
   readonly filledAtMs: number;
   /** MiB a minute, by least squares over the steady part of the rest. */
   readonly slope: number;
-  readonly components: Components;
-  /** Resident after all was there once, and after each time that it was written again. */
-  readonly rounds: readonly number[];
+  /** After all was there once, and after each time that it was written again. */
+  readonly rounds: readonly Round[];
   readonly recall: number;
 }
 
@@ -84,20 +89,22 @@ async function run(context: GroupContext): Promise<GroupReport> {
           ({ atMs }) => atMs >= filledAtMs + restMs * (1 - STEADY_SHARE),
         );
         const line = linearRegression(rested.map(({ atMs, bytes }) => [atMs, bytes]));
-        const components = await componentsOf(fresh);
-        const rounds = [looking.now.bytes];
+        const round = async (): Promise<Round> => ({
+          bytes: (await looking.look()).bytes,
+          components: await componentsOf(fresh),
+        });
+        const rounds = [await round()];
         for (let i = 0; i < (isQuick ? QUICK_OVERWRITES : OVERWRITES); i++) {
           progress(`the same ids again, ${i + 1}`);
           await load('load');
           // Longer than what is dead is kept for snapshots.
           await pause(restMs, undefined, { signal });
-          rounds.push((await looking.look()).bytes);
+          rounds.push(await round());
         }
         return {
           looks: looking.looks,
           filledAtMs,
           slope: (line.m * MINUTE_MS) / MIB,
-          components,
           rounds,
           recall,
         };
@@ -127,10 +134,6 @@ class Looking {
 
   get elapsedMs(): number {
     return performance.now() - this.#since;
-  }
-
-  get now(): Look {
-    return this.looks.at(-1)!;
   }
 
   async look(): Promise<Look> {
@@ -173,11 +176,12 @@ async function componentsOf({ cluster }: FreshCluster): Promise<Components> {
 const GROWTH_ROWS = 12;
 
 function report(
-  { looks, filledAtMs, slope, components, rounds, recall }: Run,
+  { looks, filledAtMs, slope, rounds, recall }: Run,
   count: number,
   dimension: number,
 ): GroupReport {
   const mib = (bytes: number): string => (bytes / MIB).toFixed(0);
+  const { bytes: before, components } = rounds[0]!;
   const filled = looks.filter(({ atMs }) => atMs <= filledAtMs);
   const step = Math.max(1, Math.floor(filled.length / GROWTH_ROWS));
   const shown = filled.filter((_, i) => i % step === 0);
@@ -204,15 +208,13 @@ function report(
         ]),
       },
       {
-        title: 'afterwards',
-        head: ['what', 'MiB'],
-        rows: [
-          ['growth a minute at rest', slope.toFixed(2)],
-          ['resident, all there', mib(rounds[0]!)],
-          ...rounds
-            .slice(1)
-            .map((bytes, i) => [`resident, all written again ${i + 1} times`, mib(bytes)]),
-        ],
+        title: `afterwards, MiB; at rest it grew by ${slope.toFixed(2)} a minute`,
+        head: ['written again', 'resident', ...Object.keys(components)],
+        rows: rounds.map((round, i) => [
+          `${i} times`,
+          mib(round.bytes),
+          ...Object.values(round.components).map(mib),
+        ]),
       },
     ],
     notes: [
@@ -225,15 +227,15 @@ function report(
         name: 'resident after all was written again, of before',
         unit: '×',
         better: 'lower',
-        samples: rounds.slice(1).map((bytes) => bytes / rounds[0]!),
+        samples: rounds.slice(1).map(({ bytes }) => bytes / before),
       },
       {
         name: 'resident for an observation',
         unit: 'bytes',
         better: 'lower',
-        samples: [(rounds[0]! - looks[0]!.bytes) / count],
+        samples: [(before - looks[0]!.bytes) / count],
       },
     ],
-    data: { count, filledAtMs, slope, components, rounds, recall, looks },
+    data: { count, filledAtMs, slope, rounds, recall, looks },
   };
 }

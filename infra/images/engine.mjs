@@ -1,0 +1,158 @@
+// A Docker engine and docker compose: those of the machine, or, where root may install Debian packages, ones that
+// are brought and started for this user alone, with their data in the cache. A command of its own too:
+//
+//   eval "$(node infra/images/engine.mjs start)"     starts it, and prints what the shell has to know
+//   node infra/images/engine.mjs stop                ends it; images stay for the next time
+
+import { spawn } from 'node:child_process';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+} from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
+import { installed, unpacked } from '../setup/debian.mjs';
+import { hasProgram, run, SetupFailure, tryRun } from '../setup/step.mjs';
+
+const STARTED_MS = 60_000;
+/** The first release that has both. */
+const PLUGIN_SUITE = 'trixie';
+/** The second compose, and what builds images. */
+const PLUGINS = ['compose', 'buildx'];
+
+export const CACHE = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'engram');
+const PLACE = join(CACHE, 'docker');
+/** Paths of sockets are short. */
+const RUN = '/run/engram-docker';
+const SOCKET = `${RUN}/docker.sock`;
+const PID_FILE = `${RUN}/docker.pid`;
+
+/**
+ * What must stand in the environment of `docker` and of tests.
+ * @throws SetupFailure where there is no engine and none can be started, with the reason
+ */
+export async function startEngine() {
+  const env = {};
+  if (!(await tryRun('docker', ['info'])).ok) Object.assign(env, await startOwn());
+  const options = { env: { ...process.env, ...env } };
+  const missing = [];
+  for (const plugin of PLUGINS)
+    if (!(await tryRun('docker', [plugin, 'version'], options)).ok) missing.push(plugin);
+  if (missing.length > 0) Object.assign(env, await bringPlugins());
+  return env;
+}
+
+/** Ends the engine that was started here, with its containers. */
+export async function stopEngine() {
+  const pid = runningPid();
+  if (pid === undefined) return;
+  process.kill(pid, 'SIGTERM');
+  await until(() => runningPid() === undefined, 'the Docker engine did not end');
+}
+
+async function startOwn() {
+  const env = { DOCKER_HOST: `unix://${SOCKET}` };
+  const options = { env: { ...process.env, ...env } };
+  if (runningPid() !== undefined && (await tryRun('docker', ['info'], options)).ok) return env;
+  const reason = 'no Docker engine answers here, and none can be started';
+  if (process.platform !== 'linux' || process.getuid() !== 0)
+    throw new SetupFailure(`${reason}: that takes Linux and root; start Docker and try again`);
+  if (!(await hasProgram('dockerd'))) {
+    if (!(await hasProgram('apt-get')))
+      throw new SetupFailure(`${reason}: install Docker, start it and try again`);
+    await installed(['docker.io', 'iptables']);
+  }
+  mkdirSync(join(PLACE, 'data'), { recursive: true });
+  mkdirSync(RUN, { recursive: true });
+  rmSync(PID_FILE, { force: true });
+  const log = openSync(join(PLACE, 'dockerd.log'), 'w');
+  const child = spawn(
+    'dockerd',
+    [
+      `--data-root=${join(PLACE, 'data')}`,
+      `--exec-root=${RUN}/exec`,
+      `--pidfile=${PID_FILE}`,
+      `--host=unix://${SOCKET}`,
+    ],
+    { detached: true, stdio: ['ignore', log, log] },
+  );
+  closeSync(log);
+  child.unref();
+  let hasEnded = false;
+  child.once('exit', () => (hasEnded = true));
+  try {
+    await until(async () => {
+      if (hasEnded) throw new SetupFailure(`${reason}: dockerd ended`);
+      return (await tryRun('docker', ['info'], options)).ok;
+    }, `${reason}: dockerd does not answer`);
+  } catch (error) {
+    const told = readFileSync(join(PLACE, 'dockerd.log'), 'utf8').split('\n').slice(-6).join('\n');
+    throw new SetupFailure(`${error.message}\n${told.trim()}`);
+  }
+  return env;
+}
+
+/** Plugins of `docker` that only this environment has. */
+async function bringPlugins() {
+  const config = join(PLACE, 'config');
+  const links = join(config, 'cli-plugins');
+  mkdirSync(links, { recursive: true });
+  for (const plugin of PLUGINS) {
+    const name = `docker-${plugin}`;
+    const folder = join(PLACE, plugin);
+    const program = join(folder, 'usr/libexec/docker/cli-plugins', name);
+    if (!existsSync(program)) {
+      rmSync(folder, { recursive: true, force: true });
+      await unpacked(PLUGIN_SUITE, [name], folder);
+    }
+    if (!existsSync(program)) throw new SetupFailure(`the package ${name} has no ${program}`);
+    rmSync(join(links, name), { force: true });
+    symlinkSync(program, join(links, name));
+  }
+  const env = { DOCKER_CONFIG: config };
+  for (const plugin of PLUGINS)
+    await run('docker', [plugin, 'version'], { env: { ...process.env, ...env } });
+  return env;
+}
+
+function runningPid() {
+  if (!existsSync(PID_FILE)) return undefined;
+  const pid = Number(readFileSync(PID_FILE, 'utf8'));
+  try {
+    process.kill(pid, 0);
+    return pid;
+  } catch {
+    unlinkSync(PID_FILE); // of an engine that was killed
+    return undefined;
+  }
+}
+
+async function until(isSo, otherwise) {
+  const deadline = Date.now() + STARTED_MS;
+  while (!(await isSo())) {
+    if (Date.now() > deadline) throw new SetupFailure(otherwise);
+    await pause(200);
+  }
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  const [command] = process.argv.slice(2);
+  try {
+    if (command === 'stop') await stopEngine();
+    else
+      for (const [name, value] of Object.entries(await startEngine()))
+        console.log(`export ${name}='${value}'`);
+  } catch (error) {
+    if (!(error instanceof SetupFailure)) throw error;
+    console.error(`✖ ${error.message}`);
+    process.exitCode = 1;
+  }
+}
