@@ -5,7 +5,15 @@
 // engram.stand-in. An image that is there already, pulled or made, is left as it is. Grafana is in no package:
 // its stand-in serves one page that says so.
 
-import { mkdirSync, mkdtempSync, renameSync, rmSync, existsSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -16,6 +24,7 @@ import { CACHE, startEngine } from './engine.mjs';
 const SUITE = 'bookworm';
 const NEWER_SUITE = 'trixie';
 const BASE = `debian:${SUITE}-slim`;
+const CERTIFICATES = '/etc/ssl/certs/ca-certificates.crt';
 const NODE_VERSION = '22.23.3';
 const NPM_VERSION = '10.9.4';
 
@@ -58,6 +67,8 @@ async function debian(tag, _context, docker) {
     rmSync(draft, { recursive: true, force: true });
     await debootstrapped(SUITE, draft, ['ca-certificates']);
     writeFileSync(join(draft, 'etc/apt/sources.list'), `${await sources()}\n`);
+    // Whom this machine believes, its builds believe: there may be a proxy with a certificate of its own.
+    if (existsSync(CERTIFICATES)) cpSync(CERTIFICATES, join(draft, CERTIFICATES));
     rmSync(join(draft, 'var/cache/apt/archives'), { recursive: true, force: true });
     mkdirSync(join(draft, 'var/cache/apt/archives/partial'), { recursive: true });
     renameSync(draft, root);
@@ -92,6 +103,7 @@ async function node(tag, context, docker) {
       && rm /tmp/*.tgz \\
       && groupadd --gid 1000 node && useradd --uid 1000 --gid node --create-home node
     RUN apt-get update && apt-get install -y --no-install-recommends libstdc++6 && rm -rf /var/lib/apt/lists/*
+    ENV NODE_EXTRA_CA_CERTS=${CERTIFICATES}
     CMD ["node"]`,
   );
 }

@@ -1,4 +1,5 @@
 import type { Lane, PartitionId } from '@engram/model';
+import { TRACEPARENT } from '@engram/tracing';
 import type { MsgHdrs } from 'nats';
 
 /** An entry of the log as it came. */
@@ -15,6 +16,8 @@ export interface LogMessage {
   readonly afterSequence: number;
   /** Owned by the receiver: a buffer of its own that may be transferred. */
   readonly bytes: Uint8Array<ArrayBuffer>;
+  /** The trace that its publisher was in, as it wrote it. */
+  readonly traceparent: string | undefined;
   /** When the log stored it, milliseconds since 1970. */
   readonly storedAtMs: number;
 }
@@ -25,10 +28,12 @@ export const AFTER_HEADER = 'Engram-After';
 /** What the headers of an entry say; anybody may have written them. */
 export function readHeaders(
   headers: MsgHdrs | undefined,
-): Pick<LogMessage, 'contentType' | 'afterSequence'> {
+): Pick<LogMessage, 'contentType' | 'afterSequence' | 'traceparent'> {
   const after = Number(headers?.get(AFTER_HEADER) ?? 0);
   return {
     contentType: headers?.get('Content-Type'),
+    // A header that is not there is an empty text.
+    traceparent: headers?.get(TRACEPARENT) || undefined,
     afterSequence: Number.isSafeInteger(after) && after > 0 ? after : 0,
   };
 }

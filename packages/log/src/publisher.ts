@@ -1,6 +1,7 @@
 import { jittered, refusalError } from '@engram/admission';
 import type { Lane, PartitionId, SpaceId } from '@engram/model';
 import type { Clock } from '@engram/runtime';
+import { TRACEPARENT } from '@engram/tracing';
 import type { LogConnection } from './connection.ts';
 import { AFTER_HEADER } from './log-message.ts';
 import { publishUntil, type Stored } from './publish-until.ts';
@@ -25,6 +26,8 @@ export interface LogEntry {
   readonly contentType: string;
   /** The same id within the dedupe window is stored once. */
   readonly messageId: string;
+  /** The trace that it belongs to. */
+  readonly traceparent?: string | undefined;
 }
 
 /** Frames under way are soon stored. */
@@ -95,7 +98,11 @@ export class LogPublisher {
     return publishUntil(this.#connection, {
       subject: observationSubject(partition, lane, space),
       bytes: entry.bytes,
-      headers: { 'Content-Type': entry.contentType, [AFTER_HEADER]: String(entry.afterSequence) },
+      headers: {
+        'Content-Type': entry.contentType,
+        [AFTER_HEADER]: String(entry.afterSequence),
+        ...(entry.traceparent !== undefined && { [TRACEPARENT]: entry.traceparent }),
+      },
       messageId: entry.messageId,
       expect: { streamName: streamName(stripeOf(partition, stripeCount)) },
       timeoutMs,

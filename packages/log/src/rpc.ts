@@ -1,14 +1,16 @@
 import { decodeWire, encodeWire } from '@engram/codec';
 import { ClusterError, type MemberId, type WireError } from '@engram/model';
 import type { Logger } from '@engram/runtime';
-import type { Subscription } from 'nats';
+import { TRACEPARENT } from '@engram/tracing';
+import { headers, type Msg, type MsgHdrs, type Subscription } from 'nats';
 import type { LogConnection } from './connection.ts';
 import { isNoResponders, isTimeout } from './errors.ts';
 
 /** What a member answers: the method's result, or the error in its wire form. */
 type Reply = { readonly ok: unknown } | { readonly error: WireError };
 
-export type RpcMethod = (request: unknown) => Promise<unknown>;
+/** @param traceparent of the trace that the question belongs to */
+export type RpcMethod = (request: unknown, traceparent?: string) => Promise<unknown>;
 
 const subjectOf = (member: MemberId, method: string) => `engram.rpc.${member}.${method}`;
 
@@ -31,7 +33,7 @@ export class RpcServer implements AsyncDisposable {
           logger.error({ err: error }, 'rpc subscription');
           return;
         }
-        const run = answer(methods[msg.subject.slice(prefix.length)], msg.data, logger)
+        const run = answer(methods[msg.subject.slice(prefix.length)], msg, logger)
           .then((reply) => void msg.respond(encodeReply(reply, bytesMax)))
           .catch((cause: unknown) => logger.warn({ err: cause }, 'an answer was not sent'))
           .finally(() => this.#running.delete(run));
@@ -65,12 +67,12 @@ function encodeReply(reply: Reply, bytesMax: number): Uint8Array {
 
 async function answer(
   method: RpcMethod | undefined,
-  data: Uint8Array,
+  { data, headers }: Pick<Msg, 'data' | 'headers'>,
   logger: Logger,
 ): Promise<Reply> {
   try {
     if (method === undefined) throw new ClusterError('ROUTE_NOT_FOUND', 'there is no such method');
-    return { ok: await method(decodeWire(data)) };
+    return { ok: await method(decodeWire(data), headers?.get(TRACEPARENT) || undefined) };
   } catch (error) {
     const failure = ClusterError.from(error);
     if (failure.code === 'INTERNAL') logger.error({ err: error }, 'rpc failed');
@@ -89,12 +91,16 @@ export async function request(
   method: string,
   body: unknown,
   timeoutMs: number,
+  traceparent?: string,
 ): Promise<unknown> {
   if (!connection.isConnected)
     throw new ClusterError('LOG_UNAVAILABLE', 'the shards cannot be reached: NATS is away');
   let data: Uint8Array;
   try {
-    const options = { timeout: Math.max(1, timeoutMs) };
+    const options = {
+      timeout: Math.max(1, timeoutMs),
+      ...(traceparent !== undefined && { headers: traceHeaders(traceparent) }),
+    };
     ({ data } = await connection.nc.request(subjectOf(member, method), encodeWire(body), options));
   } catch (cause) {
     if (isNoResponders(cause) || isTimeout(cause))
@@ -104,6 +110,12 @@ export async function request(
   const reply = decodeWire(data) as Reply;
   if ('error' in reply) throw ClusterError.fromWire(reply.error);
   return reply.ok;
+}
+
+function traceHeaders(traceparent: string): MsgHdrs {
+  const head = headers();
+  head.set(TRACEPARENT, traceparent);
+  return head;
 }
 
 /** Tells a member something that needs no answer; it may get lost. */

@@ -87,6 +87,7 @@ export class FakeFeed implements Feed {
       space: 'a',
       subject: `obs.${next.partition}.${next.lane}.a`,
       contentType: undefined,
+      traceparent: undefined,
       afterSequence: 0,
       bytes: new Uint8Array(ENTRY_BYTES),
       storedAtMs: 0,

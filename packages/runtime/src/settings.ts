@@ -55,6 +55,8 @@ function settingsOf(role: keyof typeof HTTP_PORT, profile: Profile, machine: Mac
     ENGRAM_LEASE_TTL_MS: integer(200).default(3_000),
     ENGRAM_CONNECT_TIMEOUT_MS: integer(100).default(30_000),
     ENGRAM_DRAIN_TIMEOUT_MS: integer(0).default(20_000),
+    ENGRAM_OTLP_URL: z.url({ protocol: /^https?$/ }).optional(),
+    ENGRAM_TRACE_RATIO: z.coerce.number().min(0).max(1).default(0.01),
     ENGRAM_HTTP_PORT: integer(0, 65_535).default(HTTP_PORT[role]),
     // Gateways
     ENGRAM_ADMIN_HOST: z.string().min(1).default('127.0.0.1'),

@@ -22,6 +22,7 @@ import {
   redisServer,
   runService,
 } from '@engram/runtime/service';
+import { startTracing } from '@engram/tracing';
 import { Admission } from './admission/admission.ts';
 import { configuredLimits } from './admission/configured-limits.ts';
 import { Limits } from './admission/limits.ts';
@@ -60,6 +61,15 @@ async function run(
   const crash = new AbortController();
   await using scope = new Scope();
 
+  const tracing = await scope.own(
+    'tracing',
+    startTracing({
+      url: config.ENGRAM_OTLP_URL,
+      ratio: config.ENGRAM_TRACE_RATIO,
+      service: 'engram-gateway',
+      member: self,
+    }),
+  );
   const authenticator = await scope.own('access', Authenticator.start({ config, clock, logger }));
   const connection = await scope.own(
     'nats',
@@ -109,6 +119,7 @@ async function run(
     partitionCount,
     hedgeMs: config.ENGRAM_RECALL_HEDGE_MS,
     onHedge: (result) => metrics.hedges.inc({ result }),
+    tracing,
     clock,
   });
   const timeoutMs = config.ENGRAM_RECALL_TIMEOUT_MS;
@@ -202,7 +213,7 @@ async function run(
   );
   const unfollow = membership.onView(({ shards }) => admission.noteShards(shards.length));
   scope.onClose('view', () => void unfollow());
-  const ingest = new Ingest({ publisher, router, admission, limits, metrics, clock });
+  const ingest = new Ingest({ publisher, router, admission, limits, metrics, tracing, clock });
   const sessions = new Sessions({
     directory,
     ingest,
@@ -251,6 +262,7 @@ async function run(
       tailer,
       sessions,
       metrics,
+      tracing,
       logger,
       stop,
     }),

@@ -23,6 +23,7 @@ import {
 } from '@engram/log';
 import { backoffMs, type Clock, type Logger } from '@engram/runtime';
 import type { Applied, Entry, ShardEngine } from '@engram/engine';
+import { traced, type Span, type Tracing } from '@engram/tracing';
 import type { EntryCounts } from './entry-counts.ts';
 import type { ShardMetrics } from './metrics.ts';
 import type { LaneFlow } from './pressure/lane-flow.ts';
@@ -41,6 +42,7 @@ export interface ApplierOptions {
   readonly partitionCount: number;
   readonly isReady: (partition: PartitionId) => boolean;
   readonly metrics: ShardMetrics;
+  readonly tracing: Tracing;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Once nobody reads what is applied: entries are then called applied that are not. */
@@ -55,7 +57,23 @@ export class Applier {
   }
 
   /** Settles when the entry is applied or set aside; does neither once it is not current any more. */
-  async apply(message: LogMessage, isCurrent: () => boolean): Promise<void> {
+  apply(message: LogMessage, isCurrent: () => boolean): Promise<void> {
+    const { tracing } = this.#options;
+    const { traceparent, partition, lane } = message;
+    const span = tracing.continue('apply', traceparent, {
+      kind: 'consumer',
+      attributes: { 'engram.partition': partition, 'engram.lane': lane },
+      // What it waited in the log is a part of it.
+      startedAtMs: message.storedAtMs,
+    });
+    return traced(span, () => this.#apply(message, isCurrent, span));
+  }
+
+  async #apply(
+    message: LogMessage,
+    isCurrent: () => boolean,
+    span: Span | undefined,
+  ): Promise<void> {
     const { metrics, clock, partitionCount } = this.#options;
     const { space, lane } = message;
     if (!isToken(space)) {
@@ -87,7 +105,12 @@ export class Applier {
       );
       return;
     }
-    const applied = await this.#applied(message, { config, kind }, isCurrent);
+    const working = this.#options.tracing.continue('worker', span?.traceparent, {
+      kind: 'internal',
+    });
+    const applied = await traced(working, () =>
+      this.#applied(message, { config, kind }, isCurrent),
+    );
     if (applied === undefined) return;
     metrics.applied[lane].inc(applied.applied);
     metrics.stale.inc(applied.stale);

@@ -23,6 +23,7 @@ import { Deadline, Scope, systemClock, type Logger } from '@engram/runtime';
 import { createLogger } from '@engram/runtime/logger';
 import { aborted, loadOrExit, natsServer, redisServer, runService } from '@engram/runtime/service';
 import { cacheFolderOf, ShardEngine, SNAPSHOT_KEEP_MS } from '@engram/engine';
+import { startTracing } from '@engram/tracing';
 import { Applier } from './apply.ts';
 import { Checkpointer } from './checkpoints/checkpointer.ts';
 import { StorageHealth } from './checkpoints/storage-health.ts';
@@ -59,6 +60,15 @@ async function run(
   const crash = new AbortController();
   await using scope = new Scope();
 
+  const tracing = await scope.own(
+    'tracing',
+    startTracing({
+      url: config.ENGRAM_OTLP_URL,
+      ratio: config.ENGRAM_TRACE_RATIO,
+      service: 'engram-shard',
+      member: self,
+    }),
+  );
   const stripeIn = (partition: PartitionId) => stripeOf(partition, layout.stripeCount);
   const cacheFolder = cacheFolderOf(config.ENGRAM_DATA_DIR);
   const connection = await scope.own(
@@ -175,6 +185,7 @@ async function run(
     partitionCount: layout.partitionCount,
     isReady: (partition): boolean => reader.isReady(partition),
     metrics,
+    tracing,
     clock,
     logger,
     stop: unserved.signal,
@@ -301,7 +312,7 @@ async function run(
     new RpcServer(
       connection,
       self,
-      rpcMethods({ ...layout, reader, engine, flow, storage, sampler, metrics, clock }),
+      rpcMethods({ ...layout, reader, engine, flow, storage, sampler, metrics, tracing, clock }),
       logger,
     ),
   );

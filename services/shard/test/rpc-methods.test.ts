@@ -1,6 +1,7 @@
 import type { WireHit } from '@engram/codec';
 import { ClusterError, perLane, type SpaceConfig, type SpaceId } from '@engram/model';
 import { systemClock } from '@engram/runtime';
+import { NO_TRACING } from '@engram/tracing';
 import { describe, expect, test } from 'vitest';
 import { shardMetrics } from '../src/metrics.ts';
 import { until } from '../../../test/support/until.ts';
@@ -93,6 +94,7 @@ class Shard {
       },
       sampler: { offer: () => undefined },
       metrics: shardMetrics('test'),
+      tracing: NO_TRACING,
       clock: systemClock,
     };
   }

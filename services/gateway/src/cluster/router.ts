@@ -14,6 +14,7 @@ import {
 import { candidates } from '@engram/partition';
 import { Placement, type Assignment } from '@engram/ring';
 import { Deadline, type Clock } from '@engram/runtime';
+import { traced, type Span, type Tracing } from '@engram/tracing';
 import { firstGood, type Answered, type Outcome } from './first-good.ts';
 import { HedgeBudget } from './hedge-budget.ts';
 import { Ranking } from './ranking.ts';
@@ -25,6 +26,7 @@ export interface RouterOptions {
   /** Silence after which another ready shard is asked too; 0: never. */
   readonly hedgeMs: number;
   readonly onHedge: (result: 'sent' | 'won') => void;
+  readonly tracing: Tracing;
   readonly clock: Clock;
 }
 
@@ -35,8 +37,17 @@ export interface Question<T> {
   readonly timeoutMs: number;
   /** A shard may wait so long for a position before it answers; 0: it does not wait. */
   readonly waitMs: number;
+  /** Of the request that asks. */
+  readonly span?: Span | undefined;
   /** What a shard keeps for an answer that is not used is given back here. It is then not hedged. */
   readonly onUnused?: (unused: Answered<T>) => void;
+}
+
+interface Attempt {
+  readonly timeoutMs: number;
+  /** The shard may wait before it answers: its latency then tells nothing. */
+  readonly isWaiting: boolean;
+  readonly span: Span | undefined;
 }
 
 /** What one shard says of itself: another one may have more. */
@@ -90,8 +101,17 @@ export class Router {
     method: ShardMethod,
     body: unknown,
     timeoutMs: number,
+    span?: Span,
   ): Promise<T> {
-    return (await request(this.#options.connection, shard, method, body, timeoutMs)) as T;
+    const { connection, tracing } = this.#options;
+    const asked = tracing.continue(`ask ${method}`, span?.traceparent, {
+      kind: 'client',
+      attributes: { 'engram.shard': shard },
+    });
+    return traced(
+      asked,
+      () => request(connection, shard, method, body, timeoutMs, asked?.traceparent) as Promise<T>,
+    );
   }
 
   /** The same for what needs no answer. */
@@ -106,7 +126,7 @@ export class Router {
    */
   async ask<T extends Standing>(
     config: SpaceConfig,
-    { method, body, timeoutMs, waitMs, onUnused }: Question<T>,
+    { method, body, timeoutMs, waitMs, span, onUnused }: Question<T>,
   ): Promise<Answered<T>> {
     const { clock, hedgeMs, onHedge } = this.#options;
     const partition = partitionOf(config.space, this.partitionCount);
@@ -131,7 +151,11 @@ export class Router {
         // Time is kept for those that come after, so that one silent shard does not use it all up.
         const attemptMs = leftMs + (deadline.remainingMs - leftMs) / (shards.length - place);
         const asked = waitMs === 0 ? body : { ...body, waitMs: Math.ceil(leftMs) };
-        return this.#attempt<T>(shard, partition, method, asked, attemptMs, waitMs > 0);
+        return this.#attempt<T>(shard, partition, method, asked, {
+          timeoutMs: attemptMs,
+          isWaiting: waitMs > 0,
+          span,
+        });
       },
       onUnused: (shard, reply) => onUnused?.({ shard, reply }),
     });
@@ -180,13 +204,12 @@ export class Router {
     partition: PartitionId,
     method: ShardMethod,
     body: unknown,
-    timeoutMs: number,
-    isWaiting: boolean,
+    { timeoutMs, isWaiting, span }: Attempt,
   ): Promise<Outcome<T>> {
     const { clock } = this.#options;
     const startedAt = clock.now();
     try {
-      const reply = await this.askMember<T>(shard, method, body, timeoutMs);
+      const reply = await this.askMember<T>(shard, method, body, timeoutMs, span);
       const now = clock.now();
       const latencyMs = isWaiting ? undefined : now - startedAt;
       // Shards of before there were copies do not tell it.

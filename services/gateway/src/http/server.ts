@@ -4,6 +4,7 @@ import type { DeadLetters, IdempotencyStore, LogConnection, SpaceDirectory } fro
 import type { Membership } from '@engram/membership';
 import type { ErrorCode } from '@engram/model';
 import { Scope, type Logger } from '@engram/runtime';
+import type { Tracing } from '@engram/tracing';
 import { consolePage } from '@engram/console';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
@@ -50,6 +51,7 @@ import { spaceRoutes } from './routes/spaces.ts';
 import { tailRoutes } from './routes/tail.ts';
 import { verifyRoutes } from './routes/verify.ts';
 import { withoutDefaultsRequired } from './schemas.ts';
+import { traceRequests } from './trace-requests.ts';
 
 /** What the routes work with. */
 export interface Gateway {
@@ -72,6 +74,7 @@ export interface Gateway {
   readonly tailer: Tailer;
   readonly sessions: Sessions;
   readonly metrics: GatewayMetrics;
+  readonly tracing: Tracing;
   readonly logger: Logger;
   /** Aborted once the gateway drains. */
   readonly stop: AbortSignal;
@@ -249,6 +252,7 @@ async function buildApp(gateway: Gateway, audiences: readonly Audience[]): Promi
   });
   if (!audiences.includes('users')) return app;
   await app.register((scope: FastifyInstance, _options, done) => {
+    traceRequests(scope, gateway.tracing);
     guard(scope, authenticator);
     takeJson(scope, jsonBytesMax);
     const typed = scope.withTypeProvider<TypeBoxTypeProvider>();
@@ -257,6 +261,7 @@ async function buildApp(gateway: Gateway, audiences: readonly Audience[]): Promi
     done();
   });
   await app.register((scope: FastifyInstance, _options, done) => {
+    traceRequests(scope, gateway.tracing);
     guard(scope, authenticator);
     takeBytes(scope, bytesMax);
     scope.setValidatorCompiler(bytesValidator);

@@ -28,6 +28,7 @@ import {
   type SpaceId,
 } from '@engram/model';
 import { Deadline, type Clock } from '@engram/runtime';
+import { traced, type Span, type Tracing } from '@engram/tracing';
 import type { Admission } from '../admission/admission.ts';
 import type { Asker, Limits } from '../admission/limits.ts';
 import type { Router } from '../cluster/router.ts';
@@ -42,6 +43,7 @@ export interface IngestOptions {
   readonly admission: Admission;
   readonly limits: Limits;
   readonly metrics: GatewayMetrics;
+  readonly tracing: Tracing;
   readonly clock: Clock;
 }
 
@@ -64,6 +66,8 @@ export interface IngestRequest {
   /** The same key stores the same request once; unlike that of any other space, also a former one. */
   readonly key: string | undefined;
   readonly ack: Acknowledgement;
+  /** Of the request that brought it. */
+  readonly span?: Span | undefined;
   /** The log has it: what is waited for from here on costs the gateway nothing. */
   readonly onLogged?: () => void;
 }
@@ -137,7 +141,9 @@ export class Ingest {
     const lanes = new Set(batch.frames.map(({ lane }) => lane));
     this.#options.admission.admit(config.space, lanes);
     limits.spend(request.asker, 'write', total);
-    const position = await this.#publish(config, batch.frames, request.key ?? randomUUID());
+    const position = await this.#publish(config, batch.frames, request.key ?? randomUUID(), {
+      span: request.span,
+    });
     request.onLogged?.();
     metrics.items.inc({ result: 'accepted', reason: 'none' }, batch.accepted);
     metrics.itemsBySpace.add(request.config.space, batch.accepted);
@@ -176,26 +182,34 @@ export class Ingest {
     config: SpaceConfig,
     frames: readonly EncodedFrame[],
     key: string,
-    options: { readonly isDelete?: boolean } = {},
+    {
+      isDelete = false,
+      span,
+    }: { readonly isDelete?: boolean; readonly span?: Span | undefined } = {},
   ): Promise<Position> {
-    const { publisher, router } = this.#options;
+    const { publisher, router, tracing } = this.#options;
     const { space, afterSequence } = config;
+    const publishing = tracing.continue('publish', span?.traceparent, {
+      kind: 'producer',
+      attributes: { 'messaging.system': 'nats', 'messaging.batch.message_count': frames.length },
+    });
     const partition = partitionOf(space, router.partitionCount);
-    const stored = await publisher.publish(
-      frames.map(({ lane, bytes }, index) => ({
-        space,
-        afterSequence,
-        partition,
-        lane,
-        bytes,
-        contentType: CONTENT_TYPES.frame,
-        // Ids are shared by a whole stream; the key is random, or a hash that no other space has.
-        messageId: `${key}:${index}`,
-      })),
-      options,
+    const entries = frames.map(({ lane, bytes }, index) => ({
+      space,
+      afterSequence,
+      partition,
+      lane,
+      bytes,
+      contentType: CONTENT_TYPES.frame,
+      // Ids are shared by a whole stream; the key is random, or a hash that no other space has.
+      messageId: `${key}:${index}`,
+      traceparent: publishing?.traceparent,
+    }));
+    const stored = await traced(publishing, () => publisher.publish(entries, { isDelete }));
+    return positionOf(
+      partition,
+      stored.map(({ sequence }, index) => ({ lane: frames[index]!.lane, sequence })),
     );
-    const entries = stored.map(({ sequence }, index) => ({ lane: frames[index]!.lane, sequence }));
-    return positionOf(partition, entries);
   }
 
   /**

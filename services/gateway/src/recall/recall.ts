@@ -18,6 +18,7 @@ import {
   type SpaceId,
 } from '@engram/model';
 import type { Clock } from '@engram/runtime';
+import type { Span } from '@engram/tracing';
 import type { Answered } from '../cluster/first-good.ts';
 import type { Router } from '../cluster/router.ts';
 import { RecallStream, SpacePages } from './recall-stream.ts';
@@ -44,6 +45,7 @@ export interface RecallQuery {
   readonly waitMs: number;
   /** Whether an answer that lacks some space is an answer. */
   readonly allowPartial: boolean;
+  readonly span?: Span | undefined;
 }
 
 export interface RecallAnswer {
@@ -209,6 +211,7 @@ export class Recall {
           body,
           timeoutMs,
           waitMs: waits ? query.waitMs : 0,
+          span: query.span,
           ...(stream
             ? { onUnused: (unused) => new SpacePages(router, config, timeoutMs, unused).close() }
             : {}),

@@ -36,6 +36,7 @@ import {
 import type { PartitionReader } from '@engram/partition';
 import { Deadline, type Clock } from '@engram/runtime';
 import type { PageAnswer, RecallTask, ShardEngine } from '@engram/engine';
+import { traced, type Tracing } from '@engram/tracing';
 import type { StorageHealth } from '../checkpoints/storage-health.ts';
 import type { ShardMetrics } from '../metrics.ts';
 import type { LaneFlow } from '../pressure/lane-flow.ts';
@@ -54,11 +55,12 @@ export interface MethodsOptions {
   readonly storage: Pick<StorageHealth, 'fault'>;
   readonly sampler: Pick<RecallSampler, 'offer'>;
   readonly metrics: ShardMetrics;
+  readonly tracing: Tracing;
   readonly clock: Clock;
 }
 
 export function rpcMethods(options: MethodsOptions): Readonly<Record<ShardMethod, RpcMethod>> {
-  const { reader, engine, metrics } = options;
+  const { reader, engine, metrics, tracing } = options;
 
   /** @throws ClusterError NOT_OWNER; PARTITION_UNAVAILABLE for one that could not be brought in */
   const placeOf = (config: SpaceConfig): PartitionId => {
@@ -135,8 +137,12 @@ export function rpcMethods(options: MethodsOptions): Readonly<Record<ShardMethod
     return { ...answer, ...before, watermark: formatPosition(nothing(partition)), isReady: false };
   };
 
-  const answered = async (task: RecallTask): Promise<readonly WireHit[]> => {
-    const hits = await engine.recallBytes(task);
+  const answered = async (
+    task: RecallTask,
+    traceparent: string | undefined,
+  ): Promise<readonly WireHit[]> => {
+    const working = tracing.continue('worker', traceparent, { kind: 'internal' });
+    const hits = await traced(working, () => engine.recallBytes(task));
     options.sampler.offer(task, hits);
     return hits;
   };
@@ -144,7 +150,7 @@ export function rpcMethods(options: MethodsOptions): Readonly<Record<ShardMethod
   const cursors = new CursorTokens();
 
   const methods: Readonly<Record<ShardMethod, RpcMethod>> = {
-    recall: async (body): Promise<RecallReply> => {
+    recall: async (body, traceparent): Promise<RecallReply> => {
       const { minPosition, asOf, waitMs, stream, ...query } = body as RecallRequest;
       const partition = placeOf(query.config);
       if (minPosition !== undefined) await reached(partition, minPosition, 'minPosition', waitMs);
@@ -155,7 +161,7 @@ export function rpcMethods(options: MethodsOptions): Readonly<Record<ShardMethod
       return standing(partition, hasPosition, async () =>
         stream === true
           ? cursors.told(await engine.streams.open(task))
-          : { hits: await answered(task) },
+          : { hits: await answered(task, traceparent) },
       );
     },
     next: async (body): Promise<NextReply> => {
@@ -240,10 +246,11 @@ export function rpcMethods(options: MethodsOptions): Readonly<Record<ShardMethod
   };
   const timed = Object.entries(methods).map(([name, method]) => {
     const timer = metrics.requests.labels(name);
-    const run: RpcMethod = async (body) => {
+    const run: RpcMethod = async (body, traceparent) => {
       const end = timer.startTimer();
+      const span = tracing.continue(name, traceparent, { kind: 'server' });
       try {
-        return await method(body);
+        return await traced(span, () => method(body, span?.traceparent));
       } finally {
         end();
       }

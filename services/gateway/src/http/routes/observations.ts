@@ -86,6 +86,7 @@ export function observationRoutes(app: GatewayApp, gateway: Gateway): void {
         isAtomic: atomic,
         key: claim?.key ?? (requestId && requestKey(config, requestId, ...content)),
         ack: { level: ack, timeoutMs },
+        span: request.span,
         onLogged: leave,
       });
       return answer(reply, config, result, async (status, text) => {

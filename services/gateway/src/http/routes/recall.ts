@@ -44,11 +44,17 @@ export function recallRoutes(app: GatewayApp, gateway: Gateway): void {
       requireK(request.body.k, isStreamed);
       const config = await findSpace(directory, request.principal, request.params.space);
       if (isStreamed) {
-        const stream = await recall.stream([config], toQuery(request.body, config));
+        const stream = await recall.stream([config], {
+          ...toQuery(request.body, config),
+          span: request.span,
+        });
         countRecall(metrics, [config], stream.degraded);
         return sendStream(reply, stream, config.space);
       }
-      const answer = await recall.recall([config], toQuery(request.body, config));
+      const answer = await recall.recall([config], {
+        ...toQuery(request.body, config),
+        span: request.span,
+      });
       countRecall(metrics, [config], answer.degraded);
       const { watermarks, results, ...rest } = answer;
       const watermark = watermarks[config.space];
@@ -94,11 +100,17 @@ export function recallRoutes(app: GatewayApp, gateway: Gateway): void {
           },
         );
       if (isStreamed) {
-        const stream = await recall.stream(configs, toQuery(request.body, first));
+        const stream = await recall.stream(configs, {
+          ...toQuery(request.body, first),
+          span: request.span,
+        });
         countRecall(metrics, configs, stream.degraded);
         return sendStream(reply, stream);
       }
-      const answer = await recall.recall(configs, toQuery(request.body, first));
+      const answer = await recall.recall(configs, {
+        ...toQuery(request.body, first),
+        span: request.span,
+      });
       countRecall(metrics, configs, answer.degraded);
       return answer;
     },
