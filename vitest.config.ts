@@ -33,6 +33,17 @@ export default defineConfig({
       },
       {
         test: {
+          name: 'docker',
+          include: ['test/docker/**/*.test.ts'],
+          globalSetup: ['test/docker/engine.mjs'],
+          testTimeout: 600_000,
+          hookTimeout: 900_000,
+          fileParallelism: false,
+          sequence: { groupOrder: 3 },
+        },
+      },
+      {
+        test: {
           name: 'cluster',
           include: [
             'test/cluster/**/*.test.ts',

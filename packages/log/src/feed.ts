@@ -270,7 +270,7 @@ export class LogFeed implements AsyncDisposable {
         sequence: place.sequence,
         ...parts,
         subject: msg.subject,
-        ...readHeaders(msg.headers),
+        ...readHeaders(msg),
         bytes: new Uint8Array(msg.data), // a copy: the socket's buffer is shared and not aligned
         storedAtMs: place.storedAtMs,
       });

@@ -1,6 +1,6 @@
 import type { Lane, PartitionId } from '@engram/model';
 import { TRACEPARENT } from '@engram/tracing';
-import type { MsgHdrs } from 'nats';
+import type { Msg, MsgHdrs } from 'nats';
 
 /** An entry of the log as it came. */
 export interface LogMessage {
@@ -27,8 +27,9 @@ export const AFTER_HEADER = 'Engram-After';
 
 /** What the headers of an entry say; anybody may have written them. */
 export function readHeaders(
-  headers: MsgHdrs | undefined,
+  msg: Pick<Msg, 'headers'>,
 ): Pick<LogMessage, 'contentType' | 'afterSequence' | 'traceparent'> {
+  const headers = headersOf(msg);
   const after = Number(headers?.get(AFTER_HEADER) ?? 0);
   return {
     contentType: headers?.get('Content-Type'),
@@ -36,4 +37,16 @@ export function readHeaders(
     traceparent: headers?.get(TRACEPARENT) || undefined,
     afterSequence: Number.isSafeInteger(after) && after > 0 ? after : 0,
   };
+}
+
+/**
+ * The library reads them when they are asked for, and throws at what the server let in, as a line break in a
+ * value; thrown here it would end the connection. Such headers say nothing, and the payload is judged alone.
+ */
+function headersOf(msg: Pick<Msg, 'headers'>): MsgHdrs | undefined {
+  try {
+    return msg.headers;
+  } catch {
+    return undefined;
+  }
 }

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import {
   ROOT_CONTEXT,
   SpanKind as Kind,
@@ -68,10 +69,14 @@ export class OtlpTracing implements Tracing {
     return context === undefined ? undefined : this.#span(name, context, options);
   }
 
-  /** Sends what there is. */
+  /** Sends what there is, as far as somebody takes it in time: where nobody does there is nobody to tell either. */
   async [Symbol.asyncDispose](): Promise<void> {
-    // Where nobody takes the spans there is nobody to tell either.
-    await this.#provider.shutdown().catch(() => undefined);
+    const isOver = new AbortController();
+    const sent = this.#provider.shutdown().catch(() => undefined);
+    // The library waits for an answer that comes byte by byte for as long as it does.
+    const late = pause(SENT_MS_MAX, undefined, { signal: isOver.signal }).catch(() => undefined);
+    await Promise.race([sent, late]);
+    isOver.abort();
   }
 
   #span(name: string, context: Context, options: SpanOptions): Span | undefined {

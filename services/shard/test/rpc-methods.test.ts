@@ -82,6 +82,7 @@ class Shard {
             tombstones: 0,
             segments: 0,
           }),
+        workers: 1,
         indexed: () => this.#later(undefined),
         refresh: () => Promise.reject(new Error('nobody asks')),
         streams: {

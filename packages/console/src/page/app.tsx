@@ -123,7 +123,16 @@ function useRoute(): [path: Path, argument: string | undefined] {
   }, []);
   const [, path = '', argument] = hash.split('/');
   const known = PAGES.find((page) => page.path === path)?.path ?? '';
-  return [known, argument === undefined ? undefined : decodeURIComponent(argument)];
+  return [known, argument === undefined ? undefined : decoded(argument)];
+}
+
+/** Anybody may have typed it. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 /** 1 to 5 open the pages, wherever nothing is typed. */

@@ -7,6 +7,8 @@ import { client } from './connection.ts';
 import type { Shown } from './live.ts';
 import { sentence } from './text.ts';
 
+const DETAIL_CHARS_MAX = 1_000;
+
 interface Props {
   readonly shown: Shown;
   readonly onChange: () => Promise<void>;
@@ -110,7 +112,7 @@ function List({ letters, isBusy, work }: PartProps) {
               </td>
               <td>{letter.reason}</td>
               <td>{letter.space ?? '–'}</td>
-              <td class="detail">{letter.detail}</td>
+              <td class="detail">{shortened(letter.detail)}</td>
               <td class="number">{bytesText(letter.bytes)}</td>
               <td>
                 <button
@@ -127,6 +129,11 @@ function List({ letters, isBusy, work }: PartProps) {
       </table>
     </div>
   );
+}
+
+/** Enough to see what is wrong; a browser takes minutes to break a line of a megabyte. */
+function shortened(text: string): string {
+  return text.length > DETAIL_CHARS_MAX ? `${text.slice(0, DETAIL_CHARS_MAX)}…` : text;
 }
 
 async function redriven(selection: DeadLetterSelection): Promise<Done> {

@@ -40,6 +40,7 @@ import { traced, type Tracing } from '@engram/tracing';
 import type { StorageHealth } from '../checkpoints/storage-health.ts';
 import type { ShardMetrics } from '../metrics.ts';
 import type { LaneFlow } from '../pressure/lane-flow.ts';
+import { ExactTurns } from './exact-turns.ts';
 import type { RecallSampler } from './recall-sampler.ts';
 
 /** Only verifications wait so. */
@@ -48,7 +49,10 @@ const READY_POLL_MS = 50;
 export interface MethodsOptions {
   readonly partitionCount: number;
   readonly reader: Omit<PartitionReader, 'hold' | 'fence' | 'replay' | 'close' | symbol>;
-  readonly engine: Pick<ShardEngine, 'recallBytes' | 'get' | 'stats' | 'indexed' | 'refresh'> & {
+  readonly engine: Pick<
+    ShardEngine,
+    'workers' | 'recallBytes' | 'get' | 'stats' | 'indexed' | 'refresh'
+  > & {
     readonly streams: Pick<ShardEngine['streams'], 'open' | 'openIds' | 'next' | 'keep' | 'close'>;
   };
   readonly flow: PerLane<Pick<LaneFlow, 'applied'>>;
@@ -137,12 +141,16 @@ export function rpcMethods(options: MethodsOptions): Readonly<Record<ShardMethod
     return { ...answer, ...before, watermark: formatPosition(nothing(partition)), isReady: false };
   };
 
+  const exactTurns = new ExactTurns(engine.workers, options.clock);
+  const inTurn = <T>({ exact }: RecallTask, work: () => Promise<T>): Promise<T> =>
+    exact === true ? exactTurns.run(work) : work();
+
   const answered = async (
     task: RecallTask,
     traceparent: string | undefined,
   ): Promise<readonly WireHit[]> => {
     const working = tracing.continue('worker', traceparent, { kind: 'internal' });
-    const hits = await traced(working, () => engine.recallBytes(task));
+    const hits = await traced(working, () => inTurn(task, () => engine.recallBytes(task)));
     options.sampler.offer(task, hits);
     return hits;
   };
@@ -160,7 +168,7 @@ export function rpcMethods(options: MethodsOptions): Readonly<Record<ShardMethod
       const hasPosition = minPosition !== undefined || asOf !== undefined;
       return standing(partition, hasPosition, async () =>
         stream === true
-          ? cursors.told(await engine.streams.open(task))
+          ? cursors.told(await inTurn(task, () => engine.streams.open(task)))
           : { hits: await answered(task, traceparent) },
       );
     },

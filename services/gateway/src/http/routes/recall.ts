@@ -142,7 +142,7 @@ export function toQuery(body: Static<typeof RecallBody>, config: SpaceConfig): R
         pointer: '/embedding',
       },
     );
-  if (ef !== undefined && ef < k)
+  if (!exact && ef !== undefined && ef < k)
     throw new ClusterError('INVALID_PARAMETER', `ef must be at least k: it is ${ef}, k is ${k}`, {
       pointer: '/ef',
     });

@@ -1,0 +1,224 @@
+// docker compose as users type it: up, more shards while data come in, a kill, a cut network, a stop.
+
+import { readFileSync } from 'node:fs';
+import { EngramClient } from '@engram/client';
+import { freePort } from '@engram/local-cluster';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { until } from '../support/until.ts';
+import { Docker } from './docker.ts';
+import { Writing } from './writing.ts';
+
+const engine = inject('engine');
+const PROJECT = 'engram-test';
+const SPACES = 12;
+const ROWS = 5_000;
+const CUT_MS = 30_000;
+
+interface Panel {
+  readonly title: string;
+  readonly targets?: readonly { readonly expr: string }[];
+}
+
+describe.skipIf(engine === undefined)('a cluster of docker compose', () => {
+  let docker: Docker;
+  const compose = (...args: string[]) => docker.run('compose', '--project-name', PROJECT, ...args);
+  let client: EngramClient;
+  let url: string;
+  let prometheus: string;
+  let writing: Writing;
+
+  const scale = (gateways: number, shards: number) =>
+    compose(
+      'up',
+      '--detach',
+      '--wait',
+      '--scale',
+      `gateway=${gateways}`,
+      '--scale',
+      `shard=${shards}`,
+    );
+  const containersOf = async (service: string) =>
+    (await compose('ps', '--all', '--quiet', service)).split('\n').filter(Boolean);
+  const whenServed = (shards: number) =>
+    until(
+      `${shards} shards serve every partition`,
+      async () => {
+        const { members, partitions, moves } = await client.ring();
+        const ready = members.filter(({ role, owned = 0 }) => role === 'shard' && owned > 0);
+        return (
+          ready.length === shards &&
+          moves.length === 0 &&
+          partitions.every(({ owners, ready: serving }) =>
+            owners.every((id) => serving.includes(id)),
+          )
+        );
+      },
+      180_000,
+    );
+
+  beforeAll(async () => {
+    const [port, ...others] = [await freePort(), await freePort(), await freePort()];
+    url = `http://127.0.0.1:${port}`;
+    prometheus = `http://127.0.0.1:${others[0]}`;
+    docker = new Docker({
+      ...engine,
+      ENGRAM_PORT: `127.0.0.1:${port}`,
+      PROMETHEUS_PORT: `127.0.0.1:${others[0]}`,
+      GRAFANA_PORT: `127.0.0.1:${others[1]}`,
+    });
+    client = new EngramClient({ url, retries: 2 });
+  });
+
+  afterAll(async () => {
+    await compose('down', '--volumes', '--timeout', '20');
+  });
+
+  test('comes up with one command, and serves its API, its console and its metrics', async () => {
+    await scale(2, 3);
+    await whenServed(3);
+    const page = await fetch(`${url}/console`);
+    expect([page.status, page.headers.get('content-security-policy')]).toEqual([
+      200,
+      expect.stringContaining("default-src 'none'"),
+    ]);
+    expect((await fetch(`${prometheus}/-/ready`)).status).toBe(200);
+  });
+
+  test('runs without root, capabilities or a writable file system, and only what clients need is published', async () => {
+    const published: string[] = [];
+    for (const service of [
+      'nats',
+      'redis',
+      'gateway',
+      'shard',
+      'balancer',
+      'prometheus',
+      'grafana',
+    ])
+      for (const container of await containersOf(service)) {
+        const host = await docker.inspect<Record<string, unknown>>(container, '.HostConfig');
+        expect([service, host['ReadonlyRootfs'], host['CapDrop']]).toEqual([
+          service,
+          true,
+          ['ALL'],
+        ]);
+        expect(host['SecurityOpt'], service).toContain('no-new-privileges:true');
+        expect(host['Memory'], service).toBeGreaterThan(0);
+        const [user] = (await docker.run('top', container, '-o', 'uid,pid')).split('\n').slice(1);
+        expect(user?.trim().split(/\s+/)[0], service).not.toBe('0');
+        const bindings = (host['PortBindings'] ?? {}) as Record<string, { HostIp: string }[]>;
+        for (const each of Object.values(bindings).flat())
+          published.push(`${service} ${each.HostIp}`);
+      }
+    expect(published.sort()).toEqual([
+      'balancer 127.0.0.1',
+      'grafana 127.0.0.1',
+      'prometheus 127.0.0.1',
+    ]);
+  });
+
+  test('takes new shards in while data come', async () => {
+    writing = Writing.start(client, SPACES, ROWS);
+    await writing.reached(0.2);
+    await scale(2, 5);
+    await whenServed(5);
+  });
+
+  test('a shard is killed and comes back', async () => {
+    await writing.reached(0.4);
+    const [shard] = await containersOf('shard');
+    await docker.kill(shard!);
+    await until('it is started again', async () => {
+      const state = await docker.inspect<{ Running: boolean }>(shard!, '.State');
+      const restarts = await docker.inspect<number>(shard!, '.RestartCount');
+      return state.Running && restarts > 0;
+    });
+    await whenServed(5);
+  });
+
+  test('a shard is cut off for half a minute', async () => {
+    await writing.reached(0.6);
+    const [shard] = (await containersOf('shard')).slice(-1);
+    const network = `${PROJECT}_inside`;
+    await docker.run('network', 'disconnect', network, shard!);
+    const cutAt = performance.now();
+    await until('the others have its partitions', async () => {
+      const { members, partitions } = await client.ring();
+      return (
+        members.filter(({ role }) => role === 'shard').length === 4 &&
+        partitions.every(({ ready }) => ready.length > 0)
+      );
+    });
+    await until('the time is over', () => performance.now() - cutAt > CUT_MS);
+    await docker.run('network', 'connect', '--alias', 'shard', network, shard!);
+    await whenServed(5);
+  });
+
+  test('afterwards nothing is missing', async () => {
+    await writing.whole();
+  });
+
+  test('each panel and each alert names metrics that there are, and each panel has data', async () => {
+    const asked = async (path: string, query: Record<string, string>) => {
+      const answer = await fetch(`${prometheus}/api/v1/${path}?${new URLSearchParams(query)}`);
+      const body = (await answer.json()) as {
+        status: string;
+        error?: string;
+        data: { result: unknown[] };
+      };
+      expect(body.error, query['query']).toBeUndefined();
+      return body.data.result;
+    };
+    const text = readFileSync(
+      new URL('../../infra/grafana/dashboards/cluster.json', import.meta.url),
+      'utf8',
+    );
+    const { panels } = JSON.parse(text) as { readonly panels: readonly Panel[] };
+    const recalls = new AbortController();
+    const recalling = keepRecalling(client, recalls.signal);
+    try {
+      for (const { title, targets = [] } of panels)
+        for (const { expr } of targets)
+          await until(
+            `${title} has data: ${expr}`,
+            async () => (await asked('query', { query: expr })).length > 0,
+          );
+    } finally {
+      recalls.abort();
+      await recalling;
+    }
+    const rules = (await (await fetch(`${prometheus}/api/v1/rules`)).json()) as {
+      data: {
+        groups: { rules: { name: string; query: string; health: string; lastError?: string }[] }[];
+      };
+    };
+    const all = rules.data.groups.flatMap((group) => group.rules);
+    expect(all.filter(({ health }) => health !== 'ok')).toEqual([]);
+    const names = new Set<string>();
+    for (const { query } of all)
+      for (const [name] of query.matchAll(/engram_\w+|\bup\b/g)) names.add(name);
+    expect(names.size).toBeGreaterThan(15);
+    for (const name of names) expect(await asked('query', { query: name }), name).not.toEqual([]);
+  });
+
+  test('stop drains everybody, and start brings everything back', async () => {
+    await compose('stop');
+    for (const service of ['gateway', 'shard', 'nats', 'redis'])
+      for (const container of await containersOf(service))
+        expect([service, await docker.inspect(container, '.State.ExitCode')]).toEqual([service, 0]);
+    await compose('start');
+    await whenServed(5);
+    await writing.verified();
+  });
+});
+
+async function keepRecalling(client: EngramClient, signal: AbortSignal): Promise<void> {
+  const embedding = Array.from({ length: 100 }, (_, i) => Math.sin(i));
+  while (!signal.aborted)
+    for (let i = 0; i < SPACES && !signal.aborted; i++)
+      // A write now and then, so that there are rates of everything.
+      await Promise.all([
+        client.recall(`imported-${i}`, { embedding, k: 5 }),
+        client.put(`imported-${i}`, [{ id: 'the', embedding }], { ack: 'searchable' }),
+      ]);
+}
