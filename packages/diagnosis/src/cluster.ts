@@ -23,6 +23,8 @@ export interface LocalProcess {
 export interface Circumstances {
   /** How the command line program is called where the advice is read. */
   readonly command: string;
+  /** What shows how far moves are, if not the command `ring`. */
+  readonly moves?: string;
   /** Processes of this machine that are none of the members in the answer. */
   readonly silent?: readonly LocalProcess[];
   /** The folder of the cluster of this machine. */
@@ -32,7 +34,7 @@ export interface Circumstances {
 /** Every check that needs nothing but the answer of `GET /v1/cluster`. */
 export function checkCluster(
   status: ClusterStatus,
-  { command, silent = [], dataDir = '.engram' }: Circumstances,
+  { command, moves = `${command} ring`, silent = [], dataDir = '.engram' }: Circumstances,
 ): Check[] {
   const shards = status.members.filter(({ role }) => role === 'shard');
   return [
@@ -42,7 +44,7 @@ export function checkCluster(
       ? []
       : [checkShards(shards, command)]),
     checkSettings(status, shards),
-    checkPartitions(status, command),
+    checkPartitions(status, moves),
     ...checkPressure(shards),
     ...checkRefusals(status, command),
     ...checkMemory(shards),
@@ -112,16 +114,13 @@ function checkSettings(status: ClusterStatus, shards: readonly ClusterMember[]):
   return ok('settings', `the members agree; replication ${counts}`);
 }
 
-function checkPartitions(
-  { partitions = [], partitionCount }: ClusterStatus,
-  command: string,
-): Check {
+function checkPartitions({ partitions = [], partitionCount }: ClusterStatus, moves: string): Check {
   const unserved = partitions.filter(({ ready }) => ready !== true);
   if (unserved.length > 0)
     return failure(
       'partitions',
       `no shard answers for ${numberRanges(unserved.map(({ partition }) => partition))}`,
-      `wait while shards restore them (${command} ring shows how far); when it lasts, look at their logs`,
+      `wait while shards restore them (${moves} shows how far); when it lasts, look at their logs`,
     );
   const missing = partitions.reduce(
     (sum, { owners = [], readyOwners = owners.length }) => sum + owners.length - readyOwners,
@@ -131,7 +130,7 @@ function checkPartitions(
     return warning(
       'partitions',
       `${counted(missing, 'copy')} not ready yet`,
-      `wait while they are restored: ${command} ring shows how far`,
+      `wait while they are restored: ${moves} shows how far`,
     );
   return ok('partitions', `all ${partitionCount} are served`);
 }

@@ -1,60 +1,73 @@
 // Some spaces by name and all others as one: a label for each of thousands would cost more than it tells.
 //
 //   T1. At most `placesMax` spaces have a name of their own; everything else is counted as `other`.
-//   T2. What was counted for a name stays with it: a place is given on only once its space was silent, and its
-//       count leaves with it, which Prometheus takes for a counter that began anew.
+//   T2. Each window the busiest take places: from spaces that had less than half as much to do. What was counted
+//       for a name leaves with it, which Prometheus takes for a counter that began anew.
 
 import type { MetricsRegistry } from './catalogue.ts';
 
 const OTHER = 'other';
-
-interface Place {
-  count: number;
-  lastAtMs: number;
-}
+/** Spaces that are looked at for a place; more than those have little to do each. */
+const CANDIDATES_MAX = 1_000;
+/** As much busier a space has to be that takes another's place. */
+const BUSIER = 2;
 
 export interface TopSpacesOptions {
   readonly placesMax: number;
-  /** After which another space may have the place. */
-  readonly silentMs: number;
+  /** Between two looks at who is busiest. */
+  readonly windowMs: number;
   /** Monotonic milliseconds. */
   readonly now: () => number;
 }
 
 export class TopSpaces {
   readonly #options: TopSpacesOptions;
-  readonly #places = new Map<string, Place>();
+  readonly #counts = new Map<string, number>();
+  /** What came in this window, of spaces with a place and of others. */
+  #window = new Map<string, number>();
+  #windowEndMs: number;
   #others = 0;
 
   constructor(registry: MetricsRegistry, name: string, help: string, options: TopSpacesOptions) {
     this.#options = options;
+    this.#windowEndMs = options.now() + options.windowMs;
     registry.total(name, help, ['space'], (set) => {
-      for (const [space, { count }] of this.#places) set(count, { space });
+      this.#turn();
+      for (const [space, count] of this.#counts) set(count, { space });
       set(this.#others, { space: OTHER });
     });
   }
 
   add(space: string, count: number): void {
-    const place = this.#places.get(space) ?? this.#placeFor(space);
-    if (place === undefined) {
-      this.#others += count;
-      return;
-    }
-    place.count += count;
-    place.lastAtMs = this.#options.now();
+    this.#turn();
+    const before = this.#window.get(space);
+    if (before !== undefined || this.#window.size < CANDIDATES_MAX)
+      this.#window.set(space, (before ?? 0) + count);
+    const known = this.#counts.get(space);
+    // A space may have the name that means something else here.
+    if (known !== undefined || (this.#counts.size < this.#options.placesMax && space !== OTHER))
+      this.#counts.set(space, (known ?? 0) + count);
+    else this.#others += count;
   }
 
-  #placeFor(space: string): Place | undefined {
-    const { placesMax, silentMs, now } = this.#options;
-    if (space === OTHER) return undefined; // of a name that means something else here
-    if (this.#places.size >= placesMax) {
-      const before = now() - silentMs;
-      const silent = [...this.#places].find(([, { lastAtMs }]) => lastAtMs < before);
-      if (silent === undefined) return undefined;
-      this.#places.delete(silent[0]);
+  /** Gives places to who was busier, once the window is over. */
+  #turn(): void {
+    const { now, windowMs, placesMax } = this.#options;
+    if (now() < this.#windowEndMs) return;
+    const window = this.#window;
+    this.#window = new Map();
+    this.#windowEndMs = now() + windowMs;
+    if (this.#counts.size < placesMax) return;
+    const busy = (space: string) => window.get(space) ?? 0;
+    const placed = [...this.#counts.keys()].sort((a, b) => busy(a) - busy(b));
+    const others = [...window.keys()]
+      .filter((space) => space !== OTHER && !this.#counts.has(space))
+      .sort((a, b) => busy(b) - busy(a));
+    for (const [i, space] of placed.entries()) {
+      const busier = others[i];
+      if (busier === undefined || busy(busier) <= BUSIER * busy(space)) return;
+      this.#counts.delete(space);
+      this.#counts.set(busier, 0);
     }
-    const place = { count: 0, lastAtMs: now() };
-    this.#places.set(space, place);
-    return place;
   }
 }

@@ -3,14 +3,14 @@ import { expect, test } from 'vitest';
 import { MetricsRegistry, TopSpaces } from '../src/index.ts';
 
 const PLACES = 3;
-const SILENT_MS = 100;
+const WINDOW_MS = 100;
 
 function topSpaces() {
   const registry = new MetricsRegistry('gateway', 'test');
   const clock = { nowMs: 0 };
   const spaces = new TopSpaces(registry, 'items_total', 'Items', {
     placesMax: PLACES,
-    silentMs: SILENT_MS,
+    windowMs: WINDOW_MS,
     now: () => clock.nowMs,
   });
   const told = async () =>
@@ -28,16 +28,21 @@ test('the first spaces have names, all others are one', async () => {
   expect(await told()).toEqual({ a: 4, b: 2, c: 2, other: 6 });
 });
 
-test('a silent one gives its place to another', async () => {
+test('who is more than twice as busy takes a place, and who is not does not', async () => {
   const { spaces, clock, told } = topSpaces();
-  for (const space of ['a', 'b', 'c']) spaces.add(space, 1);
-  clock.nowMs = SILENT_MS + 1;
-  spaces.add('b', 1);
+  for (const space of ['a', 'b', 'c']) spaces.add(space, 10);
+  spaces.add('d', 60);
+  spaces.add('e', 19);
+  clock.nowMs = WINDOW_MS;
+  expect(await told()).toEqual({ b: 10, c: 10, d: 0, other: 79 });
   spaces.add('d', 5);
-  expect(await told()).toEqual({ b: 2, c: 1, d: 5, other: 0 });
+  spaces.add('e', 1);
+  clock.nowMs = 2 * WINDOW_MS;
+  // Silent ones give theirs to anybody.
+  expect(await told()).toEqual({ c: 10, d: 5, e: 0, other: 80 });
 });
 
-test('there are never more names than places, and nothing is lost while none is silent', async () => {
+test('there are never more names than places, and nothing is lost within a window', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.tuple(fc.string({ minLength: 1, maxLength: 2 }), fc.nat(9)), { maxLength: 40 }),

@@ -27,8 +27,8 @@ export interface GatewayMetrics {
   readonly recallsBySpace: TopSpaces;
 }
 
-/** After which another space may have a name of its own. */
-const SPACE_SILENT_MS = 3_600_000;
+/** Between two looks at which spaces are the busiest. */
+const WINDOW_MS = 60_000;
 
 /** @param spacesMax spaces that are named in metrics */
 export function gatewayMetrics(member: string, spacesMax: number): GatewayMetrics {
@@ -37,7 +37,7 @@ export function gatewayMetrics(member: string, spacesMax: number): GatewayMetric
   const bySpace = (name: string, help: string) =>
     new TopSpaces(registry, name, help, {
       placesMax: spacesMax,
-      silentMs: SPACE_SILENT_MS,
+      windowMs: WINDOW_MS,
       now: () => performance.now(),
     });
   return {

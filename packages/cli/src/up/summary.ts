@@ -8,6 +8,7 @@ import { DEFAULT_DATA } from '../local-url.ts';
 export interface UpSummary {
   readonly url: string;
   readonly docs: string;
+  readonly console: string;
   readonly metrics: string;
   readonly cluster: string;
   readonly nats: string;
@@ -25,6 +26,7 @@ export function summaryOf(cluster: LocalCluster, wantsKeys: boolean): UpSummary 
   return {
     url,
     docs: `${url}/docs`,
+    console: `${url}/console`,
     metrics: `${url}/metrics`,
     cluster: `${url}/v1/cluster`,
     nats: cluster.nats.url,
@@ -51,7 +53,7 @@ export function summaryText(
   summary: UpSummary,
   options: { readonly isDetached: boolean; readonly hasDemo: boolean },
 ): string {
-  const { url, docs, metrics, cluster, dataDir, wantsKeys } = summary;
+  const { url, docs, console: page, metrics, cluster, dataDir, wantsKeys } = summary;
   const program = invocation();
   const data = relative(process.cwd(), dataDir);
   const inDefault = dataDir === resolve(DEFAULT_DATA) ? '' : ` --data ${data}`;
@@ -68,6 +70,7 @@ export function summaryText(
     : '';
   return `
   API      ${colors.cyan(docs)}
+  console  ${colors.cyan(page)}
   metrics  ${colors.cyan(metrics)}
   cluster  ${colors.cyan(cluster)}
 

@@ -19,6 +19,8 @@ interface Props {
 
 const HEIGHT = 170;
 const AXIS_WIDTH = 64;
+/** Of the upper end of a scale: below it all labels would be the same. */
+const LEAST = 4;
 
 export function Chart({ title, timesS, lines, format }: Props) {
   const place = useRef<HTMLDivElement>(null);
@@ -95,9 +97,9 @@ function optionsOf(
     height: HEIGHT,
     legend: { show: false },
     cursor: { show: true, y: false, points: { size: 6 } },
-    scales: { y: { range: (_, __, max) => [0, Math.max(max * 1.1, 1e-3)] } },
+    scales: { y: { range: (_, __, max) => [0, Math.max(max * 1.1, LEAST)] } },
     axes: [
-      { ...axis, space: 70 },
+      { ...axis, space: 80, values: (_, times) => times.map(clockText) },
       { ...axis, size: AXIS_WIDTH, values: (_, values) => values.map((value) => format(value)) },
     ],
     series: [
@@ -110,6 +112,11 @@ function optionsOf(
       })),
     ],
   };
+}
+
+/** The time of day, in the way of who looks. */
+function clockText(atS: number): string {
+  return new Date(atS * 1_000).toLocaleTimeString();
 }
 
 function dataOf(timesS: readonly number[], lines: readonly Line[]): uPlot.AlignedData {

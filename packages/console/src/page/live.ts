@@ -14,6 +14,7 @@ import {
 } from '@engram/diagnosis';
 import { LANES, perLane, type Lane } from '@engram/model';
 import { client } from './connection.ts';
+import { GoneShards } from './gone-shards.ts';
 
 const LOOK_MS = 1_000;
 const KEPT = 900;
@@ -59,6 +60,7 @@ export class Live {
   #shown: Shown = { points: [], checks: [], letters: [], isOld: false };
   #answeredAt = performance.now();
   #lettersAt = -Infinity;
+  readonly #gone = new GoneShards();
   #stop = new AbortController();
 
   get shown(): Shown {
@@ -138,7 +140,8 @@ export class Live {
     const sample = sampleOf(this.#looks.at(-1), look);
     const before = this.#looks.at(-LATENCY_LOOKS);
     const quantile = (share: number, of: 'freshness' | 'recall') =>
-      look[of] && quantileMs(share, look[of], before?.[of]);
+      // Without an earlier look it would be of all that ever was.
+      look[of] && before?.[of] && quantileMs(share, look[of], before[of]);
     this.#looks.push(look);
     if (this.#looks.length > LATENCY_LOOKS + 1) this.#looks.shift();
     const point: Point = {
@@ -151,7 +154,8 @@ export class Live {
     };
     const points = [...this.#shown.points.slice(-(KEPT - 1)), point];
     const checks = [
-      ...checkCluster(status, { command: 'engram' }),
+      ...this.#gone.look(status),
+      ...checkCluster(status, { command: 'engram', moves: 'the page Ring' }),
       checkDeadLetters(letters, LETTERS_ASKED, 'engram'),
     ];
     this.#show({ status, ring, sample, points, checks, letters, isOld: false });

@@ -1,4 +1,4 @@
-import { bytesText, counted, type LaneRow, type ShardRow } from '@engram/diagnosis';
+import { bytesText, counted, type LaneRow, type Sample, type ShardRow } from '@engram/diagnosis';
 import { LANES, type Lane } from '@engram/model';
 import { useMemo } from 'preact/hooks';
 import { Chart, type Line } from './chart.tsx';
@@ -25,10 +25,7 @@ export function Overview({ shown }: { readonly shown: Shown }) {
           value={sample?.rate === undefined ? '–' : whole(sample.rate)}
         />
         <Number name="searchable after (p99)" value={ms(last?.freshP99Ms)} />
-        <Number
-          name="observations"
-          value={sample === undefined ? '–' : whole(sample.observations)}
-        />
+        <Number name="observations" value={observationsText(sample)} />
         <Number
           name="log filled"
           value={sample?.logShare === undefined ? '–' : `${Math.round(sample.logShare * 100)} %`}
@@ -47,6 +44,13 @@ function Number({ name, value }: { readonly name: string; readonly value: string
       <dd>{value}</dd>
     </div>
   );
+}
+
+/** A shard that does not answer has some too. */
+function observationsText(sample: Sample | undefined): string {
+  if (sample === undefined) return '–';
+  const isWhole = sample.shards.every(({ observations }) => observations !== undefined);
+  return isWhole ? whole(sample.observations) : `${whole(sample.observations)} + ?`;
 }
 
 function Charts({ points }: { readonly points: readonly Point[] }) {

@@ -1,6 +1,12 @@
 // A recall, tried: by id or by a vector, the graphs beside an exact search.
 
-import type { RecallHit, RecallQuery, RecallResult, SpaceSummary } from '@engram/client';
+import {
+  ClusterError,
+  type RecallHit,
+  type RecallQuery,
+  type RecallResult,
+  type SpaceSummary,
+} from '@engram/client';
 import { useEffect, useId, useState } from 'preact/hooks';
 import { client } from './connection.ts';
 import { ms, sentence } from './text.ts';
@@ -56,19 +62,32 @@ export function Recall({ space }: { readonly space: string | undefined }) {
     <>
       <h2>Recall</h2>
       <form class="query" onSubmit={(event) => void ask(event)}>
-        <Inputs fields={fields} change={(changed) => setFields({ ...fields, ...changed })} />
+        <Inputs
+          fields={fields}
+          change={(changed) => {
+            setFields({ ...fields, ...changed });
+            setError(undefined);
+          }}
+        />
         <button type="submit" disabled={isAsking || fields.space === '' || fields.wanted === ''}>
           {isAsking ? 'Asking…' : 'Recall'}
         </button>
       </form>
       {error !== undefined && (
         <p class="notice failure" role="alert">
-          {sentence(error)}
+          {faultText(error)}
         </p>
       )}
       {answers !== undefined && <Both answers={answers} />}
     </>
   );
+}
+
+/** A port of operators serves no recalls. */
+function faultText(error: unknown): string {
+  if (error instanceof ClusterError && error.code === 'ROUTE_NOT_FOUND')
+    return 'This port serves operators only: recalls are on the data port of the gateway.';
+  return sentence(error);
 }
 
 interface InputsProps {
@@ -201,7 +220,13 @@ function Both({ answers: { graph, exact } }: { readonly answers: Answers }) {
   return (
     <>
       <p role="status">
-        The graphs found <b>{found}</b> of the <b>{nearest.size}</b> that are nearest.
+        {nearest.size === 0 ? (
+          'Nothing was found: the space is empty, or nothing matches the filter.'
+        ) : (
+          <>
+            The graphs found <b>{found}</b> of the <b>{nearest.size}</b> that are nearest.
+          </>
+        )}
       </p>
       <div class="both">
         <Results title="Graphs" answer={graph} both={both} />

@@ -1,6 +1,6 @@
 // The ring: each partition an arc, in the colour of its owner, and what moves as it moves.
 
-import type { RingMove, RingPartition, RingStatus } from '@engram/client';
+import type { RingPartition, RingStatus } from '@engram/client';
 import { counted, numberRanges } from '@engram/diagnosis';
 import { useState } from 'preact/hooks';
 import type { Shown } from './live.ts';
@@ -27,7 +27,7 @@ export function Ring({ shown: { ring } }: { readonly shown: Shown }) {
         <div>
           <Chosen ring={ring} chosen={chosen} choose={setChosen} />
           <Owners ring={ring} shards={shards} colourOf={colourOf} />
-          <Moves moves={ring.moves} />
+          <Moves ring={ring} />
         </div>
       </div>
     </>
@@ -146,7 +146,13 @@ function Owners({ ring, shards, colourOf }: OwnersProps) {
                 <th scope="row">
                   <i class={`dot owner-${colourOf(id)}`} aria-hidden="true" /> {id}
                 </th>
-                <td>{member?.state ?? 'gone'}</td>
+                <td>
+                  {member === undefined
+                    ? 'gone'
+                    : member.held === undefined
+                      ? 'no answer'
+                      : member.state}
+                </td>
                 <td class="number">
                   {member?.ready ?? '?'}/{member?.owned ?? '?'}
                 </td>
@@ -161,7 +167,8 @@ function Owners({ ring, shards, colourOf }: OwnersProps) {
   );
 }
 
-function Moves({ moves }: { readonly moves: readonly RingMove[] }) {
+function Moves({ ring: { moves, replication } }: { readonly ring: RingStatus }) {
+  const nobody = replication === 1 ? 'nobody has it' : 'a copy more';
   if (moves.length === 0) return <p class="quiet">Nothing moves.</p>;
   return (
     <div class="wide" tabIndex={0} role="region" aria-label="Moves">
@@ -183,7 +190,7 @@ function Moves({ moves }: { readonly moves: readonly RingMove[] }) {
           {moves.map(({ partition, from, to, percent, leftMs }) => (
             <tr key={`${partition} ${to}`}>
               <td class="number">{partition}</td>
-              <td>{from ?? 'a copy more'}</td>
+              <td>{from ?? nobody}</td>
               <td>{to}</td>
               <td>
                 <progress

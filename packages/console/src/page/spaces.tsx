@@ -19,12 +19,18 @@ export function Spaces({ shown }: { readonly shown: Shown }) {
   const [page, setPage] = useState(0);
   useEffect(() => {
     const stop = new AbortController();
+    let isLooking = false;
     const look = async () => {
+      // One after the other, however slow the gateway is.
+      if (isLooking) return;
+      isLooking = true;
       try {
         setAll(await listed(stop.signal));
         setError(undefined);
       } catch (cause) {
         if (!stop.signal.aborted) setError(cause);
+      } finally {
+        isLooking = false;
       }
     };
     void look();

@@ -26,8 +26,7 @@ export function ThemeButton() {
       onClick={() => setTheme(next)}
       title={`Colours: ${theme}; change to ${next}`}
     >
-      <span class="spoken">Colours: </span>
-      {theme}
+      Colours: {theme}
     </button>
   );
 }
