@@ -119,6 +119,7 @@ export default tseslint.config(
         setTimeout: 'readonly',
         fetch: 'readonly',
         Buffer: 'readonly',
+        AbortController: 'readonly',
         AbortSignal: 'readonly',
       },
     },

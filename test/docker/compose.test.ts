@@ -160,7 +160,9 @@ describe.skipIf(engine === undefined)('a cluster of docker compose', () => {
 
   test('each panel and each alert names metrics that there are, and each panel has data', async () => {
     const asked = async (path: string, query: Record<string, string>) => {
-      const answer = await fetch(`${prometheus}/api/v1/${path}?${new URLSearchParams(query)}`);
+      const answer = await fetch(
+        `${prometheus}/api/v1/${path}?${new URLSearchParams(query).toString()}`,
+      );
       const body = (await answer.json()) as {
         status: string;
         error?: string;

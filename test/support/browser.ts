@@ -60,7 +60,7 @@ export async function openPage(browser: Browser, url: string, view: View): Promi
 export async function axeFaults(page: Page): Promise<string[]> {
   // Not as a script of the page: its policy lets none in.
   await page.evaluate(AXE);
-  const { violations } = (await page.evaluate('axe.run()')) as AxeResults;
+  const { violations } = await page.evaluate<AxeResults>('axe.run()');
   return violations.flatMap(({ id, help, nodes }) =>
     nodes.map(({ html }) => `${id}: ${help}: ${html}`),
   );

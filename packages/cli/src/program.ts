@@ -5,6 +5,7 @@ import { downCommand } from './commands/down.ts';
 import { explainCommand } from './commands/explain.ts';
 import { importCommand } from './commands/import.ts';
 import { keysCommand } from './commands/keys.ts';
+import { loadCommand } from './commands/load.ts';
 import { planCommand } from './commands/plan.ts';
 import { putCommand } from './commands/put.ts';
 import { recallCommand } from './commands/recall.ts';
@@ -45,8 +46,9 @@ function makeProgram({ version, signal, onStoppable }: ProgramOptions): Command 
     importCommand(signal),
     topCommand(signal),
     tailCommand(signal),
+    loadCommand(signal),
   ] as const;
-  const [up, importing, top, tail] = stoppable;
+  const [up, importing, top, tail, load] = stoppable;
   const program = new Command('engram')
     .description('a sharded store for vector observations')
     .version(version)
@@ -65,6 +67,7 @@ function makeProgram({ version, signal, onStoppable }: ProgramOptions): Command 
     .addCommand(doctorCommand())
     .addCommand(explainCommand())
     .addCommand(planCommand())
+    .addCommand(load)
     .addCommand(keysCommand())
     .hook('preAction', (_, command) => {
       if (stoppable.some((each) => each === command))

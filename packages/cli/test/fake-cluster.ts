@@ -28,6 +28,9 @@ export interface FakeCluster extends AsyncDisposable {
   readonly authorizations: string[];
 }
 
+/** What an answer instead of the usual one is about. */
+const FAULTS: Readonly<Record<number, string>> = { 413: 'BODY_TOO_LARGE', 429: 'BACKPRESSURE' };
+
 interface FakeOptions {
   /** The gateway takes nobody: each answer, other than of health, is this one. */
   readonly denied?: 401 | 403;
@@ -80,8 +83,7 @@ export async function fakeCluster(options: FakeOptions = {}): Promise<FakeCluste
     batches.push({ count: sent.length, query: url.search });
     const ids = sent.map((each) => String(each['id']));
     const instead = await options.onBatch?.(ids, batches.length);
-    if (instead !== undefined)
-      return [instead, fault(instead === 413 ? 'BODY_TOO_LARGE' : 'INTERNAL')];
+    if (instead !== undefined) return [instead, fault(FAULTS[instead] ?? 'INTERNAL')];
     const errors: Refusal[] = [];
     sent.forEach((each, index) => {
       const embedding = floats(each['embedding']);

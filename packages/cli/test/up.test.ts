@@ -75,7 +75,12 @@ test('with keys, up claims no cluster without passwords, and suggests no request
   expect(upSettings({ ENGRAM_API_KEYS_FILE: 'keys.json' }).wantsKeys).toBe(true);
   expect(upSettings({ ENGRAM_API_KEYS: '[]', ENGRAM_AUTH: 'off' }).wantsKeys).toBe(false);
   const url = 'http://127.0.0.1:7700';
-  const pages = { docs: `${url}/docs`, metrics: `${url}/metrics`, cluster: `${url}/v1/cluster` };
+  const pages = {
+    docs: `${url}/docs`,
+    console: `${url}/console`,
+    metrics: `${url}/metrics`,
+    cluster: `${url}/v1/cluster`,
+  };
   const servers = { nats: 'nats://127.0.0.1:1', redis: 'redis://127.0.0.1:2' };
   const members = { gateways: [url], shards: [], dataDir: '/data', supervisor: 1 };
   const summary = { url, ...pages, ...servers, ...members };

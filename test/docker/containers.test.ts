@@ -1,0 +1,114 @@
+// A cluster out of single containers by testcontainers: up, import, one shard more, a kill, a cut network, verified.
+
+import { EngramClient } from '@engram/client';
+import {
+  GenericContainer,
+  Network,
+  Wait,
+  type StartedNetwork,
+  type StartedTestContainer,
+} from 'testcontainers';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { until } from '../support/until.ts';
+import { Docker } from './docker.ts';
+import { Writing } from './writing.ts';
+
+const engine = inject('engine');
+const SPACES = 8;
+const ROWS = 4_000;
+const ROOT_READY_MS = 120_000;
+
+describe.skipIf(engine === undefined)('a cluster in containers of its own', () => {
+  const docker = new Docker(engine ?? {});
+  const started: StartedTestContainer[] = [];
+  const shards: StartedTestContainer[] = [];
+  let network: StartedNetwork;
+  let client: EngramClient;
+  let writing: Writing;
+
+  const run = async (container: GenericContainer, alias: string) => {
+    const running = await container
+      .withNetwork(network)
+      .withNetworkAliases(alias)
+      .withStartupTimeout(ROOT_READY_MS)
+      .start();
+    started.push(running);
+    return running;
+  };
+  const member = (image: string) =>
+    new GenericContainer(image)
+      .withEnvironment({
+        ENGRAM_NATS_URL: 'nats://nats:4222',
+        ENGRAM_REDIS_URL: 'redis://redis:6379',
+        ENGRAM_AUTH: 'off',
+      })
+      .withWaitStrategy(Wait.forLogMessage(/"msg":"ready"/));
+  const addShard = async () => {
+    shards.push(await run(member('engram-shard'), 'shard'));
+  };
+  const whenServed = (count: number) =>
+    until(
+      `${count} shards serve every partition`,
+      async () => {
+        const { members, partitions, moves } = await client.ring();
+        return (
+          members.filter(({ role, owned = 0 }) => role === 'shard' && owned > 0).length === count &&
+          moves.length === 0 &&
+          partitions.every(({ owners, ready }) => owners.every((id) => ready.includes(id)))
+        );
+      },
+      120_000,
+    );
+
+  beforeAll(async () => {
+    // The library reads them when it is first asked for something; the reaper's image is one more to be pulled.
+    Object.assign(process.env, engine, { TESTCONTAINERS_RYUK_DISABLED: 'true' });
+    network = await new Network().start();
+    await run(new GenericContainer('engram-nats').withWaitStrategy(Wait.forHealthCheck()), 'nats');
+    await run(
+      new GenericContainer('redis:7.2-bookworm')
+        .withCommand(['redis-server', '--save', '', '--protected-mode', 'no'])
+        .withWaitStrategy(Wait.forLogMessage(/Ready to accept connections/)),
+      'redis',
+    );
+    const gateway = await run(member('engram-gateway').withExposedPorts(7700), 'gateway');
+    client = new EngramClient({
+      url: `http://${gateway.getHost()}:${gateway.getMappedPort(7700)}`,
+      retries: 2,
+    });
+    await Promise.all([addShard(), addShard()]);
+    await whenServed(2);
+  });
+
+  afterAll(async () => {
+    for (const container of started.reverse()) await container.stop({ timeout: 10_000 });
+    await network?.stop();
+  });
+
+  test('takes a shard more in while data come', async () => {
+    writing = Writing.start(client, SPACES, ROWS);
+    await writing.reached(0.2);
+    await addShard();
+    await whenServed(3);
+  });
+
+  test('goes on without a shard that is killed', async () => {
+    await writing.reached(0.4);
+    await docker.kill(shards[0]!.getId());
+    await whenServed(2);
+  });
+
+  test('goes on without one that is cut off, and takes it back', async () => {
+    await writing.reached(0.6);
+    const cut = shards[1]!.getId();
+    await docker.run('network', 'disconnect', network.getName(), cut);
+    await whenServed(1);
+    await docker.run('network', 'connect', '--alias', 'shard', network.getName(), cut);
+    await whenServed(2);
+  });
+
+  test('has lost nothing', async () => {
+    await writing.whole();
+    expect((await client.cluster()).degraded).toBe(false);
+  });
+});
