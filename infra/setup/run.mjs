@@ -8,9 +8,11 @@ import { accessSync, constants, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { findPnpm, installPackages } from './dependencies.mjs';
-import { run, runHere, SetupFailure, step } from './step.mjs';
+import { installed } from './debian.mjs';
+import { hasProgram, run, runHere, SetupFailure, step } from './step.mjs';
 
 const NODE_MINIMUM = [20, 19];
+const BROWSERS = ['chromium', 'chromium-browser', 'google-chrome'];
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const [mode, ...args] = process.argv.slice(2);
 
@@ -40,6 +42,7 @@ async function main() {
     const command = [join('packages', 'cli', 'dist', 'main.js'), 'up', '--data', '.engram'];
     return runHere(process.execPath, [...command, ...args], { cwd: root });
   }
+  await step('browser', findBrowser);
   const { program, prefix } = await findPnpm(root);
   return runHere(program, [...prefix, 'verify', ...args], { cwd: root });
 }
@@ -59,6 +62,16 @@ function checkFolder() {
   } catch (error) {
     throw new SetupFailure(`the folder ${root} cannot be written (${error.code}); make it yours`);
   }
+}
+
+/** The console is tested in Chromium; without one those tests are left out, which is said. */
+async function findBrowser() {
+  for (const name of BROWSERS) if (await hasProgram(name)) return name;
+  if (process.getuid?.() === 0 && (await hasProgram('apt-get'))) {
+    await installed(['chromium']);
+    return 'chromium, installed';
+  }
+  return 'there is none, so the console is not tested: install chromium';
 }
 
 /** Finds nats-server and redis-server, or fetches them into the user's cache. */

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect as connectSocket } from 'node:net';
 import { encodeFrame } from '@engram/codec';
 import { parseSpaceId, partitionOf } from '@engram/model';
 import { connect, headers, type NatsConnection } from 'nats';
@@ -254,3 +256,32 @@ test('a restarted shard meets the same bad entries and writes no dead letter twi
   const after = (await manager.streams.info('DLQ')).state;
   expect([after.messages, after.last_seq]).toEqual([before.messages, before.last_seq]);
 });
+
+test('symptom: one entry whose headers had a bare line break cost its shard the connection', async () => {
+  const { client } = running;
+  const before = (await running.client.space('docs')).count;
+  const payload = JSON.stringify({ id: 'beside-bad-headers', embedding: [1, 2, 3] });
+  // As no client library would write it, and the server lets it in.
+  for (const value of ['a\rb', 'a\nb', '\u0000', ''])
+    await publishRaw('observe.normal.docs', `NATS/1.0\r\nContent-Type: ${value}\r\n\r\n`, payload);
+  await client.put('docs', [{ id: 'after-bad-headers', embedding: [1, 2, 3] }], {
+    ack: 'searchable',
+  });
+  const { count } = await until('both are there', async () => {
+    const space = await client.space('docs');
+    return space.count === before + 2 && space;
+  });
+  expect(count).toBe(before + 2);
+  expect(await client.verify('docs')).toMatchObject({ ok: true, isExact: true });
+});
+
+async function publishRaw(subject: string, head: string, payload: string): Promise<void> {
+  const { hostname, port } = new URL(running.cluster.nats.url);
+  const socket = connectSocket(Number(port), hostname);
+  await once(socket, 'data'); // its INFO
+  const sizes = `${Buffer.byteLength(head)} ${Buffer.byteLength(head + payload)}`;
+  socket.write('CONNECT {"headers":true,"verbose":false}\r\n');
+  socket.write(`HPUB ${subject} ${sizes}\r\n${head}${payload}\r\nPING\r\n`);
+  await once(socket, 'data'); // PONG: it was taken
+  socket.destroy();
+}
