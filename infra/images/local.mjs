@@ -186,6 +186,7 @@ async function grafana(tag, context, docker) {
     COPY site /site
     RUN mkdir -p /var/lib/grafana && chown 472:0 /var/lib/grafana
     USER 472
+    STOPSIGNAL SIGKILL
     CMD ["busybox", "httpd", "-f", "-p", "3000", "-h", "/site"]`,
   );
 }

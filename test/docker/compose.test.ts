@@ -1,15 +1,13 @@
 // docker compose as users type it: up, more shards while data come in, a kill, a cut network, a stop.
 
 import { readFileSync } from 'node:fs';
-import { EngramClient } from '@engram/client';
-import { freePort } from '@engram/local-cluster';
+import type { EngramClient } from '@engram/client';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { until } from '../support/until.ts';
-import { Docker } from './docker.ts';
+import { ComposeCluster } from './compose-cluster.ts';
 import { Writing } from './writing.ts';
 
 const engine = inject('engine');
-const PROJECT = 'engram-test';
 const SPACES = 12;
 const ROWS = 5_000;
 const CUT_MS = 30_000;
@@ -20,68 +18,24 @@ interface Panel {
 }
 
 describe.skipIf(engine === undefined)('a cluster of docker compose', () => {
-  let docker: Docker;
-  const compose = (...args: string[]) => docker.run('compose', '--project-name', PROJECT, ...args);
-  let client: EngramClient;
-  let url: string;
-  let prometheus: string;
+  let cluster: ComposeCluster;
   let writing: Writing;
 
-  const scale = (gateways: number, shards: number) =>
-    compose(
-      'up',
-      '--detach',
-      '--wait',
-      '--scale',
-      `gateway=${gateways}`,
-      '--scale',
-      `shard=${shards}`,
-    );
-  const containersOf = async (service: string) =>
-    (await compose('ps', '--all', '--quiet', service)).split('\n').filter(Boolean);
-  const whenServed = (shards: number) =>
-    until(
-      `${shards} shards serve every partition`,
-      async () => {
-        const { members, partitions, moves } = await client.ring();
-        const ready = members.filter(({ role, owned = 0 }) => role === 'shard' && owned > 0);
-        return (
-          ready.length === shards &&
-          moves.length === 0 &&
-          partitions.every(({ owners, ready: serving }) =>
-            owners.every((id) => serving.includes(id)),
-          )
-        );
-      },
-      180_000,
-    );
-
   beforeAll(async () => {
-    const [port, ...others] = [await freePort(), await freePort(), await freePort()];
-    url = `http://127.0.0.1:${port}`;
-    prometheus = `http://127.0.0.1:${others[0]}`;
-    docker = new Docker({
-      ...engine,
-      ENGRAM_PORT: `127.0.0.1:${port}`,
-      PROMETHEUS_PORT: `127.0.0.1:${others[0]}`,
-      GRAFANA_PORT: `127.0.0.1:${others[1]}`,
-    });
-    client = new EngramClient({ url, retries: 2 });
+    cluster = await ComposeCluster.prepare(engine!, 'engram-test');
   });
 
-  afterAll(async () => {
-    await compose('down', '--volumes', '--timeout', '20');
-  });
+  afterAll(() => cluster[Symbol.asyncDispose]());
 
   test('comes up with one command, and serves its API, its console and its metrics', async () => {
-    await scale(2, 3);
-    await whenServed(3);
-    const page = await fetch(`${url}/console`);
+    await cluster.scale(2, 3);
+    await cluster.whenServed(3);
+    const page = await fetch(`${cluster.url}/console`);
     expect([page.status, page.headers.get('content-security-policy')]).toEqual([
       200,
       expect.stringContaining("default-src 'none'"),
     ]);
-    expect((await fetch(`${prometheus}/-/ready`)).status).toBe(200);
+    expect((await fetch(`${cluster.prometheus}/-/ready`)).status).toBe(200);
   });
 
   test('runs without root, capabilities or a writable file system, and only what clients need is published', async () => {
@@ -95,8 +49,11 @@ describe.skipIf(engine === undefined)('a cluster of docker compose', () => {
       'prometheus',
       'grafana',
     ])
-      for (const container of await containersOf(service)) {
-        const host = await docker.inspect<Record<string, unknown>>(container, '.HostConfig');
+      for (const container of await cluster.containersOf(service)) {
+        const host = await cluster.docker.inspect<Record<string, unknown>>(
+          container,
+          '.HostConfig',
+        );
         expect([service, host['ReadonlyRootfs'], host['CapDrop']]).toEqual([
           service,
           true,
@@ -104,7 +61,9 @@ describe.skipIf(engine === undefined)('a cluster of docker compose', () => {
         ]);
         expect(host['SecurityOpt'], service).toContain('no-new-privileges:true');
         expect(host['Memory'], service).toBeGreaterThan(0);
-        const [user] = (await docker.run('top', container, '-o', 'uid,pid')).split('\n').slice(1);
+        const [user] = (await cluster.docker.run('top', container, '-o', 'uid,pid'))
+          .split('\n')
+          .slice(1);
         expect(user?.trim().split(/\s+/)[0], service).not.toBe('0');
         const bindings = (host['PortBindings'] ?? {}) as Record<string, { HostIp: string }[]>;
         for (const each of Object.values(bindings).flat())
@@ -118,40 +77,40 @@ describe.skipIf(engine === undefined)('a cluster of docker compose', () => {
   });
 
   test('takes new shards in while data come', async () => {
-    writing = Writing.start(client, SPACES, ROWS);
+    writing = Writing.start(cluster.client, SPACES, ROWS);
     await writing.reached(0.2);
-    await scale(2, 5);
-    await whenServed(5);
+    await cluster.scale(2, 5);
+    await cluster.whenServed(5);
   });
 
   test('a shard is killed and comes back', async () => {
     await writing.reached(0.4);
-    const [shard] = await containersOf('shard');
-    await docker.kill(shard!);
+    const [shard] = await cluster.containersOf('shard');
+    await cluster.docker.kill(shard!);
     await until('it is started again', async () => {
-      const state = await docker.inspect<{ Running: boolean }>(shard!, '.State');
-      const restarts = await docker.inspect<number>(shard!, '.RestartCount');
+      const state = await cluster.docker.inspect<{ Running: boolean }>(shard!, '.State');
+      const restarts = await cluster.docker.inspect<number>(shard!, '.RestartCount');
       return state.Running && restarts > 0;
     });
-    await whenServed(5);
+    await cluster.whenServed(5);
   });
 
   test('a shard is cut off for half a minute', async () => {
     await writing.reached(0.6);
-    const [shard] = (await containersOf('shard')).slice(-1);
-    const network = `${PROJECT}_inside`;
-    await docker.run('network', 'disconnect', network, shard!);
+    const [shard] = (await cluster.containersOf('shard')).slice(-1);
+    const network = `${cluster.project}_inside`;
+    await cluster.docker.run('network', 'disconnect', network, shard!);
     const cutAt = performance.now();
     await until('the others have its partitions', async () => {
-      const { members, partitions } = await client.ring();
+      const { members, partitions } = await cluster.client.ring();
       return (
         members.filter(({ role }) => role === 'shard').length === 4 &&
         partitions.every(({ ready }) => ready.length > 0)
       );
     });
     await until('the time is over', () => performance.now() - cutAt > CUT_MS);
-    await docker.run('network', 'connect', '--alias', 'shard', network, shard!);
-    await whenServed(5);
+    await cluster.docker.run('network', 'connect', '--alias', 'shard', network, shard!);
+    await cluster.whenServed(5);
   });
 
   test('afterwards nothing is missing', async () => {
@@ -161,7 +120,7 @@ describe.skipIf(engine === undefined)('a cluster of docker compose', () => {
   test('each panel and each alert names metrics that there are, and each panel has data', async () => {
     const asked = async (path: string, query: Record<string, string>) => {
       const answer = await fetch(
-        `${prometheus}/api/v1/${path}?${new URLSearchParams(query).toString()}`,
+        `${cluster.prometheus}/api/v1/${path}?${new URLSearchParams(query).toString()}`,
       );
       const body = (await answer.json()) as {
         status: string;
@@ -177,7 +136,7 @@ describe.skipIf(engine === undefined)('a cluster of docker compose', () => {
     );
     const { panels } = JSON.parse(text) as { readonly panels: readonly Panel[] };
     const recalls = new AbortController();
-    const recalling = keepRecalling(client, recalls.signal);
+    const recalling = keepRecalling(cluster.client, recalls.signal);
     try {
       for (const { title, targets = [] } of panels)
         for (const { expr } of targets)
@@ -189,7 +148,7 @@ describe.skipIf(engine === undefined)('a cluster of docker compose', () => {
       recalls.abort();
       await recalling;
     }
-    const rules = (await (await fetch(`${prometheus}/api/v1/rules`)).json()) as {
+    const rules = (await (await fetch(`${cluster.prometheus}/api/v1/rules`)).json()) as {
       data: {
         groups: { rules: { name: string; query: string; health: string; lastError?: string }[] }[];
       };
@@ -199,7 +158,7 @@ describe.skipIf(engine === undefined)('a cluster of docker compose', () => {
     const names = all.flatMap(({ query }) => query.match(/engram_\w+/g) ?? []);
     expect(new Set(names).size).toBeGreaterThan(15);
     // Also of those that count what has not happened yet.
-    const answer = await fetch(`${prometheus}/api/v1/metadata`);
+    const answer = await fetch(`${cluster.prometheus}/api/v1/metadata`);
     const { data: told } = (await answer.json()) as {
       readonly data: Readonly<Record<string, unknown>>;
     };
@@ -210,12 +169,15 @@ describe.skipIf(engine === undefined)('a cluster of docker compose', () => {
   });
 
   test('stop drains everybody, and start brings everything back', async () => {
-    await compose('stop');
+    await cluster.compose('stop');
     for (const service of ['gateway', 'shard', 'nats', 'redis'])
-      for (const container of await containersOf(service))
-        expect([service, await docker.inspect(container, '.State.ExitCode')]).toEqual([service, 0]);
-    await compose('start');
-    await whenServed(5);
+      for (const container of await cluster.containersOf(service))
+        expect([service, await cluster.docker.inspect(container, '.State.ExitCode')]).toEqual([
+          service,
+          0,
+        ]);
+    await cluster.compose('start');
+    await cluster.whenServed(5);
     await writing.verified();
   });
 });

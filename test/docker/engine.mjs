@@ -21,7 +21,7 @@ export default async function setup(project) {
   // Made here where no registry can be reached.
   const pull = ['compose', 'pull', '--ignore-buildable', '--quiet', '--policy', 'missing'];
   if (!(await tryRun('docker', pull, options)).ok) await makeImages(environment);
-  await run('docker', ['compose', 'build', '--quiet', 'nats', 'gateway', 'shard'], options);
+  await run('docker', ['compose', '--profile', '*', 'build', '--quiet'], options);
   project.provide('engine', environment);
   // One that was there before goes on.
   return environment.DOCKER_HOST === undefined ? undefined : stopEngine;

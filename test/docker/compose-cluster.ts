@@ -1,0 +1,79 @@
+// The cluster of docker-compose.yml under a name and on ports of its own.
+
+import { EngramClient } from '@engram/client';
+import { freePort } from '@engram/local-cluster';
+import { until } from '../support/until.ts';
+import { Docker } from './docker.ts';
+
+export class ComposeCluster implements AsyncDisposable {
+  readonly docker: Docker;
+  readonly project: string;
+  readonly client: EngramClient;
+  readonly url: string;
+  readonly prometheus: string;
+  readonly #files: readonly string[];
+
+  private constructor(
+    engine: Readonly<Record<string, string>>,
+    project: string,
+    envFile: string | undefined,
+    [port, metrics, dashboards]: readonly [number, number, number],
+  ) {
+    this.docker = new Docker({
+      ...engine,
+      ENGRAM_PORT: `127.0.0.1:${port}`,
+      PROMETHEUS_PORT: `127.0.0.1:${metrics}`,
+      GRAFANA_PORT: `127.0.0.1:${dashboards}`,
+    });
+    this.project = project;
+    this.url = `http://127.0.0.1:${port}`;
+    this.prometheus = `http://127.0.0.1:${metrics}`;
+    this.client = new EngramClient({ url: this.url, retries: 2 });
+    this.#files = envFile === undefined ? [] : ['--env-file', envFile];
+  }
+
+  /** Nothing is up yet. */
+  static async prepare(
+    engine: Readonly<Record<string, string>>,
+    project: string,
+    envFile?: string,
+  ): Promise<ComposeCluster> {
+    const ports = [await freePort(), await freePort(), await freePort()] as const;
+    return new ComposeCluster(engine, project, envFile, ports);
+  }
+
+  compose(...args: string[]): Promise<string> {
+    return this.docker.run('compose', ...this.#files, '--project-name', this.project, ...args);
+  }
+
+  async scale(gateways: number, shards: number): Promise<void> {
+    const counts = ['--scale', `gateway=${gateways}`, '--scale', `shard=${shards}`];
+    await this.compose('up', '--detach', '--wait', ...counts);
+  }
+
+  async containersOf(service: string): Promise<string[]> {
+    return (await this.compose('ps', '--all', '--quiet', service)).split('\n').filter(Boolean);
+  }
+
+  /** So many shards own something, and everything is where the ring has it. */
+  async whenServed(shards: number): Promise<void> {
+    await until(
+      `${shards} shards serve every partition`,
+      async () => {
+        const { members, partitions, moves } = await this.client.ring();
+        const owning = members.filter(({ role, owned = 0 }) => role === 'shard' && owned > 0);
+        return (
+          owning.length === shards &&
+          moves.length === 0 &&
+          partitions.every(({ owners, ready }) => owners.every((id) => ready.includes(id)))
+        );
+      },
+      180_000,
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // Those of profiles too, whatever was chosen.
+    await this.compose('--profile', '*', 'down', '--volumes', '--timeout', '15');
+  }
+}
