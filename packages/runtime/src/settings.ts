@@ -56,7 +56,11 @@ function settingsOf(role: keyof typeof HTTP_PORT, profile: Profile, machine: Mac
     ENGRAM_CONNECT_TIMEOUT_MS: integer(100).default(30_000),
     ENGRAM_DRAIN_TIMEOUT_MS: integer(0).default(20_000),
     ENGRAM_OTLP_URL: z.url({ protocol: /^https?$/ }).optional(),
-    ENGRAM_TRACE_RATIO: z.coerce.number().min(0).max(1).default(0.01),
+    ENGRAM_TRACE_RATIO: z
+      .string()
+      .regex(/^(0|1|0?\.\d{1,9})$/, 'must be a number from 0 to 1, such as 0.01')
+      .transform(Number)
+      .default(0.01),
     ENGRAM_HTTP_PORT: integer(0, 65_535).default(HTTP_PORT[role]),
     // Gateways
     ENGRAM_ADMIN_HOST: z.string().min(1).default('127.0.0.1'),

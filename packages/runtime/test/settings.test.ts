@@ -53,6 +53,24 @@ describe('settings', () => {
     expect(named.sort()).toEqual(Object.keys(wrong).sort());
   });
 
+  test.each(['', '0x1', '-1', '2', '1.5', 'NaN', '1e-3'])(
+    'the share %j of traces is none',
+    (ratio) => {
+      expect(problemsOf({ ENGRAM_TRACE_RATIO: ratio })).toEqual([
+        'ENGRAM_TRACE_RATIO: must be a number from 0 to 1, such as 0.01',
+      ]);
+    },
+  );
+
+  test.each([
+    ['0', 0],
+    ['1', 1],
+    ['.5', 0.5],
+    ['0.001', 0.001],
+  ])('the share %j of traces is %d', (text, ratio) => {
+    expect(load({ ENGRAM_TRACE_RATIO: text }).ENGRAM_TRACE_RATIO).toBe(ratio);
+  });
+
   test('that are wrong in themselves are named once, not again by a rule', () => {
     expect(problemsOf({ ENGRAM_MIN_BATCH: 'many', ENGRAM_MAX_BATCH: '5' })).toEqual([
       'ENGRAM_MIN_BATCH: must be a whole number in digits',

@@ -188,9 +188,7 @@ async function buildApp(gateway: Gateway, audiences: readonly Audience[]): Promi
       code: 'ROUTE_NOT_FOUND',
       status: 404,
       detail: `there is no route ${request.method} ${request.url.split('?', 1)[0]!.slice(0, 200)}`,
-      hint: audiences.includes('operators')
-        ? 'GET /openapi.json lists the routes, /docs shows them'
-        : 'GET /openapi.json lists the routes; those of operators are on the port ENGRAM_ADMIN_PORT',
+      hint: hintFor(audiences),
     }),
   );
   app.addHook('onRequest', (_request, reply, done) => {
@@ -210,22 +208,7 @@ async function buildApp(gateway: Gateway, audiences: readonly Audience[]): Promi
 
   if (audiences.includes('users'))
     await takeWebSockets(app, gateway.sessions, config.ENGRAM_SESSION_MESSAGE_BYTES_MAX);
-  await app.register(swagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: {
-        title: 'Engram Cluster',
-        version: '0.1.0',
-        description: 'Sharded ingestion and recall of vector observations',
-      },
-      components: { securitySchemes: { key: { type: 'http', scheme: 'bearer' } } },
-      security: [{ key: [] }],
-    },
-    transform: ({ schema, url }) => ({ schema: documented(schema), url }),
-  });
-  await app.register(swaggerUi, { routePrefix: '/docs' });
-  app.get('/', { schema: { hide: true }, handler: (_request, reply) => reply.redirect('/docs') });
-  app.get('/openapi.json', { schema: { hide: true }, handler: () => app.swagger() });
+  if (!audiences.includes('scrapers')) await documentRoutes(app);
   if (audiences.includes('operators')) consoleRoute(app, consolePage());
   await app.register((scope: FastifyInstance, _options, done) => {
     guard(scope, authenticator);
@@ -252,8 +235,8 @@ async function buildApp(gateway: Gateway, audiences: readonly Audience[]): Promi
   });
   if (!audiences.includes('users')) return app;
   await app.register((scope: FastifyInstance, _options, done) => {
-    traceRequests(scope, gateway.tracing);
     guard(scope, authenticator);
+    traceRequests(scope, gateway.tracing);
     takeJson(scope, jsonBytesMax);
     const typed = scope.withTypeProvider<TypeBoxTypeProvider>();
     limitRequests(typed, gateway);
@@ -261,8 +244,8 @@ async function buildApp(gateway: Gateway, audiences: readonly Audience[]): Promi
     done();
   });
   await app.register((scope: FastifyInstance, _options, done) => {
-    traceRequests(scope, gateway.tracing);
     guard(scope, authenticator);
+    traceRequests(scope, gateway.tracing);
     takeBytes(scope, bytesMax);
     scope.setValidatorCompiler(bytesValidator);
     const typed = scope.withTypeProvider<TypeBoxTypeProvider>();
@@ -272,6 +255,33 @@ async function buildApp(gateway: Gateway, audiences: readonly Audience[]): Promi
     done();
   });
   return app;
+}
+
+function hintFor(audiences: readonly Audience[]): string {
+  if (audiences.includes('scrapers')) return 'this port has GET /metrics, /livez and /readyz';
+  return audiences.includes('operators')
+    ? 'GET /openapi.json lists the routes, /docs shows them'
+    : 'GET /openapi.json lists the routes; those of operators are on the port ENGRAM_ADMIN_PORT';
+}
+
+/** `/docs` and `/openapi.json`, of the routes that are added afterwards. */
+async function documentRoutes(app: GatewayApp): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Engram Cluster',
+        version: '0.1.0',
+        description: 'Sharded ingestion and recall of vector observations',
+      },
+      components: { securitySchemes: { key: { type: 'http', scheme: 'bearer' } } },
+      security: [{ key: [] }],
+    },
+    transform: ({ schema, url }) => ({ schema: documented(schema), url }),
+  });
+  await app.register(swaggerUi, { routePrefix: '/docs' });
+  app.get('/', { schema: { hide: true }, handler: (_request, reply) => reply.redirect('/docs') });
+  app.get('/openapi.json', { schema: { hide: true }, handler: () => app.swagger() });
 }
 
 /** A route's schema as clients should read it. */
