@@ -5,6 +5,14 @@ import { freePort } from '@engram/local-cluster';
 import { until } from '../support/until.ts';
 import { Docker } from './docker.ts';
 
+export interface ComposeOptions {
+  /** Where settings of a profile stand, from the root of the repository. */
+  readonly envFile?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Of an operator, where gateways want to know who asks. */
+  readonly apiKey?: string;
+}
+
 export class ComposeCluster implements AsyncDisposable {
   readonly docker: Docker;
   readonly project: string;
@@ -16,11 +24,12 @@ export class ComposeCluster implements AsyncDisposable {
   private constructor(
     engine: Readonly<Record<string, string>>,
     project: string,
-    envFile: string | undefined,
+    { envFile, env, apiKey }: ComposeOptions,
     [port, metrics, dashboards]: readonly [number, number, number],
   ) {
     this.docker = new Docker({
       ...engine,
+      ...env,
       ENGRAM_PORT: `127.0.0.1:${port}`,
       PROMETHEUS_PORT: `127.0.0.1:${metrics}`,
       GRAFANA_PORT: `127.0.0.1:${dashboards}`,
@@ -28,7 +37,7 @@ export class ComposeCluster implements AsyncDisposable {
     this.project = project;
     this.url = `http://127.0.0.1:${port}`;
     this.prometheus = `http://127.0.0.1:${metrics}`;
-    this.client = new EngramClient({ url: this.url, retries: 2 });
+    this.client = new EngramClient({ url: this.url, apiKey, retries: 2 });
     this.#files = envFile === undefined ? [] : ['--env-file', envFile];
   }
 
@@ -36,10 +45,10 @@ export class ComposeCluster implements AsyncDisposable {
   static async prepare(
     engine: Readonly<Record<string, string>>,
     project: string,
-    envFile?: string,
+    options: ComposeOptions = {},
   ): Promise<ComposeCluster> {
     const ports = [await freePort(), await freePort(), await freePort()] as const;
-    return new ComposeCluster(engine, project, envFile, ports);
+    return new ComposeCluster(engine, project, options, ports);
   }
 
   compose(...args: string[]): Promise<string> {

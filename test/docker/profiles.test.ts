@@ -1,6 +1,10 @@
 // What docker-compose.yml has beside the cluster itself: three NATS servers, a load, a bad network.
 
+import { mintApiKey, parseGrants } from '@engram/access';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, inject, test } from 'vitest';
+import { tempDir } from '../support/temp-dir.ts';
 import { until } from '../support/until.ts';
 import { ComposeCluster } from './compose-cluster.ts';
 import { Writing } from './writing.ts';
@@ -10,14 +14,19 @@ const SPACES = 4;
 const ROWS = 4_000;
 
 describe.skipIf(engine === undefined)('profiles of docker compose', () => {
-  test('a log in three copies loses nothing, and goes on, when a NATS server is killed', async () => {
-    await using cluster = await ComposeCluster.prepare(
-      engine!,
-      'engram-three',
-      'infra/nats/three.env',
-    );
+  test('a log in three copies loses nothing, and goes on, when a NATS server is killed, with keys too', async () => {
+    await using folder = await tempDir();
+    const operator = mintApiKey('operator', parseGrants({ '*': ['admin'] }));
+    const keys = join(folder.path, 'keys.json');
+    await writeFile(keys, JSON.stringify([operator.record]));
+    await using cluster = await ComposeCluster.prepare(engine!, 'engram-three', {
+      envFile: 'infra/nats/three.env',
+      env: { ENGRAM_AUTH: 'on', ENGRAM_KEYS: keys, ENGRAM_API_KEY: operator.key },
+      apiKey: operator.key,
+    });
     await cluster.scale(1, 2);
     await cluster.whenServed(2);
+    expect((await fetch(`${cluster.url}/v1/spaces`)).status).toBe(401);
     const writing = Writing.start(cluster.client, SPACES, ROWS);
     await writing.reached(0.3);
     const [nats] = await cluster.containersOf('nats-2');
@@ -37,11 +46,9 @@ describe.skipIf(engine === undefined)('profiles of docker compose', () => {
   });
 
   test('nothing is lost behind a network that is cut and stalls', async () => {
-    await using cluster = await ComposeCluster.prepare(
-      engine!,
-      'engram-chaos',
-      'infra/chaos/chaos.env',
-    );
+    await using cluster = await ComposeCluster.prepare(engine!, 'engram-chaos', {
+      envFile: 'infra/chaos/chaos.env',
+    });
     await cluster.scale(1, 2);
     const writing = Writing.start(cluster.client, SPACES, ROWS);
     const faults = async () =>
