@@ -72,16 +72,18 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
           const response = await fetch(`${url}/v1/cluster`, {
             headers: apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` },
           });
-          const { degraded, members, partitions } = (await response.json()) as ClusterAnswer;
+          const answer = (await response.json()) as ClusterAnswer;
+          const { degraded, members, partitions } = answer;
           const joined = members.filter(({ role }) => role === 'shard').length;
           const running = cluster.shards.filter((shard) => shard.running).length;
-          return (
-            !degraded &&
-            joined === running &&
-            partitions.every(
-              ({ owners, readyOwners, serving }) =>
-                owners.length > 0 && owners.length === readyOwners && owners[0] === serving,
-            )
+          const unsettled = partitions.filter(
+            ({ owners, readyOwners, serving }) =>
+              owners.length === 0 || owners.length !== readyOwners || owners[0] !== serving,
+          );
+          if (!degraded && joined === running && unsettled.length === 0) return true;
+          // Shown where it lasts too long.
+          throw new Error(
+            `${joined} of ${running} shards, ${unsettled.length} partitions, ${JSON.stringify({ ...answer, partitions: unsettled.slice(0, 3) })}`,
           );
         },
         deadlineMs,
