@@ -37,6 +37,7 @@ describe.skipIf(engine === undefined)('profiles of docker compose', () => {
       'bench',
       'run',
       '--rm',
+      '--no-deps',
       'bench',
       '--seconds',
       '3',
