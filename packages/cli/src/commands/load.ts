@@ -47,13 +47,13 @@ Examples:
     )
     .action(
       reporting(async ({ json, keep, spaces: count, ...options }: Options) => {
-        const client = clientFor(options, 0);
+        const client = clientFor(options);
         const run = randomBytes(4).toString('hex');
         const spaces = Array.from({ length: count }, (_, i) => `load-${run}-${i}`);
         const { dimension } = options;
         for (const space of spaces) await client.createSpace(space, { dimension });
         try {
-          const result = await runLoad(client, { ...options, spaces, signal });
+          const result = await runLoad(clientFor(options, 0), { ...options, spaces, signal });
           if (json === true) printJson({ spaces, ...result });
           else print(result, count);
         } finally {
