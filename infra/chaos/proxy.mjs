@@ -54,8 +54,7 @@ function openWay(port, host, target) {
         pairs.delete(pair);
         to.destroy();
       });
-      from.pipe(to);
-      if (isStalled) from.pause();
+      if (!isStalled) from.pipe(to);
     }
   }).listen(port);
   return {
@@ -66,7 +65,14 @@ function openWay(port, host, target) {
     },
     stall(isOn) {
       isStalled = isOn;
-      for (const pair of pairs) for (const socket of pair) isOn ? socket.pause() : socket.resume();
+      for (const [client, upstream] of pairs)
+        for (const [from, to] of [
+          [client, upstream],
+          [upstream, client],
+        ])
+          // A paused socket would be resumed once the other one has room again.
+          if (isOn) from.unpipe(to).pause();
+          else from.pipe(to);
     },
     close() {
       server.close();

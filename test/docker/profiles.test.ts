@@ -1,7 +1,7 @@
 // What docker-compose.yml has beside the cluster itself: three NATS servers, a load, a bad network.
 
 import { mintApiKey, parseGrants } from '@engram/access';
-import { writeFile } from 'node:fs/promises';
+import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, inject, test } from 'vitest';
 import { tempDir } from '../support/temp-dir.ts';
@@ -17,11 +17,11 @@ describe.skipIf(engine === undefined)('profiles of docker compose', () => {
   test('a log in three copies loses nothing, and goes on, when a NATS server is killed, with keys too', async () => {
     await using folder = await tempDir();
     const operator = mintApiKey('operator', parseGrants({ '*': ['admin'] }));
-    const keys = join(folder.path, 'keys.json');
-    await writeFile(keys, JSON.stringify([operator.record]));
+    await chmod(folder.path, 0o755);
+    await writeFile(join(folder.path, 'keys.json'), JSON.stringify([operator.record]));
     await using cluster = await ComposeCluster.prepare(engine!, 'engram-three', {
       envFile: 'infra/nats/three.env',
-      env: { ENGRAM_AUTH: 'on', ENGRAM_KEYS: keys, ENGRAM_API_KEY: operator.key },
+      env: { ENGRAM_AUTH: 'on', ENGRAM_KEYS: folder.path, ENGRAM_API_KEY: operator.key },
       apiKey: operator.key,
     });
     await cluster.scale(1, 2);

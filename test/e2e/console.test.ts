@@ -92,15 +92,14 @@ describe.skipIf(chromium === undefined)('the console', () => {
     expect(await page.evaluate('document.activeElement.textContent')).toBe('Skip to the content');
     await page.keyboard.press('Enter');
     expect(await page.evaluate('document.activeElement.id')).toBe('main');
-    await page.keyboard.press('2');
+    await page.getByRole('link', { name: 'Ring' }).focus();
+    await page.keyboard.press('Enter');
     await page.getByRole('heading', { name: /^Ring of 64 partitions/ }).waitFor();
     await page.getByRole('spinbutton', { name: 'Partition' }).focus();
-    // Typed, and no page is opened by it.
     await page.keyboard.type('3');
     await until('partition 3 is told', async () =>
       /of shard-\d; shard-\d answers for it/.test(await page.getByRole('status').innerText()),
     );
-    await page.keyboard.press('Escape');
     const theme = page.getByRole('button', { name: 'Colours' });
     await theme.focus();
     await page.keyboard.press('Enter');

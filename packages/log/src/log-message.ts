@@ -43,7 +43,7 @@ export function readHeaders(
  * The library reads them when they are asked for, and throws at what the server let in, as a line break in a
  * value; thrown here it would end the connection. Such headers say nothing, and the payload is judged alone.
  */
-function headersOf(msg: Pick<Msg, 'headers'>): MsgHdrs | undefined {
+export function headersOf(msg: Pick<Msg, 'headers'>): MsgHdrs | undefined {
   try {
     return msg.headers;
   } catch {

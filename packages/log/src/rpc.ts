@@ -5,6 +5,7 @@ import { TRACEPARENT } from '@engram/tracing';
 import { headers, type Msg, type MsgHdrs, type Subscription } from 'nats';
 import type { LogConnection } from './connection.ts';
 import { isNoResponders, isTimeout } from './errors.ts';
+import { headersOf } from './log-message.ts';
 
 /** What a member answers: the method's result, or the error in its wire form. */
 type Reply = { readonly ok: unknown } | { readonly error: WireError };
@@ -67,12 +68,13 @@ function encodeReply(reply: Reply, bytesMax: number): Uint8Array {
 
 async function answer(
   method: RpcMethod | undefined,
-  { data, headers }: Pick<Msg, 'data' | 'headers'>,
+  msg: Pick<Msg, 'data' | 'headers'>,
   logger: Logger,
 ): Promise<Reply> {
   try {
     if (method === undefined) throw new ClusterError('ROUTE_NOT_FOUND', 'there is no such method');
-    return { ok: await method(decodeWire(data), headers?.get(TRACEPARENT) || undefined) };
+    const traceparent = headersOf(msg)?.get(TRACEPARENT) || undefined;
+    return { ok: await method(decodeWire(msg.data), traceparent) };
   } catch (error) {
     const failure = ClusterError.from(error);
     if (failure.code === 'INTERNAL') logger.error({ err: error }, 'rpc failed');

@@ -1,7 +1,7 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 
 // Names: the prefix engram_, base units, counters end in _total. Labels are bounded: lanes, codes,
-// routes and members, never an id; spaces by `TopSpaces` only.
+// routes, partitions, workers and members, never an id; spaces by `TopSpaces` only.
 
 /** Of the workspace. */
 const VERSION = '0.1.0';

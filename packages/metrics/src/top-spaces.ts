@@ -7,7 +7,7 @@
 import type { MetricsRegistry } from './catalogue.ts';
 
 const OTHER = 'other';
-/** Spaces that are looked at for a place; more than those have little to do each. */
+/** Spaces without a place that are looked at in a window, the first that come: a bound of memory. */
 const CANDIDATES_MAX = 1_000;
 /** As much busier a space has to be that takes another's place. */
 const BUSIER = 2;
@@ -38,10 +38,11 @@ export class TopSpaces {
     });
   }
 
+  /** Counts something that a space did. */
   add(space: string, count: number): void {
     this.#turn();
     const before = this.#window.get(space);
-    if (before !== undefined || this.#window.size < CANDIDATES_MAX)
+    if (before !== undefined || this.#counts.has(space) || this.#window.size < CANDIDATES_MAX)
       this.#window.set(space, (before ?? 0) + count);
     const known = this.#counts.get(space);
     // A space may have the name that means something else here.

@@ -42,6 +42,16 @@ test('who is more than twice as busy takes a place, and who is not does not', as
   expect(await told()).toEqual({ c: 10, d: 5, e: 0, other: 80 });
 });
 
+test('a busy one keeps its place, however many others come before it in a window', async () => {
+  const { spaces, clock, told } = topSpaces();
+  for (const space of ['a', 'b', 'c']) spaces.add(space, 1);
+  clock.nowMs = WINDOW_MS;
+  for (let i = 0; i < 2_000; i++) spaces.add(`many-${i}`, 3);
+  for (const space of ['a', 'b', 'c']) spaces.add(space, 100);
+  clock.nowMs = 2 * WINDOW_MS;
+  expect(await told()).toEqual({ a: 101, b: 101, c: 101, other: 6_000 });
+});
+
 test('there are never more names than places, and nothing is lost within a window', async () => {
   await fc.assert(
     fc.asyncProperty(

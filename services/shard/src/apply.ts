@@ -58,9 +58,10 @@ export class Applier {
 
   /** Settles when the entry is applied or set aside; does neither once it is not current any more. */
   apply(message: LogMessage, isCurrent: () => boolean): Promise<void> {
-    const { tracing } = this.#options;
+    const { tracing, isReady } = this.#options;
     const { traceparent, partition, lane } = message;
-    const span = tracing.continue('apply', traceparent, {
+    // A replay is not what the request waited for.
+    const span = tracing.continue('apply', isReady(partition) ? traceparent : undefined, {
       kind: 'consumer',
       attributes: { 'engram.partition': partition, 'engram.lane': lane },
       // What it waited in the log is a part of it.

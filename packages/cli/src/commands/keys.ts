@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import {
   ApiKeys,
   mergeGrants,
@@ -116,7 +116,13 @@ async function addTo(file: string, record: ApiKeyRecord): Promise<void> {
   ApiKeys.parse(next);
   const beside = `${file}.${randomUUID()}`;
   try {
+    // Whoever was let in to read it before is let in again.
+    const mode = await stat(file).then(
+      (known) => known.mode & 0o777,
+      () => 0o600,
+    );
     await writeFile(beside, next, { mode: 0o600, flag: 'wx' });
+    await chmod(beside, mode);
     await rename(beside, file);
   } catch (error) {
     await rm(beside, { force: true });

@@ -51,13 +51,15 @@ Examples:
         const run = randomBytes(4).toString('hex');
         const spaces = Array.from({ length: count }, (_, i) => `load-${run}-${i}`);
         const { dimension } = options;
-        for (const space of spaces) await client.createSpace(space, { dimension });
         try {
+          for (const space of spaces) await client.createSpace(space, { dimension });
           const result = await runLoad(clientFor(options, 0), { ...options, spaces, signal });
           if (json === true) printJson({ spaces, ...result });
           else print(result, count);
         } finally {
-          if (keep !== true) for (const space of spaces) await client.deleteSpace(space);
+          // One that was not made, or cannot be reached now, keeps no other from being deleted.
+          if (keep !== true)
+            await Promise.allSettled(spaces.map((space) => client.deleteSpace(space)));
         }
       }),
     );

@@ -1,6 +1,7 @@
 // A load from outside on a cluster that runs: batches as fast as they are acknowledged, a few at a time, and recalls
 // beside them.
 
+import { setTimeout as pause } from 'node:timers/promises';
 import { ClusterError, ConnectionError, type EngramClient } from '@engram/client';
 
 export interface LoadOptions {
@@ -39,13 +40,30 @@ const CENTRES = 64;
 export async function runLoad(client: EngramClient, options: LoadOptions): Promise<LoadResult> {
   const { spaces, senders, batch, seconds } = options;
   const begunAt = performance.now();
-  const isOver = () => options.signal.aborted || performance.now() - begunAt >= seconds * 1_000;
+  let failure: Error | undefined;
+  const isOver = () =>
+    failure !== undefined ||
+    options.signal.aborted ||
+    performance.now() - begunAt >= seconds * 1_000;
   const embeddings = new Embeddings(options.dimension);
   const writeMs: number[] = [];
   const recallMs: number[] = [];
   let sent = 0;
   let accepted = 0;
   let refused = 0;
+  /** Tries until it is done, or the time is over. @throws what is refused for good */
+  const insist = async (work: () => Promise<void>, onRefused: () => void): Promise<void> => {
+    while (!isOver())
+      try {
+        await work();
+        return;
+      } catch (error) {
+        const waitMs = waitOf(error);
+        if (waitMs === undefined) throw error;
+        onRefused();
+        await pause(waitMs, undefined, { signal: options.signal }).catch(() => undefined);
+      }
+  };
   const write = async () => {
     while (!isOver()) {
       const n = sent++;
@@ -54,31 +72,36 @@ export async function runLoad(client: EngramClient, options: LoadOptions): Promi
         id: `${n}-${i}`,
         embedding: embeddings.next(),
       }));
-      const sentAt = performance.now();
-      try {
-        const { accepted: stored } = await client.put(space, observations);
-        accepted += stored;
-        writeMs.push(performance.now() - sentAt);
-      } catch (error) {
-        if (!mayComeLater(error)) throw error;
-        refused++;
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-      }
+      await insist(
+        async () => {
+          const sentAt = performance.now();
+          const { accepted: stored } = await client.put(space, observations);
+          accepted += stored;
+          writeMs.push(performance.now() - sentAt);
+        },
+        () => refused++,
+      );
     }
   };
   const recall = async () => {
-    for (let n = 0; !isOver(); n++) {
-      const askedAt = performance.now();
-      try {
-        await client.recall(spaces[n % spaces.length]!, { embedding: embeddings.next(), k: 10 });
-        recallMs.push(performance.now() - askedAt);
-      } catch (error) {
-        if (!mayComeLater(error)) throw error;
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-      }
-    }
+    for (let n = 0; !isOver(); n++)
+      await insist(
+        async () => {
+          const askedAt = performance.now();
+          const query = { embedding: embeddings.next(), k: 10 };
+          await client.recall(spaces[n % spaces.length]!, query);
+          recallMs.push(performance.now() - askedAt);
+        },
+        () => undefined,
+      );
   };
-  await Promise.all([...Array.from({ length: senders }, write), recall()]);
+  // Nobody goes on writing where the others have failed.
+  const noting = (work: () => Promise<void>) =>
+    work().catch((error: unknown) => {
+      failure ??= error instanceof Error ? error : new Error(String(error));
+    });
+  await Promise.all([recall, ...Array<typeof write>(senders).fill(write)].map(noting));
+  if (failure !== undefined) throw failure;
   return {
     seconds: (performance.now() - begunAt) / 1_000,
     accepted,
@@ -89,10 +112,12 @@ export async function runLoad(client: EngramClient, options: LoadOptions): Promi
   };
 }
 
-function mayComeLater(error: unknown): boolean {
-  return (
-    error instanceof ConnectionError || (error instanceof ClusterError && error.retry !== 'never')
-  );
+/** How long to wait before it is tried again; undefined where that is of no use. */
+function waitOf(error: unknown): number | undefined {
+  if (error instanceof ConnectionError) return RETRY_MS;
+  if (!(error instanceof ClusterError) || error.retry === 'never') return undefined;
+  const { retryAfterMs } = error.details;
+  return typeof retryAfterMs === 'number' ? retryAfterMs : RETRY_MS;
 }
 
 function quantilesOf(ms: number[]): Quantiles {

@@ -27,7 +27,6 @@ export function App({ live }: { readonly live: Live }) {
   useEffect(() => {
     document.title = `${title} – Engram Cluster`;
   }, [title]);
-  useKeys();
   const { error } = shown;
   const needsKey = error instanceof ClusterError && isDenied(error);
   return (
@@ -38,12 +37,11 @@ export function App({ live }: { readonly live: Live }) {
       <header>
         <h1>Engram Cluster</h1>
         <nav aria-label="Pages">
-          {PAGES.map((page, i) => (
+          {PAGES.map((page) => (
             <a
               key={page.path}
               href={`#/${page.path}`}
               aria-current={page.path === path ? 'page' : undefined}
-              title={`${page.title} (${i + 1})`}
             >
               {page.title}
               <Count page={page.path} shown={shown} />
@@ -89,7 +87,7 @@ function Count({ page, shown }: { readonly page: Path; readonly shown: Shown }) 
   const counts: Partial<Record<Path, [count: number, what: string]>> = {
     '': [checks.filter(({ state }) => state !== 'ok').length, 'troubles'],
     ring: [ring?.moves.length ?? 0, 'moves'],
-    'dead-letters': [letters.length, 'letters'],
+    'dead-letters': [letters?.length ?? 0, 'letters'],
   };
   const [count, what] = counts[page] ?? [0, ''];
   if (count === 0) return null;
@@ -133,21 +131,6 @@ function decoded(text: string): string {
   } catch {
     return text;
   }
-}
-
-/** 1 to 5 open the pages, wherever nothing is typed. */
-function useKeys(): void {
-  useEffect(() => {
-    const pressed = (event: KeyboardEvent) => {
-      const { target, key, ctrlKey, metaKey, altKey } = event;
-      if (ctrlKey || metaKey || altKey) return;
-      if (target instanceof Element && target.closest('input, textarea, select, dialog')) return;
-      const page = PAGES[Number(key) - 1];
-      if (page !== undefined) location.hash = `#/${page.path}`;
-    };
-    addEventListener('keydown', pressed);
-    return () => removeEventListener('keydown', pressed);
-  }, []);
 }
 
 /** The hash is the page's, so the link may not set it. */

@@ -4,7 +4,7 @@ import type { DeadLetter, DeadLetterSelection } from '@engram/client';
 import { bytesText, counted } from '@engram/diagnosis';
 import { useState } from 'preact/hooks';
 import { client } from './connection.ts';
-import type { Shown } from './live.ts';
+import { LETTERS_ASKED, type Shown } from './live.ts';
 import { sentence } from './text.ts';
 
 const DETAIL_CHARS_MAX = 1_000;
@@ -38,7 +38,9 @@ export function DeadLetters({ shown: { letters }, onChange }: Props) {
           {done.text}
         </p>
       )}
-      {letters.length === 0 ? (
+      {letters === undefined ? (
+        <p class="notice">The gateway is asked…</p>
+      ) : letters.length === 0 ? (
         <p class="notice fine">There are none: everything in the log could be applied.</p>
       ) : (
         <>
@@ -65,6 +67,7 @@ function Reasons({ letters, isBusy, work }: PartProps) {
       {[...counts].map(([reason, count]) => (
         <li key={reason}>
           <b>{reason}</b> {count}
+          {letters.length === LETTERS_ASKED && ' or more'}
           <button type="button" disabled={isBusy} onClick={() => work(() => redriven({ reason }))}>
             Redrive all <span class="spoken">of {reason}</span>
           </button>
@@ -72,7 +75,11 @@ function Reasons({ letters, isBusy, work }: PartProps) {
             type="button"
             disabled={isBusy}
             onClick={() => {
-              if (confirm(`Delete all dead letters of ${reason} for good?`))
+              if (
+                confirm(
+                  `Delete all dead letters of ${reason} for good, also those that are not listed?`,
+                )
+              )
                 work(() => purged(reason));
             }}
           >

@@ -21,7 +21,7 @@ const KEPT = 900;
 /** Quantiles of a second are of too few. */
 const LATENCY_LOOKS = 5;
 const LETTERS_MS = 5_000;
-const LETTERS_ASKED = 100;
+export const LETTERS_ASKED = 100;
 /** Without an answer for so long what is shown is old. */
 const OLD_MS = 3_000;
 
@@ -41,7 +41,8 @@ export interface Shown {
   readonly sample?: Sample;
   readonly points: readonly Point[];
   readonly checks: readonly Check[];
-  readonly letters: readonly DeadLetter[];
+  /** The newest; undefined until they were read once. */
+  readonly letters: readonly DeadLetter[] | undefined;
   /** Why nothing newer is known. */
   readonly error?: unknown;
   readonly isOld: boolean;
@@ -57,9 +58,10 @@ interface Look extends Seen {
 export class Live {
   readonly #listeners = new Set<Listener>();
   readonly #looks: Look[] = [];
-  #shown: Shown = { points: [], checks: [], letters: [], isOld: false };
+  #shown: Shown = { points: [], checks: [], letters: undefined, isOld: false };
   #answeredAt = performance.now();
   #lettersAt = -Infinity;
+  #looking: Promise<void> = Promise.resolve();
   readonly #gone = new GoneShards();
   #stop = new AbortController();
 
@@ -84,6 +86,8 @@ export class Live {
   /** Dead letters changed by what was done here. */
   async lookAtLetters(): Promise<void> {
     this.#lettersAt = -Infinity;
+    // One after the other: rates are differences.
+    await this.#looking;
     await this.#look(this.#stop.signal);
   }
 
@@ -97,7 +101,12 @@ export class Live {
     }
   }
 
-  async #look(signal: AbortSignal): Promise<void> {
+  #look(signal: AbortSignal): Promise<void> {
+    this.#looking = this.#lookOnce(signal);
+    return this.#looking;
+  }
+
+  async #lookOnce(signal: AbortSignal): Promise<void> {
     try {
       const [status, ring, letters] = await Promise.all([
         client().cluster({ signal }),
@@ -113,7 +122,7 @@ export class Live {
     }
   }
 
-  async #letters(signal: AbortSignal): Promise<readonly DeadLetter[]> {
+  async #letters(signal: AbortSignal): Promise<readonly DeadLetter[] | undefined> {
     const now = performance.now();
     if (now - this.#lettersAt < LETTERS_MS) return this.#shown.letters;
     this.#lettersAt = now;
@@ -130,7 +139,7 @@ export class Live {
     return letters;
   }
 
-  #take(status: ClusterStatus, ring: RingStatus, letters: readonly DeadLetter[]): void {
+  #take(status: ClusterStatus, ring: RingStatus, letters: Shown['letters']): void {
     const look: Look = {
       status,
       atMs: performance.now(),
@@ -156,7 +165,7 @@ export class Live {
     const checks = [
       ...this.#gone.look(status),
       ...checkCluster(status, { command: 'engram', moves: 'the page Ring' }),
-      checkDeadLetters(letters, LETTERS_ASKED, 'engram'),
+      ...(letters === undefined ? [] : [checkDeadLetters(letters, LETTERS_ASKED, 'engram')]),
     ];
     this.#show({ status, ring, sample, points, checks, letters, isOld: false });
   }

@@ -22,7 +22,7 @@ export function Spaces({ shown }: { readonly shown: Shown }) {
     let isLooking = false;
     const look = async () => {
       // One after the other, however slow the gateway is.
-      if (isLooking) return;
+      if (isLooking || document.hidden) return;
       isLooking = true;
       try {
         setAll(await listed(stop.signal));
@@ -141,7 +141,10 @@ function Row({ summary, status }: { readonly summary: SpaceSummary } & Omit<Tabl
     client()
       .space(space, { signal: stop.signal })
       .then(setTold)
-      .catch(() => setTold(undefined)); // it may just have been deleted; the list says so soon
+      // It may just have been deleted, which the list says soon; a look that was given up says nothing.
+      .catch(() => {
+        if (!stop.signal.aborted) setTold(undefined);
+      });
     return () => stop.abort();
   }, [space, summary]);
   return (

@@ -37,6 +37,8 @@ export interface Question<T> {
   readonly timeoutMs: number;
   /** A shard may wait so long for a position before it answers; 0: it does not wait. */
   readonly waitMs: number;
+  /** It takes as long as a space is large: its time is no silence, and tells nothing of the shard. */
+  readonly isLong?: boolean;
   /** Of the request that asks. */
   readonly span?: Span | undefined;
   /** What a shard keeps for an answer that is not used is given back here. It is then not hedged. */
@@ -126,7 +128,7 @@ export class Router {
    */
   async ask<T extends Standing>(
     config: SpaceConfig,
-    { method, body, timeoutMs, waitMs, span, onUnused }: Question<T>,
+    { method, body, timeoutMs, waitMs, isLong = false, span, onUnused }: Question<T>,
   ): Promise<Answered<T>> {
     const { clock, hedgeMs, onHedge } = this.#options;
     const partition = partitionOf(config.space, this.partitionCount);
@@ -139,7 +141,8 @@ export class Router {
       shards,
       readyCount,
       // Waiting for a position is no silence.
-      hedgeAfterMs: hedgeMs === 0 || onUnused !== undefined ? undefined : hedgeMs + waitMs,
+      hedgeAfterMs:
+        hedgeMs === 0 || onUnused !== undefined || isLong ? undefined : hedgeMs + waitMs,
       clock,
       mayHedge: () => {
         const may = this.#budget.take();
@@ -153,7 +156,7 @@ export class Router {
         const asked = waitMs === 0 ? body : { ...body, waitMs: Math.ceil(leftMs) };
         return this.#attempt<T>(shard, partition, method, asked, {
           timeoutMs: attemptMs,
-          isWaiting: waitMs > 0,
+          isWaiting: waitMs > 0 || isLong,
           span,
         });
       },

@@ -211,6 +211,7 @@ export class Recall {
           body,
           timeoutMs,
           waitMs: waits ? query.waitMs : 0,
+          isLong: query.exact,
           span: query.span,
           ...(stream
             ? { onUnused: (unused) => new SpacePages(router, config, timeoutMs, unused).close() }

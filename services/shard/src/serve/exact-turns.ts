@@ -12,7 +12,7 @@ const RETRY_MS = 1_000;
 export class ExactTurns {
   readonly #clock: Clock;
   readonly #runningMax: number;
-  readonly #waiting: { readonly sinceMs: number; readonly go: (isInTime: boolean) => void }[] = [];
+  readonly #waiting = new Set<() => void>();
   #running = 0;
 
   /** @param runningMax as many as there are workers */
@@ -33,27 +33,36 @@ export class ExactTurns {
   }
 
   async #turn(): Promise<boolean> {
-    if (this.#waiting.length >= WAITING_MAX) return false;
-    return new Promise((go) => this.#waiting.push({ sinceMs: this.#clock.now(), go }));
+    if (this.#waiting.size >= WAITING_MAX) return false;
+    const called = new AbortController();
+    let hasTurn = false;
+    const go = () => {
+      hasTurn = true;
+      called.abort();
+    };
+    this.#waiting.add(go);
+    // Whoever runs may take longer than anybody waits.
+    await this.#clock.sleep(WAIT_MS_MAX, called.signal);
+    this.#waiting.delete(go);
+    return hasTurn;
   }
 
   /** The turn goes from one to the next, so that nobody comes between. */
   #passOn(): void {
-    for (;;) {
-      const first = this.#waiting.shift();
-      if (first === undefined) break;
-      const isInTime = this.#clock.now() - first.sinceMs <= WAIT_MS_MAX;
-      first.go(isInTime);
-      if (isInTime) return;
+    const [first] = this.#waiting;
+    if (first === undefined) {
+      this.#running--;
+      return;
     }
-    this.#running--;
+    this.#waiting.delete(first);
+    first();
   }
 }
 
 function refused(): Error {
   return refusalError({
     code: 'BACKPRESSURE',
-    scope: 'space',
+    scope: 'partition',
     cause: 'concurrency',
     detail: 'more exact recalls are asked for than the shard can do',
     retryAfterMs: jittered(RETRY_MS, Math.random),

@@ -149,8 +149,11 @@ export function rpcMethods(options: MethodsOptions): Readonly<Record<ShardMethod
     task: RecallTask,
     traceparent: string | undefined,
   ): Promise<readonly WireHit[]> => {
-    const working = tracing.continue('worker', traceparent, { kind: 'internal' });
-    const hits = await traced(working, () => inTurn(task, () => engine.recallBytes(task)));
+    const hits = await inTurn(task, () =>
+      traced(tracing.continue('worker', traceparent, { kind: 'internal' }), () =>
+        engine.recallBytes(task),
+      ),
+    );
     options.sampler.offer(task, hits);
     return hits;
   };
@@ -254,8 +257,11 @@ export function rpcMethods(options: MethodsOptions): Readonly<Record<ShardMethod
   };
   const timed = Object.entries(methods).map(([name, method]) => {
     const timer = metrics.requests.labels(name);
+    // They take as long as a space is large, and wait for their turn: among others they would be all that is seen.
+    const exactTimer = metrics.requests.labels(`exact-${name}`);
     const run: RpcMethod = async (body, traceparent) => {
-      const end = timer.startTimer();
+      const isExact = name === 'recall' && (body as RecallRequest).exact === true;
+      const end = (isExact ? exactTimer : timer).startTimer();
       const span = tracing.continue(name, traceparent, { kind: 'server' });
       try {
         return await traced(span, () => method(body, span?.traceparent));
