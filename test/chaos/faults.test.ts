@@ -12,8 +12,8 @@ import {
 // each the cluster must get well in time. At the end of each test the whole history is checked.
 
 const RECOVERY_DEADLINE_MS = 60_000;
-/** With the faults before it, three and a half minutes in all; `pnpm soak` goes on for as long as one likes. */
-const MIX_MS = 120_000;
+/** With the faults before it, two and a half minutes in all; `pnpm soak` goes on for as long as one likes. */
+const MIX_MS = 60_000;
 
 let run: ChaosRun;
 
