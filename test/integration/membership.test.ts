@@ -9,6 +9,7 @@ import { once } from 'node:events';
 import { readlinkSync } from 'node:fs';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { TcpProxy } from '../support/faults/tcp-proxy.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { until } from '../support/until.ts';
 
@@ -34,10 +35,11 @@ function join(
   id: string,
   role: Role = 'shard',
   leaseTtlMs = LEASE_TTL_MS,
+  url = redis.url,
 ): Promise<Membership> {
   return Membership.start(
     {
-      redis: { url: redis.url },
+      redis: { url },
       cluster,
       self: { id: parseMemberId(id), role, replication: 1 },
       heartbeatMs: 100,
@@ -186,6 +188,21 @@ test('a member whose id another process has taken over is told to end', async ()
 });
 
 // Last, because it takes the server away from all the others.
+test('symptom: a member whose way to Redis was lost without a word was away for a quarter of an hour', async () => {
+  await using proxy = await TcpProxy.start(() => ({ host: '127.0.0.1', port: redis.port }));
+  await using lost = await join('lost', 'b', 'shard', 1_000, `redis://127.0.0.1:${proxy.port}`);
+  await using other = await join('lost', 'a');
+  const heard: string[] = [];
+  await lost.signals.listen((text) => heard.push(text));
+  proxy.halfOpen(); // and never healed: only new connections get through
+  await until('others go on without it', () => other.view.shards.length === 1);
+  await until('it is there again', () => lost.isCurrent && other.view.shards.length === 2);
+  await until('it hears what others say', async () => {
+    await other.signals.publish(other.self.id, 'said', {});
+    return heard.length > 0;
+  });
+});
+
 test('while Redis is away the view stands, and afterwards life goes on', async () => {
   await using first = await join('away', 'shard-1');
   await using second = await join('away', 'shard-2');

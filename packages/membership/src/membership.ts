@@ -66,7 +66,7 @@ export class Membership implements AsyncDisposable {
     const onError = (error: unknown) => logger.debug({ err: error }, 'redis');
     const registry = await retry(deadline, clock, () =>
       Registry.start(
-        { ...options.redis, cluster: options.cluster, leaseTtlMs: options.leaseTtlMs },
+        { ...options.redis, cluster: options.cluster, leaseTtlMs: options.leaseTtlMs, clock },
         onError,
       ),
     );

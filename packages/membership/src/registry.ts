@@ -2,15 +2,18 @@
 // once, so that every reader sees a whole state.
 
 import type { MemberId } from '@engram/model';
+import type { Clock } from '@engram/runtime';
 import { Redis } from 'ioredis';
 import { BucketStore } from './bucket-store.ts';
 import { redisAccess, type RedisServer } from './redis-access.ts';
 import { SignalStore } from './signal-store.ts';
+import { SilenceWatch } from './silence-watch.ts';
 
 export interface RegistryOptions extends RedisServer {
   /** Clusters that share a Redis have different names. */
   readonly cluster: string;
   readonly leaseTtlMs: number;
+  readonly clock: Pick<Clock, 'now'>;
 }
 
 /** What the registry knows of one member; `record` is what the member itself said last. */
@@ -114,6 +117,7 @@ const COMMAND_TIMEOUT_MS = 1_000;
 export class Registry implements AsyncDisposable {
   readonly #redis: Redis;
   readonly #subscriber: Redis;
+  readonly #watches: readonly SilenceWatch[];
   readonly #keys: readonly [string, string, string];
   readonly #channel: string;
   readonly #leaseTtlMs: number;
@@ -135,6 +139,9 @@ export class Registry implements AsyncDisposable {
     // Without a listener an `error` event ends the process; the outage itself is the callers' matter.
     this.#redis.on('error', onError);
     this.#subscriber.on('error', onError);
+    this.#watches = [this.#redis, this.#subscriber].map(
+      (each) => new SilenceWatch(each, options.clock),
+    );
     const prefix = `engram:{${options.cluster}}`;
     this.#keys = [`${prefix}:records`, `${prefix}:leases`, `${prefix}:meta`];
     this.#channel = `${prefix}:changes`;
@@ -175,6 +182,7 @@ export class Registry implements AsyncDisposable {
     epochFloor: number,
     known: { readonly registryId: string | undefined; readonly dead: string | undefined },
   ): Promise<RegistryState> {
+    for (const watch of this.#watches) watch.look();
     return this.#run('beat', entry, incarnation, epochFloor, known.registryId, known.dead);
   }
 
