@@ -38,6 +38,7 @@ import { until } from '../support/until.ts';
 const PARTITIONS = 64;
 const LIMITS = { bytesMax: 512 * 1024 * 1024, replicas: 1 };
 const clock = systemClock;
+const PATIENCE = { withinMs: 10_000, clock };
 const logger = createLogger('test', 'test', 'silent');
 
 let folder: Awaited<ReturnType<typeof tempDir>>;
@@ -449,21 +450,21 @@ test('a log whose newest entries of a partition were removed is told from one th
 
 test('all members learn one id of their cluster, and keep their blobs under it', async () => {
   const layout = { partitionCount: PARTITIONS, stripeCount: 1 };
-  const ids = await Promise.all([1, 2, 3].map(() => agreeOnLayout(connection, layout, LIMITS)));
+  const ids = await Promise.all([1, 2, 3].map(() => agreeOnLayout(connection, layout, LIMITS, PATIENCE)));
   expect(new Set(ids).size).toBe(1);
-  expect(await agreeOnLayout(connection, layout, LIMITS)).toBe(ids[0]);
+  expect(await agreeOnLayout(connection, layout, LIMITS, PATIENCE)).toBe(ids[0]);
   // Another id would be another folder of blobs.
   await (await plain.jetstreamManager()).streams.delete('KV_engram-cluster');
   await ensureStreams(connection, layout, { ...LIMITS, bytesMax: LIMITS.bytesMax * 2 });
-  expect(await agreeOnLayout(connection, layout, LIMITS)).toBe(ids[0]);
+  expect(await agreeOnLayout(connection, layout, LIMITS, PATIENCE)).toBe(ids[0]);
   await expect(
-    agreeOnLayout(connection, { partitionCount: 32, stripeCount: 1 }, LIMITS),
+    agreeOnLayout(connection, { partitionCount: 32, stripeCount: 1 }, LIMITS, PATIENCE),
   ).rejects.toMatchObject({ code: 'CLUSTER_DIFFERS' });
 
   const record = await plain.jetstream().views.kv('engram-cluster');
   for (const other of ['not json', '00000000-0000-4000-8000-000000000000']) {
     await record.put('id', other);
-    const refused = agreeOnLayout(connection, layout, LIMITS);
+    const refused = agreeOnLayout(connection, layout, LIMITS, PATIENCE);
     await expect(refused).rejects.toMatchObject({
       code: 'CLUSTER_DIFFERS',
       hint: expect.stringContaining(`write ${ids[0]} under the key id`) as string,
@@ -474,11 +475,11 @@ test('all members learn one id of their cluster, and keep their blobs under it',
   await (await plain.jetstreamManager()).streams.update('OBS-0', { ...config, metadata: {} });
   for (const other of ['../../tmp', '']) {
     await record.put('id', other);
-    const refused = agreeOnLayout(connection, layout, LIMITS);
+    const refused = agreeOnLayout(connection, layout, LIMITS, PATIENCE);
     await expect(refused).rejects.toMatchObject({ code: 'CLUSTER_DIFFERS' });
   }
   await record.put('id', ids[0]!);
-  expect(await agreeOnLayout(connection, layout, LIMITS)).toBe(ids[0]);
+  expect(await agreeOnLayout(connection, layout, LIMITS, PATIENCE)).toBe(ids[0]);
 
   await using shared = await tempDir();
   const openOf = (cluster: string) =>
@@ -491,12 +492,12 @@ test('all members learn one id of their cluster, and keep their blobs under it',
 
 test('a member with other partitions is refused, and leaves nothing that others would be refused for', async () => {
   const layout = { partitionCount: PARTITIONS, stripeCount: 1 };
-  const id = await agreeOnLayout(connection, layout, LIMITS);
+  const id = await agreeOnLayout(connection, layout, LIMITS, PATIENCE);
   await (await plain.jetstream().views.kv('engram-cluster')).delete('layout');
   await expect(
-    agreeOnLayout(connection, { partitionCount: 32, stripeCount: 1 }, LIMITS),
+    agreeOnLayout(connection, { partitionCount: 32, stripeCount: 1 }, LIMITS, PATIENCE),
   ).rejects.toMatchObject({ code: 'CLUSTER_DIFFERS' });
-  expect(await agreeOnLayout(connection, layout, LIMITS)).toBe(id);
+  expect(await agreeOnLayout(connection, layout, LIMITS, PATIENCE)).toBe(id);
 });
 
 // Last, because it takes the server away from all the others.

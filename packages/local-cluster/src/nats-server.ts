@@ -9,12 +9,21 @@ import { answers } from './line-probe.ts';
 import { freePort, LOOPBACK } from './loopback-port.ts';
 import { serverProcess, whenAnswering, type ServerProcess } from './server-process.ts';
 
+export interface NatsRoutes {
+  /** Where this one listens for the others. */
+  readonly port: number;
+  /** Where all of them do. */
+  readonly ports: readonly number[];
+}
+
 export interface NatsServerOptions {
   /** Holds the JetStream store and the generated configuration. */
   readonly dataDir: string;
   /** 0 or none: a free one. */
   readonly port?: number;
   readonly partitionCount: number;
+  /** One of several servers, which keep the log in copies. */
+  readonly cluster?: NatsRoutes;
   /** Default `nats-server.log` in the data folder. */
   readonly logFile?: string;
   /** Default: found, or fetched. */
@@ -38,8 +47,8 @@ export async function startNatsServer(options: NatsServerOptions): Promise<Serve
   const serverName = natsServerName(dataDir);
   await mkdir(dataDir, { recursive: true });
   const config = join(dataDir, 'nats.conf');
-  const { partitionCount } = options;
-  await writeFile(config, natsConfig({ serverName, port, dataDir, partitionCount }));
+  const { partitionCount, cluster } = options;
+  await writeFile(config, natsConfig({ serverName, port, dataDir, partitionCount, cluster }));
   const child = await Child.spawn({
     name: 'nats-server',
     program: binary.path,
@@ -72,10 +81,17 @@ interface NatsConfig {
   readonly port: number;
   readonly dataDir: string;
   readonly partitionCount: number;
+  readonly cluster?: NatsRoutes | undefined;
 }
 
-/** The configuration file: loopback only, nothing but clients and JetStream. */
-export function natsConfig({ serverName, port, dataDir, partitionCount }: NatsConfig): string {
+/** The configuration file: loopback only, nothing but clients, JetStream and other servers of the log. */
+export function natsConfig({
+  serverName,
+  port,
+  dataDir,
+  partitionCount,
+  cluster,
+}: NatsConfig): string {
   return `# Generated at every start.
 server_name: ${quote(serverName)}
 listen: ${quote(`${LOOPBACK}:${port}`)}
@@ -93,6 +109,16 @@ jetstream {
 # space, because partition() is the same hash.
 mappings = {
   "observe.*.*": "obs.{{partition(${partitionCount},2)}}.{{wildcard(1)}}.{{wildcard(2)}}"
+}
+${cluster === undefined ? '' : routes(cluster)}`;
+}
+
+function routes({ port, ports }: NatsRoutes): string {
+  const urls = ports.map((each) => quote(`nats://${LOOPBACK}:${each}`));
+  return `cluster {
+  name: "engram"
+  listen: ${quote(`${LOOPBACK}:${port}`)}
+  routes: [${urls.join(', ')}]
 }
 `;
 }

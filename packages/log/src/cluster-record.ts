@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { ClusterError } from '@engram/model';
+import { backoffMs, Deadline, type Clock } from '@engram/runtime';
 import type { LogConnection } from './connection.ts';
-import { toLogError } from './errors.ts';
+import { isNotYetReady, toLogError } from './errors.ts';
 import { ensureStreams, idOfLog, noteIdOfLog, type LogLayout, type LogLimits } from './streams.ts';
 
 const BUCKET = 'engram-cluster';
@@ -9,14 +10,46 @@ const LAYOUT = 'layout';
 const ID = 'id';
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
+export interface Patience {
+  /** How long servers that have just been started may take to find each other. */
+  readonly withinMs: number;
+  readonly clock: Clock;
+}
+
 /**
  * Makes the log and writes down the counts that it is made with, or checks them against what there is: a
  * member with another partition count would read and write other subjects than the rest. One that is
  * refused has written nothing.
  * @returns the cluster's id, which it keeps as long as its log: it stands there too
- * @throws ClusterError CLUSTER_DIFFERS, LOG_FULL
+ * @throws ClusterError CLUSTER_DIFFERS, LOG_FULL, LOG_UNAVAILABLE
  */
 export async function agreeOnLayout(
+  connection: LogConnection,
+  layout: LogLayout,
+  limits: LogLimits,
+  { withinMs, clock }: Patience,
+): Promise<string> {
+  const deadline = new Deadline(clock, withinMs);
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await agree(connection, layout, limits);
+    } catch (error) {
+      if (!isNotYetReady(error)) throw error;
+      if (deadline.isOver) throw notReady(error, limits);
+      await clock.sleep(backoffMs(attempt, 100, 1_000, Math.random));
+    }
+  }
+}
+
+function notReady(cause: unknown, { replicas }: LogLimits): ClusterError {
+  const { message } = cause as Error;
+  return new ClusterError('LOG_UNAVAILABLE', `JetStream is not ready: ${message}`, {
+    cause,
+    hint: `ENGRAM_LOG_REPLICAS is ${replicas}: so many nats-servers with JetStream have to have found each other`,
+  });
+}
+
+async function agree(
   connection: LogConnection,
   layout: LogLayout,
   limits: LogLimits,

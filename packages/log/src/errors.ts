@@ -49,6 +49,17 @@ export function isMessageNotFound(error: unknown): boolean {
   return hasReason(error, 10_037);
 }
 
+/** The servers of a log in several copies have not all found each other, or elect a leader: no peers, none available. */
+const NOT_YET = new Set([10_004, 10_005, 10_008, 10_009]);
+
+/** Whether JetStream may answer the same call soon, without anybody doing anything. */
+export function isNotYetReady(error: unknown): boolean {
+  const cause = error instanceof ClusterError ? error.cause : error;
+  if (isTimeout(cause) || isNoResponders(cause)) return true;
+  const code = cause instanceof NatsError ? cause.api_error?.err_code : undefined;
+  return code !== undefined && NOT_YET.has(code);
+}
+
 function isOutOfStorage(error: unknown): boolean {
   return hasReason(error, 10_047);
 }

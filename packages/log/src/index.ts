@@ -44,6 +44,7 @@ export {
   DEAD_LETTER_STREAM,
   DEDUPE_WINDOW_MS,
   ensureStreams,
+  logSize,
   streamHead,
   streamState,
   trimPartition,

@@ -158,6 +158,24 @@ export async function streamState(
   }
 }
 
+/** Of all stripes; undefined where NATS does not tell within a second. */
+export async function logSize(
+  connection: LogConnection,
+  stripeCount: number,
+): Promise<{ readonly bytes: number; readonly bytesMax: number } | undefined> {
+  if (!connection.isConnected) return undefined;
+  const stripes = Array.from({ length: stripeCount }, (_, stripe) =>
+    streamState(connection, stripe, 1_000),
+  );
+  const states = await Promise.all(stripes).catch(() => undefined);
+  return (
+    states && {
+      bytes: states.reduce((sum, { bytes }) => sum + bytes, 0),
+      bytesMax: states.reduce((sum, { bytesMax }) => sum + bytesMax, 0),
+    }
+  );
+}
+
 /**
  * Newest sequence of a stripe.
  * @throws ClusterError LOG_UNAVAILABLE

@@ -81,10 +81,12 @@ async function run(
       logger,
     }),
   );
-  const cluster = await agreeOnLayout(connection, layout, {
-    bytesMax: config.ENGRAM_LOG_BYTES_MAX,
-    replicas,
-  });
+  const cluster = await agreeOnLayout(
+    connection,
+    layout,
+    { bytesMax: config.ENGRAM_LOG_BYTES_MAX, replicas },
+    { withinMs: connectTimeoutMs, clock },
+  );
   const directory = await scope.own(
     'spaces',
     SpaceDirectory.start(connection, { stripeCount, replicas, clock, logger }),
@@ -221,6 +223,7 @@ async function run(
     slots,
     recall,
     metrics,
+    tracing,
     lagOf: (space, lane) => lagOf(router, board, space, lane),
     backlog: new Backlog(config.ENGRAM_INGEST_BYTES_MAX),
     sessionsMax: config.ENGRAM_SESSIONS_MAX,

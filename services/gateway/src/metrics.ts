@@ -6,11 +6,10 @@ import {
   type Histogram,
 } from '@engram/metrics';
 import type { PartitionId, SpaceConfig } from '@engram/model';
-import type { LogConnection, LogPublisher } from '@engram/log';
+import { logSize, type LogConnection, type LogPublisher } from '@engram/log';
 import type { Membership } from '@engram/membership';
 import type { WriteSlots } from './admission/write-slots.ts';
 import type { Router } from './cluster/router.ts';
-import { logSize } from './http/servers.ts';
 import type { Sessions } from './ws/sessions.ts';
 
 export interface GatewayMetrics {
@@ -151,8 +150,8 @@ export function observeGateway(
   registry.gauge('log_bytes', 'Of the log, and how large it may grow', ['kind'], async (set) => {
     const size = await logSize(connection, stripeCount);
     if (size === undefined) return;
-    set(size.logBytes, { kind: 'used' });
-    set(size.logBytesMax, { kind: 'limit' });
+    set(size.bytes, { kind: 'used' });
+    set(size.bytesMax, { kind: 'limit' });
   });
   registry.gauge('membership_age_seconds', 'Since the registry last answered', [], (set) =>
     set(membership.ageMs / 1000),

@@ -81,10 +81,12 @@ async function run(
       logger,
     }),
   );
-  const cluster = await agreeOnLayout(connection, layout, {
-    bytesMax: config.ENGRAM_LOG_BYTES_MAX,
-    replicas,
-  });
+  const cluster = await agreeOnLayout(
+    connection,
+    layout,
+    { bytesMax: config.ENGRAM_LOG_BYTES_MAX, replicas },
+    { withinMs: connectTimeoutMs, clock },
+  );
   const transfers = await scope.own(
     'transfers',
     new Transfers(
