@@ -69,6 +69,10 @@ test('a write and a recall are one trace each, down to the worker, below the cal
   await post('recall', { embedding: [1, 0] }, `00-${unsampled}-${PARENT}-00`);
   await post('recall', { embedding: [1, 0] }, 'no trace at all');
   await client.recall('gone', { embedding: [1, 0], k: 1 }).catch(() => undefined);
+  const session = client.session({ space: 'traced', ack: 'searchable' });
+  await session.put([{ id: 'b', embedding: [0, 1] }]);
+  await session.close();
+  await client.delete('traced', 'b', { ack: 'searchable' });
 
   const chain = (span: Span | undefined): string[] =>
     span === undefined
@@ -77,11 +81,13 @@ test('a write and a recall are one trace each, down to the worker, below the cal
   const chains = () =>
     spans.filter(({ name }) => name === 'worker').map((span) => chain(span).join(' > '));
   const recalled = 'POST /v1/spaces/:space/recall > ask recall > recall > worker';
-  await until('all of it has come', () => chains().length >= 3);
+  await until('all of it has come', () => chains().length >= 5);
   expect(chains().sort()).toEqual([
+    'DELETE /v1/spaces/:space/observations/:id > publish > apply > worker',
     'POST /v1/spaces/:space/observations > publish > apply > worker',
     recalled,
     recalled,
+    'STREAM put > publish > apply > worker',
   ]);
   const own = spans.filter(({ traceId }) => traceId === TRACE);
   expect(own.map(({ name }) => name).sort()).toEqual([

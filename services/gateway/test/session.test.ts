@@ -10,6 +10,7 @@ import {
 } from '@engram/model';
 import type { OpenMessage, ServerMessage } from '@engram/session';
 import { createLogger } from '@engram/runtime/logger';
+import { NO_TRACING } from '@engram/tracing';
 import { expect, test, vi } from 'vitest';
 import type { IngestRequest, IngestResult } from '../src/ingest/ingest.ts';
 import { ANYBODY, type Principal } from '../src/auth/principal.ts';
@@ -57,6 +58,7 @@ class World {
       slots: { enter: () => () => undefined },
       recall: { stream: () => Promise.reject(new Error('not asked for here')) },
       metrics: gatewayMetrics('test', 20),
+      tracing: NO_TRACING,
       lagOf: () => this.load,
       backlog: this.backlog,
       idleMs: 1_000,

@@ -163,16 +163,19 @@ export class Ingest {
   /**
    * A delete is an entry of its own; it takes the high lane, so that space is freed under load.
    * @param key as of a put
+   * @param span of the request that brought it
    */
   async delete(
     config: SpaceConfig,
     id: string,
     ack: Acknowledgement,
     key: string | undefined,
+    span?: Span,
   ): Promise<{ readonly position: string; readonly ack: AckLevel }> {
     const frame: EncodedFrame = { lane: 'high', bytes: encodeDeletes([id]), count: 1 };
     const position = await this.#publish(config, [frame], key ?? randomUUID(), {
       isDelete: true,
+      span,
     });
     return { position: formatPosition(position), ack: await this.reach(config, position, ack) };
   }

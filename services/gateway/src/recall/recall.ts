@@ -130,6 +130,7 @@ export class Recall {
     id: string,
     minPosition: string | undefined,
     waitMs: number,
+    span?: Span,
   ): Promise<NonNullable<GetReply['found']> & { readonly watermark: string }> {
     const body: GetRequest = {
       config,
@@ -143,6 +144,7 @@ export class Recall {
       body,
       timeoutMs,
       waitMs: minPosition === undefined ? 0 : waitMs,
+      span,
     });
     if (reply.found !== undefined) return { ...reply.found, watermark: reply.watermark };
     // A shard that still reads the log cannot know that there is none.

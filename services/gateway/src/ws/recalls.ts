@@ -9,6 +9,7 @@ import {
   type RecallMessage,
   type ServerMessage,
 } from '@engram/session';
+import { traced, type Tracing } from '@engram/tracing';
 import { Ajv } from 'ajv';
 import type { Static } from 'typebox';
 import type { Asker, Limits } from '../admission/limits.ts';
@@ -26,6 +27,7 @@ export interface RecallsOptions {
   readonly recall: Pick<Recall, 'stream'>;
   readonly limits: Pick<Limits, 'enter'>;
   readonly metrics: Pick<GatewayMetrics, 'recalls' | 'recallsBySpace'>;
+  readonly tracing: Tracing;
   readonly clock: Clock;
 }
 
@@ -133,7 +135,9 @@ export class SessionRecalls {
       const body: unknown = { ...query };
       if (!isRecallBody(body))
         throw validationError({ validation: isRecallBody.errors ?? [], validationContext: 'body' });
-      stream = await this.#options.recall.stream([config], toQuery(body, config));
+      const span = this.#options.tracing.begin('STREAM recall', undefined, { kind: 'server' });
+      const asked = { ...toQuery(body, config), span };
+      stream = await traced(span, () => this.#options.recall.stream([config], asked));
       countRecall(this.#options.metrics, [config], stream.degraded);
       const countMax = body.include.includes('embedding')
         ? Math.max(1, Math.min(RESULTS_MAX, Math.floor(NUMBERS_MAX / config.dimension)))

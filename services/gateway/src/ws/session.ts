@@ -78,7 +78,8 @@ export class Session {
     context: SessionContext,
     link: SessionLink,
   ) {
-    const { messageBytesMax, idleMs, directory, ingest, limits, slots, clock, logger } = context;
+    const { messageBytesMax, idleMs, directory, ingest, limits, slots, tracing, clock, logger } =
+      context;
     const { resume, ack: level, ackTimeoutMs: timeoutMs } = open;
     const session = resume?.session ?? randomUUID();
     const asker: Asker = { spaces: [open.space], caller: link.caller };
@@ -106,6 +107,7 @@ export class Session {
       slots,
       asker,
       principal: link.principal,
+      tracing,
       clock,
       logger,
       signal: this.#ended.signal,

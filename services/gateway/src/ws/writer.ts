@@ -12,6 +12,7 @@ import { requestKey, type SpaceDirectory } from '@engram/log';
 import { ClusterError, DEFAULT_LANE, type SpaceConfig } from '@engram/model';
 import type { Clock, Logger } from '@engram/runtime';
 import { problemOf, type OpenMessage, type Refused } from '@engram/session';
+import { traced, type Span, type Tracing } from '@engram/tracing';
 import type { Asker, Limits } from '../admission/limits.ts';
 import type { WriteSlots } from '../admission/write-slots.ts';
 import type { Principal } from '../auth/principal.ts';
@@ -44,6 +45,7 @@ export interface WriterOptions {
   readonly slots: Pick<WriteSlots, 'enter'>;
   readonly asker: Asker;
   readonly principal: Principal;
+  readonly tracing: Tracing;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Ends the waiting for a better time; what is under way is finished. */
@@ -112,17 +114,18 @@ export class SessionWriter {
   }
 
   async #put(batch: TakenBatch): Promise<Written> {
-    const { limits, slots, asker, open } = this.#options;
+    const { limits, slots, asker, open, tracing } = this.#options;
     const leaves = [limits.enter(asker, 'write')];
     try {
       leaves.push(slots.enter(open.space, open.lane ?? DEFAULT_LANE));
-      return await this.#store(batch);
+      const span = tracing.begin('STREAM put', undefined, { kind: 'server' });
+      return await traced(span, () => this.#store(batch, span));
     } finally {
       for (const leave of leaves) leave();
     }
   }
 
-  async #store(batch: TakenBatch): Promise<Written> {
+  async #store(batch: TakenBatch, span: Span | undefined): Promise<Written> {
     const { directory, ingest, asker, principal, open, session } = this.#options;
     // Looked up anew: it may have been deleted, or made again, since the session began.
     const config = await findSpace(directory, principal, open.space, '/space');
@@ -136,6 +139,7 @@ export class SessionWriter {
       isAtomic: open.atomic,
       key: requestKey(config, `${session}\0${seq}`, bytes), // S3
       ack: { level: 'logged', timeoutMs: 0 },
+      span,
     });
     return { seq, config, position: result.position, refused: refusedOf(seq, result) };
   }

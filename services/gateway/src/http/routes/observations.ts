@@ -3,6 +3,7 @@ import type { Static } from 'typebox';
 import { bodyKind, CONTENT_TYPES, type BodyKind } from '@engram/codec';
 import { requestKey, type StoredAnswer } from '@engram/log';
 import { ClusterError, observationIdFault, type SpaceConfig } from '@engram/model';
+import type { Span } from '@engram/tracing';
 import type { FastifyReply } from 'fastify';
 import type { Principal } from '../../auth/principal.ts';
 import type { IngestResult } from '../../ingest/ingest.ts';
@@ -34,6 +35,7 @@ interface Asked {
   readonly principal: Principal;
   readonly headers: IncomingHttpHeaders;
   readonly params: { readonly space: string };
+  readonly span: Span | undefined;
 }
 
 export function observationRoutes(app: GatewayApp, gateway: Gateway): void {
@@ -103,7 +105,7 @@ export function observationRoutes(app: GatewayApp, gateway: Gateway): void {
   const read = async (asked: Asked, given: string, query: Static<typeof GetQuery>) => {
     const config = await find(asked);
     const { minPosition, waitMs = 1_000 } = query;
-    const found = await recall.get(config, idOf(given), minPosition, waitMs);
+    const found = await recall.get(config, idOf(given), minPosition, waitMs, asked.span);
     return {
       id: found.id,
       embedding: numbersOf(found.embedding ?? new Uint8Array(0)),
@@ -120,7 +122,7 @@ export function observationRoutes(app: GatewayApp, gateway: Gateway): void {
     // Sent again after a put that came meanwhile it must not take that away.
     const requestId = keyOf(asked.headers, REQUEST_ID);
     const key = requestId && requestKey(config, requestId, 'delete\n', id);
-    const deleted = await ingest.delete(config, id, { level, timeoutMs }, key);
+    const deleted = await ingest.delete(config, id, { level, timeoutMs }, key, asked.span);
     const status = level !== 'logged' && deleted.ack === level ? 200 : 202;
     return { status, deleted } as const;
   };
