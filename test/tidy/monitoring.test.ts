@@ -32,6 +32,9 @@ test('each alert says what is wrong, how bad that is, and where it stands what t
     expect(text).toMatch(/severity: (page|warning)/);
     expect(text).toMatch(/summary: '/);
   }
+  // Run by promtool, where there is one: test/docker/compose.test.ts.
+  const tested = read('infra/prometheus/rules.test.yml').matchAll(/^ {6}- alertname: (\w+)$/gm);
+  expect([...tested].map(([, name]) => name)).toEqual(names);
 });
 
 test('each metric of a panel or an alert is one that a member tells', () => {
