@@ -42,8 +42,8 @@ const IMAGES = {
 /** @param env of `startEngine` */
 export async function makeImages(env) {
   const docker = dockerOf(env);
-  for (const [tag, make] of Object.entries(IMAGES))
-    await step(tag, async () => {
+  const makeOne = ([tag, make]) =>
+    step(tag, async () => {
       if ((await tryRun('docker', ['image', 'inspect', tag], docker)).ok) return 'is there';
       const context = mkdtempSync(join(tmpdir(), 'engram-image-'));
       try {
@@ -53,6 +53,11 @@ export async function makeImages(env) {
       }
       return 'made here';
     });
+  const [base, ...others] = Object.entries(IMAGES);
+  await makeOne(base);
+  // They wait for packages, not for each other.
+  const outcomes = await Promise.allSettled(others.map(makeOne));
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
 }
 
 function dockerOf(env) {

@@ -9,7 +9,6 @@ import { Writing } from './writing.ts';
 
 const engine = inject('engine');
 const SPACES = 12;
-const ROWS = 5_000;
 const CUT_MS = 30_000;
 
 interface Panel {
@@ -26,6 +25,15 @@ describe.skipIf(engine === undefined)('a cluster of docker compose', () => {
   });
 
   afterAll(() => cluster[Symbol.asyncDispose]());
+
+  test.each([
+    ['infra/tracing.env', 'jaeger'],
+    ['infra/chaos/chaos.env', 'chaos'],
+    ['infra/nats/three.env', 'nats-3'],
+  ])('%s is a file of settings that starts %s, too', async (file, service) => {
+    const names = await cluster.docker.run('compose', '--env-file', file, 'config', '--services');
+    expect(names.split('\n')).toContain(service);
+  });
 
   test('comes up with one command, and serves its API, its console and its metrics', async () => {
     await cluster.scale(2, 3);
@@ -77,14 +85,14 @@ describe.skipIf(engine === undefined)('a cluster of docker compose', () => {
   });
 
   test('takes new shards in while data come', async () => {
-    writing = Writing.start(cluster.client, SPACES, ROWS);
-    await writing.reached(0.2);
+    writing = Writing.start(cluster.client, SPACES);
+    await writing.goesOn();
     await cluster.scale(2, 5);
     await cluster.whenServed(5);
+    await writing.goesOn();
   });
 
   test('a shard is killed and comes back', async () => {
-    await writing.reached(0.4);
     const [shard] = await cluster.containersOf('shard');
     await cluster.docker.kill(shard!);
     await until('it is started again', async () => {
@@ -93,10 +101,10 @@ describe.skipIf(engine === undefined)('a cluster of docker compose', () => {
       return state.Running && restarts > 0;
     });
     await cluster.whenServed(5);
+    await writing.goesOn();
   });
 
   test('a shard is cut off for half a minute', async () => {
-    await writing.reached(0.6);
     const [shard] = (await cluster.containersOf('shard')).slice(-1);
     const network = `${cluster.project}_inside`;
     await cluster.docker.run('network', 'disconnect', network, shard!);
@@ -108,6 +116,7 @@ describe.skipIf(engine === undefined)('a cluster of docker compose', () => {
         partitions.every(({ ready }) => ready.length > 0)
       );
     });
+    await writing.goesOn();
     await until('the time is over', () => performance.now() - cutAt > CUT_MS);
     await cluster.docker.run('network', 'connect', '--alias', 'shard', network, shard!);
     await cluster.whenServed(5);
@@ -166,6 +175,8 @@ describe.skipIf(engine === undefined)('a cluster of docker compose', () => {
     const isKnown = (name: string) =>
       known.has(name) || known.has(name.replace(/_(bucket|count|sum)$/, ''));
     expect(names.filter((name) => !isKnown(name))).toEqual([]);
+    const promtool = ['promtool', 'test', 'rules', '/etc/prometheus/rules.test.yml'];
+    expect(await cluster.compose('exec', '--no-TTY', 'prometheus', ...promtool)).toMatch(/SUCCESS/);
   });
 
   test('stop drains everybody, and start brings everything back', async () => {
@@ -189,6 +200,6 @@ async function keepRecalling(client: EngramClient, signal: AbortSignal): Promise
       // A write now and then, so that there are rates of everything.
       await Promise.all([
         client.recall(`imported-${i}`, { embedding, k: 5 }),
-        client.put(`imported-${i}`, [{ id: 'the', embedding }], { ack: 'searchable' }),
+        client.put(`imported-${i}`, [{ id: 'word-0', embedding }], { ack: 'searchable' }),
       ]);
 }

@@ -1,46 +1,55 @@
 // Writes into many spaces of a cluster in containers while things are done to it, and afterwards what has to be
 // there.
 
+import { setTimeout as pause } from 'node:timers/promises';
 import type { EngramClient } from '@engram/client';
 import { expect } from 'vitest';
 import { until } from '../support/until.ts';
 import { loadWords, WORD_DIMENSION } from '../support/words.ts';
 
-const BATCH = 250;
+const BATCH = 20;
+/** Between batches: what is tested is that nothing is lost, not how much two cores can take. */
+const PAUSE_MS = 100;
+const VECTORS = 5_000;
+/** So many batches of each space say that it goes on. */
+const BATCHES_MORE = 10;
 
 export class Writing {
   readonly #client: EngramClient;
   readonly #spaces: readonly string[];
-  readonly #rows: number;
   readonly #done: Promise<void>;
-  #accepted = 0;
+  #batches = 0;
+  #isOver = false;
 
-  private constructor(client: EngramClient, spaces: number, rows: number) {
+  private constructor(client: EngramClient, spaces: number) {
     this.#client = client;
     this.#spaces = Array.from({ length: spaces }, (_, i) => `imported-${i}`);
-    this.#rows = rows;
     this.#done = this.#run();
     // Told by `whole`.
     this.#done.catch(() => undefined);
   }
 
-  static start(client: EngramClient, spaces: number, rows: number): Writing {
-    return new Writing(client, spaces, rows);
+  /** It writes until `whole` is asked for. */
+  static start(client: EngramClient, spaces: number): Writing {
+    return new Writing(client, spaces);
   }
 
-  /** Waits until this share of everything is accepted. */
-  async reached(share: number): Promise<void> {
-    const wanted = share * this.#rows * this.#spaces.length;
-    await until('so many are accepted', () => this.#accepted >= wanted, 300_000);
+  /** Waits until more has been accepted in every space than at the time of the call. */
+  async goesOn(): Promise<void> {
+    const wanted = this.#batches + BATCHES_MORE;
+    await until('more is accepted', () => this.#batches >= wanted, 300_000);
   }
 
-  /** Everything is accepted, and what was is there, id by id. */
+  /** No more is written, and what was accepted is there, id by id. */
   async whole(): Promise<void> {
+    this.#isOver = true;
     await this.#done;
     await this.verified();
   }
 
   async verified(): Promise<void> {
+    const rows = this.#batches * BATCH;
+    expect(rows).toBeGreaterThan(0);
     for (const space of this.#spaces) {
       const verified = await until(
         `${space} is verified`,
@@ -48,25 +57,30 @@ export class Writing {
         120_000,
       );
       expect(verified, space).toMatchObject({ ok: true, isExact: true, reasons: [] });
-      expect(verified.counts, space).toEqual({ log: this.#rows, index: this.#rows });
+      expect(verified.counts, space).toEqual({ log: rows, index: rows });
     }
   }
 
   async #run(): Promise<void> {
-    const set = await loadWords(this.#rows, 1);
-    const observations = set.words.map((id, i) => ({ id, embedding: set.embeddings[i]! }));
+    const { embeddings } = await loadWords(VECTORS, 1);
     for (const space of this.#spaces)
       await until('the space is made', () =>
         this.#client.createSpace(space, { dimension: WORD_DIMENSION }),
       );
-    for (let from = 0; from < this.#rows; from += BATCH)
+    while (!this.#isOver) {
+      const from = this.#batches * BATCH;
+      const batch = Array.from({ length: BATCH }, (_, i) => ({
+        id: `word-${from + i}`,
+        embedding: embeddings[(from + i) % VECTORS]!,
+      }));
       await Promise.all(
-        this.#spaces.map(async (space) => {
-          const batch = observations.slice(from, from + BATCH);
+        this.#spaces.map((space) =>
           // What is refused meanwhile comes again: the client said that it wants to write, not whether it may.
-          await until('a batch is accepted', () => this.#client.put(space, batch), 120_000);
-          this.#accepted += batch.length;
-        }),
+          until('a batch is accepted', () => this.#client.put(space, batch), 120_000),
+        ),
       );
+      this.#batches++;
+      await pause(PAUSE_MS);
+    }
   }
 }

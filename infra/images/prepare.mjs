@@ -1,0 +1,40 @@
+// All that the cluster in containers takes, brought beside other work: node infra/images/prepare.mjs
+
+import { pathToFileURL } from 'node:url';
+import { run, SetupFailure, tryRun } from '../setup/step.mjs';
+import { startEngine } from './engine.mjs';
+import { makeImages } from './local.mjs';
+
+const ROOT = new URL('../../', import.meta.url).pathname;
+
+/**
+ * An engine, and the images that ours are made of.
+ * @throws SetupFailure where this machine cannot have them
+ */
+export async function prepareEngine() {
+  const environment = await startEngine();
+  const pull = ['compose', 'pull', '--ignore-buildable', '--quiet', '--policy', 'missing'];
+  // Made here where no registry can be reached.
+  if (!(await tryRun('docker', pull, optionsOf(environment))).ok) await makeImages(environment);
+  return environment;
+}
+
+/** Images of what is checked out, for every service of docker-compose.yml. */
+export async function buildImages(environment) {
+  const build = ['compose', '--profile', '*', 'build', '--quiet'];
+  await run('docker', build, optionsOf(environment));
+}
+
+function optionsOf(environment) {
+  return { cwd: ROOT, env: { ...process.env, ...environment, DOCKER_BUILDKIT: '1' } };
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  try {
+    await buildImages(await prepareEngine());
+  } catch (error) {
+    if (!(error instanceof SetupFailure)) throw error;
+    console.error(`✖ ${error.message}`);
+    process.exitCode = 1;
+  }
+}
