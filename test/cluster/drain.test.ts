@@ -1,11 +1,17 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
 import { EngramClient } from '@engram/client';
 import { expect, test } from 'vitest';
 import { startTestCluster } from '../support/cluster.ts';
-import { removeAtOnce } from '../support/temp-dir.ts';
+import { removeAtOnce, tempDir } from '../support/temp-dir.ts';
 import { until } from '../support/until.ts';
 import { loadWords, WORD_DIMENSION } from '../support/words.ts';
 
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const SPACES = Array.from({ length: 8 }, (_, i) => `drained-${i}`);
 
 test('symptom: what was written while a shard drained was called applied, and was in no index', async () => {
@@ -55,3 +61,38 @@ test('a shard whose data folder is removed under it ends, and has everything whe
   await until('all of it is searchable', async () => (await client.space('kept')).count === 500);
   expect(await client.verify('kept')).toMatchObject({ ok: true, isExact: true });
 });
+
+test.each(['gateway', 'shard'])(
+  'a %s that is asked to stop while it waits for NATS ends at once, with code 0',
+  async (service) => {
+    await using folder = await tempDir();
+    // Takes connections and ends them: the member tries again and again.
+    const away = createServer((socket) => socket.destroy());
+    await once(away.listen(0, '127.0.0.1'), 'listening');
+    const { port } = away.address() as AddressInfo;
+    const tried = once(away, 'connection');
+    const child = spawn(process.execPath, [`${ROOT}services/${service}/dist/main.js`], {
+      env: {
+        ...process.env,
+        ENGRAM_NATS_URL: `nats://127.0.0.1:${port}`,
+        ENGRAM_REDIS_URL: `redis://127.0.0.1:${port}`,
+        ENGRAM_CONNECT_TIMEOUT_MS: '600000',
+        ENGRAM_DRAIN_TIMEOUT_MS: '600000',
+        ENGRAM_HTTP_PORT: '0',
+        ENGRAM_DATA_DIR: folder.path,
+      },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const ended = once(child, 'exit');
+    const told = text(child.stdout);
+    try {
+      await tried;
+      child.kill('SIGTERM');
+      expect(await ended).toEqual([0, null]);
+      expect(await told).toContain('stopped before it was ready');
+    } finally {
+      child.kill('SIGKILL');
+      away.close();
+    }
+  },
+);

@@ -62,3 +62,17 @@ test('copies that no server is there for are told as such', async () => {
     hint: expect.stringContaining('ENGRAM_LOG_REPLICAS is 3') as string,
   });
 });
+
+test('who is asked to stop while they wait for the others does so at once', async () => {
+  await using log = await servers();
+  const alone = await log.start(0);
+  const connection = await log.connect(alone.url);
+  const stop = new AbortController();
+  const waiting = agreeOnLayout(connection, LAYOUT, LIMITS, {
+    withinMs: 600_000,
+    signal: stop.signal,
+    clock,
+  });
+  stop.abort(new Error('asked to stop'));
+  await expect(waiting).rejects.toThrow('asked to stop');
+});

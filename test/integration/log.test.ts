@@ -450,7 +450,9 @@ test('a log whose newest entries of a partition were removed is told from one th
 
 test('all members learn one id of their cluster, and keep their blobs under it', async () => {
   const layout = { partitionCount: PARTITIONS, stripeCount: 1 };
-  const ids = await Promise.all([1, 2, 3].map(() => agreeOnLayout(connection, layout, LIMITS, PATIENCE)));
+  const ids = await Promise.all(
+    [1, 2, 3].map(() => agreeOnLayout(connection, layout, LIMITS, PATIENCE)),
+  );
   expect(new Set(ids).size).toBe(1);
   expect(await agreeOnLayout(connection, layout, LIMITS, PATIENCE)).toBe(ids[0]);
   // Another id would be another folder of blobs.

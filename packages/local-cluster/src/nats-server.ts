@@ -9,7 +9,7 @@ import { answers } from './line-probe.ts';
 import { freePort, LOOPBACK } from './loopback-port.ts';
 import { serverProcess, whenAnswering, type ServerProcess } from './server-process.ts';
 
-export interface NatsRoutes {
+interface NatsRoutes {
   /** Where this one listens for the others. */
   readonly port: number;
   /** Where all of them do. */

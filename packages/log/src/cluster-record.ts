@@ -13,6 +13,8 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 export interface Patience {
   /** How long servers that have just been started may take to find each other. */
   readonly withinMs: number;
+  /** Ends the waiting, with its reason. */
+  readonly signal?: AbortSignal;
   readonly clock: Clock;
 }
 
@@ -27,16 +29,17 @@ export async function agreeOnLayout(
   connection: LogConnection,
   layout: LogLayout,
   limits: LogLimits,
-  { withinMs, clock }: Patience,
+  { withinMs, signal, clock }: Patience,
 ): Promise<string> {
   const deadline = new Deadline(clock, withinMs);
   for (let attempt = 0; ; attempt++) {
+    signal?.throwIfAborted();
     try {
       return await agree(connection, layout, limits);
     } catch (error) {
       if (!isNotYetReady(error)) throw error;
       if (deadline.isOver) throw notReady(error, limits);
-      await clock.sleep(backoffMs(attempt, 100, 1_000, Math.random));
+      await clock.sleep(backoffMs(attempt, 100, 1_000, Math.random), signal);
     }
   }
 }

@@ -10,6 +10,8 @@ export interface ConnectionOptions extends NatsServer {
   readonly name: string;
   /** How long the first connection may take. */
   readonly connectTimeoutMs: number;
+  /** Ends the waiting for the first connection, with its reason. */
+  readonly signal?: AbortSignal;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -113,6 +115,7 @@ export class LogConnection implements AsyncDisposable {
 async function firstConnection(options: ConnectionOptions): Promise<NatsConnection> {
   const deadline = new Deadline(options.clock, options.connectTimeoutMs);
   for (let attempt = 0; ; attempt++) {
+    options.signal?.throwIfAborted();
     try {
       return await connect({
         ...natsAccess(options),
@@ -135,7 +138,7 @@ async function firstConnection(options: ConnectionOptions): Promise<NatsConnecti
         const why = (cause as Error).message;
         throw new ClusterError('LOG_UNAVAILABLE', `${placeOf(options)} ${what}: ${why}`, { cause });
       }
-      await options.clock.sleep(backoffMs(attempt, 100, 1_000, Math.random));
+      await options.clock.sleep(backoffMs(attempt, 100, 1_000, Math.random), options.signal);
     }
   }
 }

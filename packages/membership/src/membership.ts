@@ -31,6 +31,8 @@ export interface MembershipOptions {
   /** More than three heartbeats, so that one lost packet moves no partition. */
   readonly leaseTtlMs: number;
   readonly connectTimeoutMs: number;
+  /** Ends the waiting at the start, with its reason. */
+  readonly signal?: AbortSignal;
   /** Another process has this member's id and place: this one must end. */
   readonly onReplaced: (error: ClusterError) => void;
   readonly clock: Clock;
@@ -64,7 +66,7 @@ export class Membership implements AsyncDisposable {
     const { clock, logger } = options;
     const deadline = new Deadline(clock, options.connectTimeoutMs);
     const onError = (error: unknown) => logger.debug({ err: error }, 'redis');
-    const registry = await retry(deadline, clock, () =>
+    const registry = await retry(deadline, options, () =>
       Registry.start(
         { ...options.redis, cluster: options.cluster, leaseTtlMs: options.leaseTtlMs, clock },
         onError,
@@ -82,7 +84,7 @@ export class Membership implements AsyncDisposable {
     try {
       // A process killed a moment ago on another machine still holds the id until its lease ends (M4).
       const lease = new Deadline(clock, options.leaseTtlMs * 2);
-      membership.#accept(await retry(lease, clock, () => membership.#join()));
+      membership.#accept(await retry(lease, options, () => membership.#join()));
       await registry.onChange(() => membership.#repeater?.trigger());
     } catch (error) {
       await registry.close();
@@ -252,8 +254,13 @@ export class Membership implements AsyncDisposable {
   }
 }
 
-async function retry<T>(deadline: Deadline, clock: Clock, run: () => Promise<T>): Promise<T> {
+async function retry<T>(
+  deadline: Deadline,
+  { clock, signal }: Pick<MembershipOptions, 'clock' | 'signal'>,
+  run: () => Promise<T>,
+): Promise<T> {
   for (let attempt = 0; ; attempt++) {
+    signal?.throwIfAborted();
     try {
       return await run();
     } catch (error) {
@@ -261,6 +268,7 @@ async function retry<T>(deadline: Deadline, clock: Clock, run: () => Promise<T>)
       if (isFinal || deadline.isOver) throw error;
       await clock.sleep(
         Math.min(deadline.remainingMs, 50 + backoffMs(attempt, 50, 500, Math.random)),
+        signal,
       );
     }
   }

@@ -50,6 +50,11 @@ export async function runService({ logger, drainTimeoutMs, run }: ServiceRun): P
     logger.info('stopped');
     process.exit(0);
   } catch (error) {
+    // It was asked to stop while it waited for its servers: there was nothing to drain yet.
+    if (stop.signal.aborted && error === stop.signal.reason) {
+      logger.info('stopped before it was ready');
+      process.exit(0);
+    }
     logger.fatal({ err: error }, 'failed');
     process.exit(1);
   }

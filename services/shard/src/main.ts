@@ -77,6 +77,7 @@ async function run(
       ...natsServer(config),
       name: self,
       connectTimeoutMs,
+      signal: stop,
       clock,
       logger,
     }),
@@ -85,7 +86,7 @@ async function run(
     connection,
     layout,
     { bytesMax: config.ENGRAM_LOG_BYTES_MAX, replicas },
-    { withinMs: connectTimeoutMs, clock },
+    { withinMs: connectTimeoutMs, signal: stop, clock },
   );
   const transfers = await scope.own(
     'transfers',
@@ -166,6 +167,7 @@ async function run(
         heartbeatMs: config.ENGRAM_HEARTBEAT_MS,
         leaseTtlMs: config.ENGRAM_LEASE_TTL_MS,
         connectTimeoutMs,
+        signal: stop,
         onReplaced: (error) => crash.abort(error),
         clock,
         logger,
