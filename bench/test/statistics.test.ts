@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { estimateOf, outliersOf, ratioOf } from '../src/figures/statistics.ts';
-import { compare } from '../src/figures/verdict.ts';
+import { compare, confirmed } from '../src/figures/verdict.ts';
 import { seededRandom } from '@engram/capacity';
 
 /** Samples of a normal distribution, the same for the same seed. */
@@ -121,5 +121,21 @@ describe('a verdict', () => {
       if (compare(figure(now), figure(before)).verdict === 'worse') worse++;
     }
     expect(worse).toBeGreaterThanOrEqual(95);
+  });
+
+  test('is one of a second run, too, or there is no difference', () => {
+    const before = figure(normal(9, 100, 2, 1));
+    const worse = compare(figure(normal(9, 80, 2, 2)), before);
+    const better = compare(figure(normal(9, 120, 2, 3)), before);
+    const same = compare(figure(normal(9, 100, 2, 4)), before);
+    expect([worse, better, same].map(({ verdict }) => verdict)).toEqual([
+      'worse',
+      'better',
+      'same',
+    ]);
+    expect(confirmed([worse], [worse])).toEqual([worse]);
+    for (const again of [[better], [same], []])
+      expect(confirmed([worse], again)).toEqual([{ ...worse, verdict: 'same' }]);
+    expect(confirmed([same], [worse])).toEqual([same]);
   });
 });

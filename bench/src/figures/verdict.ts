@@ -45,3 +45,22 @@ export function compare(now: Figure, before: Figure): Comparison {
     verdict,
   };
 }
+
+export function isSame({ verdict }: Comparison): boolean {
+  return verdict === 'same';
+}
+
+/**
+ * Repetitions of one run share what the machine was like meanwhile, of which their spread says nothing: so a
+ * difference has to be found by two runs.
+ * @param again of a second run, with the same baseline
+ */
+export function confirmed(
+  comparisons: readonly Comparison[],
+  again: readonly Comparison[],
+): Comparison[] {
+  const verdicts = new Map(again.map(({ name, verdict }) => [name, verdict]));
+  return comparisons.map((each) =>
+    verdicts.get(each.name) === each.verdict ? each : { ...each, verdict: 'same' },
+  );
+}
