@@ -2,7 +2,7 @@
 // are brought and started for this user alone, with their data in the cache. A command of its own too:
 //
 //   eval "$(node infra/images/engine.mjs start)"     starts it, and prints what the shell has to know
-//   node infra/images/engine.mjs stop                ends it; images stay for the next time
+//   node infra/images/engine.mjs stop                ends it and its containers; images stay for the next time
 
 import { spawn } from 'node:child_process';
 import {
@@ -50,10 +50,13 @@ export async function startEngine() {
   return env;
 }
 
-/** Ends the engine that was started here, with its containers. */
-export async function stopEngine() {
+/** Ends the engine that was started here; one that runs somebody's containers only where that is meant. */
+export async function stopEngine({ evenInUse = false } = {}) {
   const pid = runningPid();
   if (pid === undefined) return;
+  const options = { env: { ...process.env, DOCKER_HOST: `unix://${SOCKET}` } };
+  const isInUse = async () => (await tryRun('docker', ['ps', '--quiet'], options)).output !== '';
+  if (!evenInUse && (await isInUse())) return;
   process.kill(pid, 'SIGTERM');
   await until(() => runningPid() === undefined, 'the Docker engine did not end');
 }
@@ -146,7 +149,7 @@ async function until(isSo, otherwise) {
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   const [command] = process.argv.slice(2);
   try {
-    if (command === 'stop') await stopEngine();
+    if (command === 'stop') await stopEngine({ evenInUse: true });
     else
       for (const [name, value] of Object.entries(await startEngine()))
         console.log(`export ${name}='${value}'`);

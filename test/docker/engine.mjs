@@ -18,5 +18,5 @@ export default async function setup(project) {
   await buildImages(environment);
   project.provide('engine', environment);
   // One that was there before goes on.
-  return environment.DOCKER_HOST === undefined ? undefined : stopEngine;
+  return environment.DOCKER_HOST === undefined ? undefined : () => stopEngine();
 }
