@@ -27,7 +27,8 @@ export default defineConfig({
           include: ['test/integration/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
-          fileParallelism: false,
+          // Each has servers of its own, and waits for them most of the time.
+          maxWorkers: 2,
           sequence: { groupOrder: 1 },
         },
       },
