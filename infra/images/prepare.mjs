@@ -5,6 +5,8 @@ import { run, SetupFailure, tryRun } from '../setup/step.mjs';
 import { startEngine } from './engine.mjs';
 import { makeImages } from './local.mjs';
 
+/** Some image that is there. */
+const PROBE = 'redis:7.2-bookworm';
 const ROOT = new URL('../../', import.meta.url).pathname;
 
 /**
@@ -16,10 +18,19 @@ export async function prepareEngine() {
   const pull = ['compose', 'pull', '--ignore-buildable', '--quiet', '--policy', 'missing'];
   // Made here where no registry can be reached.
   if (!(await tryRun('docker', pull, optionsOf(environment))).ok) await makeImages(environment);
+  const { ok, output } = await tryRun(
+    'docker',
+    ['run', '--rm', PROBE, 'true'],
+    optionsOf(environment),
+  );
+  if (!ok) throw new SetupFailure(`the Docker engine runs no containers: ${output.trim()}`);
   return environment;
 }
 
-/** Images of what is checked out, for every service of docker-compose.yml. */
+/**
+ * Images of what is checked out, for every service of docker-compose.yml.
+ * @throws MachineFailure where the network or the disk does not let them be built
+ */
 export async function buildImages(environment) {
   const build = ['compose', '--profile', '*', 'build', '--quiet'];
   await run('docker', build, optionsOf(environment));

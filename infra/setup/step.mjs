@@ -7,6 +7,9 @@ import { setInterval } from 'node:timers';
 /** A failure that the reader can put right: one sentence, and what to do. */
 export class SetupFailure extends Error {}
 
+/** One that lies in the machine: its network, its disk, what it permits. */
+export class MachineFailure extends SetupFailure {}
+
 const PARENT_POLL_MS = 500;
 
 let current;
@@ -58,7 +61,7 @@ export async function run(program, args, options = {}) {
   if (ok) return output;
   if (isStopping) throw new SetupFailure('stopped');
   const known = knownFailure(output);
-  if (known !== undefined) throw new SetupFailure(known);
+  if (known !== undefined) throw new MachineFailure(known);
   console.error(output.trimEnd());
   throw new SetupFailure(`this failed: ${[program, ...args].join(' ')}`);
 }

@@ -3,19 +3,20 @@
 
 import { stopEngine } from '../../infra/images/engine.mjs';
 import { buildImages, prepareEngine } from '../../infra/images/prepare.mjs';
-import { SetupFailure } from '../../infra/setup/step.mjs';
+import { MachineFailure, SetupFailure } from '../../infra/setup/step.mjs';
 
 /** Of vitest: its answer runs when the tests are over. */
 export default async function setup(project) {
   let environment;
   try {
     environment = await prepareEngine();
+    await buildImages(environment);
   } catch (error) {
-    if (!(error instanceof SetupFailure)) throw error;
+    const isOurs = environment !== undefined && !(error instanceof MachineFailure);
+    if (isOurs || !(error instanceof SetupFailure)) throw error;
     console.error(`\n⚠ THE TESTS IN CONTAINERS DO NOT RUN: ${error.message}\n`);
     return undefined;
   }
-  await buildImages(environment);
   project.provide('engine', environment);
   // One that was there before goes on.
   return environment.DOCKER_HOST === undefined ? undefined : () => stopEngine();
