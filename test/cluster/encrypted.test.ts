@@ -45,7 +45,10 @@ beforeAll(async () => {
   undo.push(() => shard.close());
   gateway = await start('gateway');
   undo.push(() => gateway.close());
-  await until('the gateway serves', async () => (await ask('GET', '/readyz')).status === 200);
+  await until('every partition is served', async () => {
+    const { status, text } = await ask('GET', '/readyz');
+    return status === 200 && text.includes('"partitionsWithoutShard":0,');
+  });
 });
 
 afterAll(async () => {

@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import type { EngramClient } from '@engram/client';
+import { parseSpaceId, partitionOf } from '@engram/model';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { until } from '../support/until.ts';
 import { ComposeCluster } from './compose-cluster.ts';
@@ -10,6 +11,8 @@ import { Writing } from './writing.ts';
 const engine = inject('engine');
 const SPACES = 12;
 const CUT_MS = 30_000;
+const NOTICED_MS = 12_000;
+const QUERY = Array.from({ length: 100 }, (_, i) => Math.sin(i));
 
 interface Panel {
   readonly title: string;
@@ -107,8 +110,15 @@ describe.skipIf(engine === undefined)('a cluster of docker compose', () => {
   test('a shard is cut off for half a minute', async () => {
     const [shard] = (await cluster.containersOf('shard')).slice(-1);
     const network = `${cluster.project}_inside`;
+    const hostname = await cluster.docker.inspect<string>(shard!, '.Config.Hostname');
+    const others = await spacesOfOthers(cluster.client, hostname);
+    expect(others.length).toBeGreaterThan(0);
     await cluster.docker.run('network', 'disconnect', network, shard!);
     const cutAt = performance.now();
+    // Its lease ends, and others take over what it had: of other spaces nobody notices anything.
+    while (performance.now() - cutAt < NOTICED_MS)
+      for (const space of others)
+        expect([space, (await recalled(cluster.url, space)).status]).toEqual([space, 200]);
     await until('the others have its partitions', async () => {
       const { members, partitions } = await cluster.client.ring();
       return (
@@ -193,13 +203,31 @@ describe.skipIf(engine === undefined)('a cluster of docker compose', () => {
   });
 });
 
+/** Those that a shard on this host has nothing of. */
+async function spacesOfOthers(client: EngramClient, hostname: string): Promise<string[]> {
+  const { partitions } = await client.ring();
+  const names = Array.from({ length: SPACES }, (_, i) => `imported-${i}`);
+  return names.filter((name) => {
+    const { owners } = partitions[partitionOf(parseSpaceId(name), partitions.length)]!;
+    return owners.every((id) => !id.includes(hostname));
+  });
+}
+
+/** Without the SDK, which tries again. */
+function recalled(url: string, space: string): Promise<Response> {
+  return fetch(`${url}/v1/spaces/${space}/recall`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ embedding: QUERY, k: 1 }),
+  });
+}
+
 async function keepRecalling(client: EngramClient, signal: AbortSignal): Promise<void> {
-  const embedding = Array.from({ length: 100 }, (_, i) => Math.sin(i));
   while (!signal.aborted)
     for (let i = 0; i < SPACES && !signal.aborted; i++)
       // A write now and then, so that there are rates of everything.
       await Promise.all([
-        client.recall(`imported-${i}`, { embedding, k: 5 }),
-        client.put(`imported-${i}`, [{ id: 'word-0', embedding }], { ack: 'searchable' }),
+        client.recall(`imported-${i}`, { embedding: QUERY, k: 5 }),
+        client.put(`imported-${i}`, [{ id: 'word-0', embedding: QUERY }], { ack: 'searchable' }),
       ]);
 }

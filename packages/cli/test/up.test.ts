@@ -11,10 +11,13 @@ import { whenServed } from '../src/up/served.ts';
 import { upSettings } from '../src/up/settings.ts';
 import { summaryText } from '../src/up/summary.ts';
 
-/** A gateway whose readiness is what the function says. */
-async function gateway(status: () => number): Promise<string> {
-  const server = createServer((request, response) => {
-    response.writeHead(request.url === '/readyz' ? status() : 404).end('{}');
+/** A gateway that says what the function says of itself and of its partitions. */
+async function gateway(say: () => { status: number; unserved: number }): Promise<string> {
+  const server = createServer((_request, response) => {
+    const { status, unserved } = say();
+    response
+      .writeHead(status)
+      .end(JSON.stringify({ checks: { partitionsWithoutShard: unserved } }));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   onTestFinished(() => void server.close());
@@ -25,14 +28,19 @@ const never = new AbortController().signal;
 
 test('a cluster is waited for until all of it is served, until the deadline or until a stop', async () => {
   let asked = 0;
-  const url = await gateway(() => (++asked < 3 ? 503 : 200));
+  const answers = [
+    { status: 503, unserved: 64 },
+    { status: 200, unserved: 64 },
+    { status: 200, unserved: 0 },
+  ];
+  const url = await gateway(() => answers[asked++]!);
   expect(await whenServed(url, { signal: never, deadlineMs: 10_000 })).toBe('served');
   expect(asked).toBe(3);
 
   const stop = new AbortController();
   const starting = await gateway(() => {
     stop.abort();
-    return 503;
+    return { status: 503, unserved: 64 };
   });
   expect(await whenServed(starting, { signal: never, deadlineMs: 0 })).toBe('late');
   expect(await whenServed(starting, { signal: stop.signal, deadlineMs: 10_000 })).toBe('stopped');

@@ -20,13 +20,19 @@ export async function whenServed(
   return 'stopped';
 }
 
-/** A gateway that does not answer, because it starts again, is asked again. */
+/** A gateway that does not answer, because it starts again, or no gateway yet, is asked again. */
 async function isServed(url: string, signal: AbortSignal): Promise<boolean> {
   try {
     const limits = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]);
     const response = await fetch(`${url}/readyz`, { signal: limits });
-    await response.body?.cancel();
-    return response.status === 200;
+    if (!response.ok) {
+      await response.body?.cancel();
+      return false;
+    }
+    const { checks } = (await response.json()) as {
+      readonly checks?: { readonly partitionsWithoutShard?: unknown };
+    };
+    return checks?.partitionsWithoutShard === 0;
   } catch {
     return false;
   }
