@@ -5,6 +5,8 @@
 //       entries and recalls: two threads that are loaded alike must not take work from each other.
 //   W2. A job that is not done is given back, so that its rows never wait for ever.
 
+import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { ClusterError } from '@engram/model';
 import type { BuildJob, BuildResult } from '@engram/space-engine';
 
@@ -66,6 +68,14 @@ export interface AssistOptions {
   readonly onFault: (error: unknown) => void;
 }
 
+export interface AssistCounts {
+  /** Segments that a thread built for another one. */
+  readonly stolen: number;
+  readonly merged: number;
+  /** Jobs whose space was gone meanwhile. */
+  readonly vain: number;
+}
+
 export class Assist {
   readonly #port: AssistPort;
   readonly #options: AssistOptions;
@@ -74,6 +84,7 @@ export class Assist {
   #mergeOwner = 0;
   #stolen = 0;
   #merged = 0;
+  #vain = 0;
 
   constructor(port: AssistPort, options: AssistOptions) {
     this.#port = port;
@@ -81,9 +92,8 @@ export class Assist {
     this.#hasJob = Array.from({ length: options.workers }, () => false);
   }
 
-  /** Segments that a thread built for another one, and merges. */
-  get counts(): { readonly stolen: number; readonly merged: number } {
-    return { stolen: this.#stolen, merged: this.#merged };
+  get counts(): AssistCounts {
+    return { stolen: this.#stolen, merged: this.#merged, vain: this.#vain };
   }
 
   /** One look at all workers; jobs go on after it. */
@@ -120,7 +130,10 @@ export class Assist {
     if (job === undefined) return;
     this.#hasJob[helper] = true;
     const running = this.#run(owner, helper, job)
-      .then(count)
+      .then((isDone) => {
+        if (isDone) count();
+        else this.#vain++;
+      })
       .catch((error: unknown) => this.#options.onFault(error))
       .finally(() => {
         this.#hasJob[helper] = false;
@@ -129,14 +142,18 @@ export class Assist {
     this.#running.add(running);
   }
 
-  async #run(owner: number, helper: number, job: BuildJob): Promise<void> {
+  /** @returns false when nobody wants it any more */
+  async #run(owner: number, helper: number, job: BuildJob): Promise<boolean> {
     let result: BuildResult;
     try {
       result = await this.#port.build(helper, job);
     } catch (error) {
       this.#port.abandon(owner, job, ClusterError.from(error)); // W2
+      // Its partition was let go of, or its space deleted.
+      if (!existsSync(dirname(job.graphPath))) return false;
       throw error;
     }
     await this.#port.finish(owner, result);
+    return true;
   }
 }

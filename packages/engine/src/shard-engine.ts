@@ -19,7 +19,7 @@ import {
 import { Repeater } from '@engram/runtime';
 import type { BuildResult } from '@engram/space-engine';
 import { WorkerPool } from '@engram/worker-pool';
-import { Assist, type WorkerState } from './assist.ts';
+import { Assist, type AssistCounts, type WorkerState } from './assist.ts';
 import { EngineCheckpoints } from './checkpoints.ts';
 import { faultText } from './fault-text.ts';
 import { collectWhenShort } from './garbage.ts';
@@ -217,7 +217,7 @@ export class ShardEngine implements AsyncDisposable {
     return this.#pool.busyMs(worker);
   }
 
-  get assists(): { readonly stolen: number; readonly merged: number } {
+  get assists(): AssistCounts {
     return this.#assist.counts;
   }
 

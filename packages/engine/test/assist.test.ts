@@ -136,9 +136,25 @@ describe('a worker that cannot keep up', () => {
     const space = new Space(log, name, { ...SLOW, afterSequence: log.sequence, seed: 2 });
     await feedAll(engine, space.fill(250, 50));
     rmSync(hold);
-    await until('it was told that the work was in vain', () => told.faults.length > 0);
+    const isOver = () => told.faults.length > 0 || engine.assists.vain > 0;
+    await until('the work was in vain', isOver);
     await expectSame(engine, space);
     expect(told.lost).toEqual([]);
+  });
+
+  test('symptom: a partition that moved away while it was built elsewhere was told as damaged files', async () => {
+    const { engine, told, dataDir } = await startEngine(STEALING);
+    const hold = join(dataDir, 'hold-build');
+    writeFileSync(hold, '');
+    const space = new Space(new Log(), namesOn(0, 1)[0]!, SLOW);
+    await feedAll(engine, space.fill(2_000, 100));
+    const { space: name } = space.config;
+    await until('work was taken over', () => existsSync(join(dataDir, `building-${name}`)));
+    engine.dropPartitions([space.partition]);
+    expect((await engine.stats(space.config)).count).toBe(0); // its folder is gone
+    rmSync(hold);
+    await until('the work was in vain', () => engine.assists.vain > 0);
+    expect([told.faults, told.lost, told.crashes]).toEqual([[], [], []]);
   });
 
   test('a wait for the index of a space that is deleted while it is built elsewhere ends', async () => {
