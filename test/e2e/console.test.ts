@@ -165,6 +165,8 @@ describe.skipIf(chromium === undefined)('the console', () => {
     await page.getByRole('button', { name: /^Redrive [\d-]+$/ }).waitFor();
     expect(await page.getByRole('row').nth(1).innerText()).toContain('SPACE_NOT_FOUND');
     expect(await axeFaults(page)).toEqual([]);
+    await page.setViewportSize({ width: NARROW.width, height: NARROW.height });
+    expect(await overflow(page)).toBeLessThanOrEqual(0);
     await running.client.createSpace('later', { dimension: 2 });
     await page.getByRole('button', { name: 'Redrive all of SPACE_NOT_FOUND' }).click();
     await page.getByText('1 letter sent again.').waitFor();
