@@ -13,7 +13,6 @@ import {
   readFileSync,
   rmSync,
   symlinkSync,
-  unlinkSync,
 } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -57,6 +56,12 @@ export async function stopEngine({ evenInUse = false } = {}) {
   const options = { env: { ...process.env, DOCKER_HOST: `unix://${SOCKET}` } };
   const isInUse = async () => (await tryRun('docker', ['ps', '--quiet'], options)).output !== '';
   if (!evenInUse && (await isInUse())) return;
+  // Else those that are started again unless they were stopped would be, with the next engine.
+  await tryRun(
+    'sh',
+    ['-c', 'docker ps --quiet | xargs --no-run-if-empty docker stop --time 20'],
+    options,
+  );
   process.kill(pid, 'SIGTERM');
   await until(() => runningPid() === undefined, 'the Docker engine did not end');
 }
@@ -64,8 +69,12 @@ export async function stopEngine({ evenInUse = false } = {}) {
 async function startOwn() {
   const env = { DOCKER_HOST: `unix://${SOCKET}` };
   const options = { env: { ...process.env, ...env } };
-  if (runningPid() !== undefined && (await tryRun('docker', ['info'], options)).ok) return env;
+  const answers = async () => (await tryRun('docker', ['info'], options)).ok;
   const reason = 'no Docker engine answers here, and none can be started';
+  if (runningPid() !== undefined) {
+    await until(answers, `the Docker engine (process ${runningPid()}) does not answer`);
+    return env;
+  }
   if (process.platform !== 'linux' || process.getuid() !== 0)
     throw new SetupFailure(`${reason}: that takes Linux and root; start Docker and try again`);
   if (!(await hasProgram('dockerd'))) {
@@ -75,7 +84,6 @@ async function startOwn() {
   }
   mkdirSync(join(PLACE, 'data'), { recursive: true });
   mkdirSync(RUN, { recursive: true });
-  rmSync(PID_FILE, { force: true });
   const log = openSync(join(PLACE, 'dockerd.log'), 'w');
   const child = spawn(
     'dockerd',
@@ -93,8 +101,11 @@ async function startOwn() {
   child.once('exit', () => (hasEnded = true));
   try {
     await until(async () => {
-      if (hasEnded) throw new SetupFailure(`${reason}: dockerd ended`);
-      return (await tryRun('docker', ['info'], options)).ok;
+      if (await answers()) return true;
+      // Another one may have been started at the same time, and then this one ends.
+      if (hasEnded && runningPid() === undefined)
+        throw new SetupFailure(`${reason}: dockerd ended`);
+      return false;
     }, `${reason}: dockerd does not answer`);
   } catch (error) {
     const told = readFileSync(join(PLACE, 'dockerd.log'), 'utf8').split('\n').slice(-6).join('\n');
@@ -129,12 +140,17 @@ async function bringPlugins() {
 function runningPid() {
   if (!existsSync(PID_FILE)) return undefined;
   const pid = Number(readFileSync(PID_FILE, 'utf8'));
+  // Numbers of processes are given again: it has to be an engine, too.
+  if (pid > 1 && commandOf(pid).includes('dockerd')) return pid;
+  rmSync(PID_FILE, { force: true }); // of an engine that was killed
+  return undefined;
+}
+
+function commandOf(pid) {
   try {
-    process.kill(pid, 0);
-    return pid;
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
   } catch {
-    unlinkSync(PID_FILE); // of an engine that was killed
-    return undefined;
+    return '';
   }
 }
 
