@@ -19,7 +19,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { installed, unpacked } from '../setup/debian.mjs';
-import { hasProgram, run, SetupFailure, tryRun } from '../setup/step.mjs';
+import { hasProgram, isAskedToStop, run, SetupFailure, tryRun } from '../setup/step.mjs';
 
 const STARTED_MS = 60_000;
 /** The first release that has both. */
@@ -82,8 +82,12 @@ async function startOwn() {
       throw new SetupFailure(`${reason}: install Docker, start it and try again`);
     await installed(['docker.io', 'iptables']);
   }
-  mkdirSync(join(PLACE, 'data'), { recursive: true });
-  mkdirSync(RUN, { recursive: true });
+  try {
+    mkdirSync(join(PLACE, 'data'), { recursive: true });
+    mkdirSync(RUN, { recursive: true });
+  } catch (error) {
+    throw new SetupFailure(`${reason}: ${error.message}`);
+  }
   const log = openSync(join(PLACE, 'dockerd.log'), 'w');
   const child = spawn(
     'dockerd',
@@ -108,6 +112,7 @@ async function startOwn() {
       return false;
     }, `${reason}: dockerd does not answer`);
   } catch (error) {
+    child.kill();
     const told = readFileSync(join(PLACE, 'dockerd.log'), 'utf8').split('\n').slice(-6).join('\n');
     throw new SetupFailure(`${error.message}\n${told.trim()}`);
   }
@@ -137,6 +142,11 @@ async function bringPlugins() {
   return env;
 }
 
+/** Whether one that was started here goes on. */
+export function hasEngine() {
+  return runningPid() !== undefined;
+}
+
 function runningPid() {
   if (!existsSync(PID_FILE)) return undefined;
   const pid = Number(readFileSync(PID_FILE, 'utf8'));
@@ -157,6 +167,7 @@ function commandOf(pid) {
 async function until(isSo, otherwise) {
   const deadline = Date.now() + STARTED_MS;
   while (!(await isSo())) {
+    if (isAskedToStop()) throw new SetupFailure('stopped');
     if (Date.now() > deadline) throw new SetupFailure(otherwise);
     await pause(200);
   }

@@ -9,7 +9,7 @@ import { once } from 'node:events';
 import { accessSync, constants, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { stopEngine } from '../images/engine.mjs';
+import { hasEngine, stopEngine } from '../images/engine.mjs';
 import { findPnpm, installPackages } from './dependencies.mjs';
 import { installed } from './debian.mjs';
 import { hasProgram, run, runHere, SetupFailure, step, tryRun } from './step.mjs';
@@ -64,7 +64,7 @@ async function main() {
  * cannot be done, those tests say so themselves.
  */
 async function prepareContainers() {
-  const isThere = (await tryRun('docker', ['info'])).ok;
+  const isThere = hasEngine() || (await tryRun('docker', ['info'])).ok;
   const child = spawn(process.execPath, [join('infra', 'images', 'prepare.mjs')], {
     cwd: root,
     stdio: 'ignore',

@@ -15,6 +15,9 @@ const PARENT_POLL_MS = 500;
 let current;
 let isStopping = false;
 
+/** Whether somebody wants all of this to end. */
+export const isAskedToStop = () => isStopping;
+
 /** Signals go on to the program that runs now; when that has ended, so does the setup. */
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(name, () => stop(name));
 

@@ -1,9 +1,10 @@
 // docker compose as users type it: up, more shards while data come in, a kill, a cut network, a stop.
 
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import type { EngramClient } from '@engram/client';
 import { parseSpaceId, partitionOf } from '@engram/model';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { tempDir } from '../support/temp-dir.ts';
 import { until } from '../support/until.ts';
 import { ComposeCluster } from './compose-cluster.ts';
 import { Writing } from './writing.ts';
@@ -132,6 +133,23 @@ describe.skipIf(engine === undefined)('a cluster of docker compose', () => {
     await cluster.whenServed(5);
   });
 
+  test('without NATS gateways are unready, and say what is wrong through the balancer', async () => {
+    await cluster.compose('stop', 'nats');
+    const code = async () => {
+      const answer = await recalled(cluster.url, 'imported-0');
+      expect(answer.headers.get('content-type')).toContain('json');
+      return ((await answer.json()) as { code?: string }).code;
+    };
+    await until('they are asked although they are unready', async () => {
+      const { status } = await fetch(`${cluster.url}/readyz`);
+      return status === 503 && (await code()) === 'LOG_UNAVAILABLE';
+    });
+    expect((await fetch(`${cluster.url}/console`)).status).toBe(200);
+    await cluster.compose('start', 'nats');
+    await cluster.whenServed(5);
+    await writing.goesOn();
+  });
+
   test('afterwards nothing is missing', async () => {
     await writing.whole();
   });
@@ -197,6 +215,14 @@ describe.skipIf(engine === undefined)('a cluster of docker compose', () => {
           service,
           0,
         ]);
+    await using folder = await tempDir();
+    const document = readFileSync(new URL('../../OPERATIONS.md', import.meta.url), 'utf8');
+    const [, copying] = /`docker (run --rm -v engram_nats[^`]+)`/.exec(document)!;
+    const words = copying!
+      .replace('engram_nats', `${cluster.project}_nats`)
+      .replace('"$PWD"', folder.path);
+    await cluster.docker.run(...words.split(/\s+/));
+    expect(existsSync(`${folder.path}/backup/jetstream`)).toBe(true);
     await cluster.compose('start');
     await cluster.whenServed(5);
     await writing.verified();

@@ -1,12 +1,13 @@
 // Before the tests in containers: an engine, the base images, and our own. Where there is no engine and none can be
 // started, they are left out, and that is said.
 
-import { stopEngine } from '../../infra/images/engine.mjs';
+import { hasEngine, stopEngine } from '../../infra/images/engine.mjs';
 import { buildImages, prepareEngine } from '../../infra/images/prepare.mjs';
 import { MachineFailure, SetupFailure } from '../../infra/setup/step.mjs';
 
 /** Of vitest: its answer runs when the tests are over. */
 export default async function setup(project) {
+  const wasThere = hasEngine();
   let environment;
   try {
     environment = await prepareEngine();
@@ -19,5 +20,5 @@ export default async function setup(project) {
   }
   project.provide('engine', environment);
   // One that was there before goes on.
-  return environment.DOCKER_HOST === undefined ? undefined : () => stopEngine();
+  return wasThere || !hasEngine() ? undefined : () => stopEngine();
 }

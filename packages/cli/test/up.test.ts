@@ -52,6 +52,7 @@ test('up takes the number of partitions and settings of services from the enviro
     ENGRAM_URL: 'x',
     ENGRAM_API_KEY: 'secret',
     ENGRAM_EF: '9',
+    ENGRAM_PORT: '127.0.0.1:7700',
     ENGRAM_PARTITIONS: '16',
   };
   const wantsKeys = undefined;

@@ -54,7 +54,8 @@ export function clusterErrorOf(response: TransportResponse, asked: string): Clus
   const pointer = isObject(first) && typeof first['pointer'] === 'string' ? first['pointer'] : '';
   // Any server may have answered.
   const isTold = typeof problem.detail === 'string';
-  const detail = isTold ? problem.detail : `${asked} was answered ${response.status}`;
+  const nobody = `${asked} was answered ${response.status}, and not by a gateway: by what stands before it`;
+  const detail = isTold ? problem.detail : nobody;
   return new ClusterError(code, detail, {
     ...(pointer === '' ? {} : { pointer }),
     ...(typeof problem.hint === 'string' ? { hint: problem.hint } : {}),

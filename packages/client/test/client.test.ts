@@ -266,7 +266,7 @@ describe('failures', () => {
     const client = new EngramClient({ url: gateway.url });
     await expect(client.cluster()).rejects.toMatchObject({
       code: 'INTERNAL',
-      message: 'GET /v1/cluster was answered 418',
+      message: 'GET /v1/cluster was answered 418, and not by a gateway: by what stands before it',
     });
   });
 

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { ClusterError } from '@engram/model';
 import { backoffMs, Deadline, type Clock } from '@engram/runtime';
 import type { LogConnection } from './connection.ts';
-import { isNotYetReady, toLogError } from './errors.ts';
+import { isNotYetReady, isWrongLastSequence, toLogError } from './errors.ts';
 import { ensureStreams, idOfLog, noteIdOfLog, type LogLayout, type LogLimits } from './streams.ts';
 
 const BUCKET = 'engram-cluster';
@@ -67,11 +67,11 @@ async function agree(
   const written = await kv.get(LAYOUT);
   if (written?.operation === 'PUT') requireSame(written.string(), wanted);
   await ensureStreams(connection, layout, limits);
-  // `create` fails when another member wrote first; then the comparison below decides.
-  await kv.create(LAYOUT, wanted).catch(() => undefined);
+  // Another member may write first; then the comparison below decides.
+  await kv.create(LAYOUT, wanted).catch(unlessThere);
   requireSame((await kv.get(LAYOUT))?.string(), wanted);
   const inLog = await idOfLog(connection);
-  await kv.create(ID, inLog ?? randomUUID()).catch(() => undefined);
+  await kv.create(ID, inLog ?? randomUUID()).catch(unlessThere);
   const id = (await kv.get(ID))?.string();
   if (id === undefined) throw new ClusterError('LOG_UNAVAILABLE', 'the cluster has no id yet');
   if (inLog === undefined) {
@@ -103,6 +103,10 @@ export async function readLayout(connection: LogConnection): Promise<LogLayout> 
     throw toLogError(error);
   }
   throw new ClusterError('LOG_UNAVAILABLE', 'no cluster was made on this NATS');
+}
+
+function unlessThere(error: unknown): void {
+  if (!isWrongLastSequence(error)) throw error;
 }
 
 function requireSame(written: string | undefined, wanted: string): void {

@@ -265,6 +265,7 @@ function differingText(
   members: readonly MemberView[],
   { replication: counts }: ClusterView = {},
 ): string | undefined {
+  if (!members.some(({ role }) => role === 'shard')) return undefined; // nothing counts yet
   const differing = members
     .filter(({ replication = counts }) => replication !== counts)
     .map(({ id, replication }) => `${id} has ${replication}`);

@@ -27,6 +27,15 @@ const OWN: Readonly<Record<string, string>> = {
   ENGRAM_HTTP_PORT: 'choose the port of the first gateway with --port',
 };
 
+/** Of docker-compose.yml, where the README has them set; they mean nothing here. */
+const OF_COMPOSE: ReadonlySet<string> = new Set([
+  'ENGRAM_PORT',
+  'ENGRAM_KEYS',
+  'ENGRAM_NATS_CONFIG',
+  'ENGRAM_NATS_HOST',
+  'ENGRAM_REDIS_HOST',
+]);
+
 /**
  * @param replication what was typed, which means more than the environment
  * @throws UsageError that names the setting that cannot be used
@@ -34,7 +43,8 @@ const OWN: Readonly<Record<string, string>> = {
 export function upSettings(environment: NodeJS.ProcessEnv, replication?: number): UpSettings {
   const services: Record<string, string> = {};
   for (const [name, value] of Object.entries(environment)) {
-    if (!name.startsWith('ENGRAM_') || OF_COMMANDS.has(name) || value === undefined) continue;
+    if (!name.startsWith('ENGRAM_') || value === undefined) continue;
+    if (OF_COMMANDS.has(name) || OF_COMPOSE.has(name)) continue;
     const instead = OWN[name];
     if (instead !== undefined) throw new UsageError(`${name} is not for up: ${instead}; unset it`);
     if (name !== 'ENGRAM_PARTITIONS') services[name] = value;

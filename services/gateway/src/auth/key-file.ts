@@ -25,7 +25,8 @@ export class KeyFile implements AsyncDisposable {
   #current: ApiKeys;
   #version: string;
   #repeater: Repeater | undefined;
-  #hasFault = false;
+  /** Why it was not read the last time: each reason is told once. */
+  #fault: string | undefined;
 
   private constructor(options: KeyFileOptions, keys: ApiKeys, version: string) {
     this.#options = options;
@@ -86,17 +87,18 @@ export class KeyFile implements AsyncDisposable {
 
   async #look(path: string): Promise<void> {
     const version = await versionOf(path);
-    if (version === this.#version && !this.#hasFault) return;
+    if (version === this.#version && this.#fault === undefined) return;
     this.#current = await read(this.#options);
     this.#version = version;
-    this.#hasFault = false;
+    this.#fault = undefined;
     this.#options.logger.info({ keys: this.#current.size }, 'API keys read');
   }
 
   /** A file that is half written, or gone for a moment, locks nobody out. */
   #onFault(error: unknown): void {
-    if (this.#hasFault) return;
-    this.#hasFault = true;
+    const fault = String(error);
+    if (this.#fault === fault) return;
+    this.#fault = fault;
     this.#options.logger.error({ err: error }, 'API keys not read; those of before stay');
   }
 }
