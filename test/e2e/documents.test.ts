@@ -182,6 +182,13 @@ test('keys are made as the documents say', async () => {
   expect(ids('keys/keys.json')).toEqual(['operator']);
 });
 
+test('a plan is made by the costs that a benchmark measured', async () => {
+  const [, command] = /`(engram plan [^`]*--coefficients [^`]+)`/.exec(read('OPERATIONS.md'))!;
+  const { code, out } = await type(`cd '${ROOT}' && ${command}`);
+  expect(code, out).toBe(0);
+  expect(out).toMatch(/shards/);
+});
+
 test('npm start shows the demo, and ends with Ctrl-C', async () => {
   expect(read('README.md')).toContain('```sh\nnpm start\n```');
   await using own = await tempDir();
