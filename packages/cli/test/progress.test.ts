@@ -26,6 +26,20 @@ describe('progress', () => {
     progress.stop();
   });
 
+  test.each([true, false])(
+    'tells a cluster that acknowledges nothing any more (terminal: %s)',
+    async (isTTY) => {
+      const { stream, text } = screen(isTTY);
+      let now = 0;
+      const progress = new Progress({ total: 1000, stream, now: () => now });
+      progress.report(500, 40_000);
+      now = 42_000;
+      const silent = 'nothing is acknowledged for 42 s';
+      await expect.poll(text, { timeout: 10_000 }).toContain(silent);
+      progress.stop();
+    },
+  );
+
   test('leaves no signal listeners behind: the bar must not end the process', () => {
     const before = process.listenerCount('SIGINT');
     const progress = new Progress({ total: 10, stream: screen(true).stream });

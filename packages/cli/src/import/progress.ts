@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream';
 import { MultiBar } from 'cli-progress';
 
-/** How often a stream that is no terminal gets a line. */
+/** How often a stream that is no terminal gets a line, and a silent cluster is told. */
 const LINE_EVERY_MS = 3_000;
 /** The rate is of the last seconds: an average since the start hides a cluster that slowed down. */
 const RATE_WINDOW_MS = 5_000;
@@ -25,9 +25,10 @@ export class Progress {
   readonly #now: () => number;
   readonly #bars: MultiBar | undefined;
   readonly #update: (text: string, done: number) => void;
-  readonly #timer: NodeJS.Timeout | undefined;
+  readonly #timer: NodeJS.Timeout;
   #samples: Sample[];
   #text = '';
+  #done = 0;
 
   constructor({ total, stream, now = () => performance.now() }: ProgressOptions) {
     this.#total = total;
@@ -49,12 +50,13 @@ export class Progress {
       const bar = bars.create(total ?? 1, 0, { text: '' });
       this.#bars = bars;
       this.#update = (text, done) => bar.update(Math.min(done, total ?? 0), { text });
-    } else {
-      this.#update = (text) => {
-        this.#text = text;
-      };
       this.#timer = setInterval(() => {
-        if (this.#text !== '') stream.write(`${this.#text}\n`);
+        if (this.#silenceMs > LINE_EVERY_MS) this.#update(this.#told(), this.#done);
+      }, LINE_EVERY_MS);
+    } else {
+      this.#update = () => undefined;
+      this.#timer = setInterval(() => {
+        if (this.#text !== '') stream.write(`${this.#told()}\n`);
       }, LINE_EVERY_MS);
     }
   }
@@ -66,7 +68,9 @@ export class Progress {
     while ((this.#samples[1]?.at ?? at) < at - RATE_WINDOW_MS) this.#samples.shift();
     const [first = { at, count }] = this.#samples;
     const rate = ((count - first.count) / Math.max(1, at - first.at)) * 1000;
-    this.#update(this.#textOf(done, count, rate), done);
+    this.#text = this.#textOf(done, count, rate);
+    this.#done = done;
+    this.#update(this.#text, done);
   }
 
   /** A line that stays, above the bar. */
@@ -78,6 +82,16 @@ export class Progress {
   stop(): void {
     clearInterval(this.#timer);
     this.#bars?.stop();
+  }
+
+  get #silenceMs(): number {
+    return this.#now() - this.#samples.at(-1)!.at;
+  }
+
+  /** What was true when it was reported, and that nothing came since: else an outage looks like work. */
+  #told(): string {
+    const silent = `   nothing is acknowledged for ${whole(this.#silenceMs / 1000)} s`;
+    return this.#silenceMs > LINE_EVERY_MS ? this.#text + silent : this.#text;
   }
 
   #textOf(done: number, count: number, rate: number): string {
