@@ -17,9 +17,8 @@ import {
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { pathToFileURL } from 'node:url';
 import { installed, unpacked } from '../setup/debian.mjs';
-import { hasProgram, isAskedToStop, run, SetupFailure, tryRun } from '../setup/step.mjs';
+import { asCommand, hasProgram, isAskedToStop, run, SetupFailure, tryRun } from '../setup/step.mjs';
 
 const STARTED_MS = 60_000;
 /** The first release that has both. */
@@ -33,6 +32,13 @@ const PLACE = join(CACHE, 'docker');
 const RUN = '/run/engram-docker';
 const SOCKET = `${RUN}/docker.sock`;
 const PID_FILE = `${RUN}/docker.pid`;
+/** Of the engine that is started here. */
+const OWN = { DOCKER_HOST: `unix://${SOCKET}` };
+
+/** How `docker` is run with what `startEngine` answered. */
+export function dockerOptions(environment) {
+  return { env: { ...process.env, ...environment, DOCKER_BUILDKIT: '1' } };
+}
 
 /**
  * What must stand in the environment of `docker` and of tests.
@@ -41,7 +47,7 @@ const PID_FILE = `${RUN}/docker.pid`;
 export async function startEngine() {
   const env = {};
   if (!(await tryRun('docker', ['info'])).ok) Object.assign(env, await startOwn());
-  const options = { env: { ...process.env, ...env } };
+  const options = dockerOptions(env);
   const missing = [];
   for (const plugin of PLUGINS)
     if (!(await tryRun('docker', [plugin, 'version'], options)).ok) missing.push(plugin);
@@ -53,7 +59,7 @@ export async function startEngine() {
 export async function stopEngine({ evenInUse = false } = {}) {
   const pid = runningPid();
   if (pid === undefined) return;
-  const options = { env: { ...process.env, DOCKER_HOST: `unix://${SOCKET}` } };
+  const options = dockerOptions(OWN);
   const isInUse = async () => (await tryRun('docker', ['ps', '--quiet'], options)).output !== '';
   if (!evenInUse && (await isInUse())) return;
   // Else those that are started again unless they were stopped would be, with the next engine.
@@ -67,13 +73,12 @@ export async function stopEngine({ evenInUse = false } = {}) {
 }
 
 async function startOwn() {
-  const env = { DOCKER_HOST: `unix://${SOCKET}` };
-  const options = { env: { ...process.env, ...env } };
+  const options = dockerOptions(OWN);
   const answers = async () => (await tryRun('docker', ['info'], options)).ok;
   const reason = 'no Docker engine answers here, and none can be started';
   if (runningPid() !== undefined) {
     await until(answers, `the Docker engine (process ${runningPid()}) does not answer`);
-    return env;
+    return OWN;
   }
   if (process.platform !== 'linux' || process.getuid() !== 0)
     throw new SetupFailure(`${reason}: that takes Linux and root; start Docker and try again`);
@@ -116,7 +121,7 @@ async function startOwn() {
     const told = readFileSync(join(PLACE, 'dockerd.log'), 'utf8').split('\n').slice(-6).join('\n');
     throw new SetupFailure(`${error.message}\n${told.trim()}`);
   }
-  return env;
+  return OWN;
 }
 
 /** Plugins of `docker` that only this environment has. */
@@ -137,8 +142,7 @@ async function bringPlugins() {
     symlinkSync(program, join(links, name));
   }
   const env = { DOCKER_CONFIG: config };
-  for (const plugin of PLUGINS)
-    await run('docker', [plugin, 'version'], { env: { ...process.env, ...env } });
+  for (const plugin of PLUGINS) await run('docker', [plugin, 'version'], dockerOptions(env));
   return env;
 }
 
@@ -173,16 +177,8 @@ async function until(isSo, otherwise) {
   }
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const [command] = process.argv.slice(2);
-  try {
-    if (command === 'stop') await stopEngine({ evenInUse: true });
-    else
-      for (const [name, value] of Object.entries(await startEngine()))
-        console.log(`export ${name}='${value}'`);
-  } catch (error) {
-    if (!(error instanceof SetupFailure)) throw error;
-    console.error(`✖ ${error.message}`);
-    process.exitCode = 1;
-  }
-}
+await asCommand(import.meta.url, async ([command]) => {
+  if (command === 'stop') return stopEngine({ evenInUse: true });
+  for (const [name, value] of Object.entries(await startEngine()))
+    console.log(`export ${name}='${value}'`);
+});

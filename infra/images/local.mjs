@@ -16,10 +16,9 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { debootstrapped, mirror, unpacked } from '../setup/debian.mjs';
-import { run, SetupFailure, step, tryRun } from '../setup/step.mjs';
-import { CACHE, startEngine } from './engine.mjs';
+import { asCommand, run, SetupFailure, step, tryRun } from '../setup/step.mjs';
+import { CACHE, dockerOptions, startEngine } from './engine.mjs';
 
 const SUITE = 'bookworm';
 const NEWER_SUITE = 'trixie';
@@ -41,7 +40,7 @@ const IMAGES = {
 
 /** @param env of `startEngine` */
 export async function makeImages(env) {
-  const docker = dockerOf(env);
+  const docker = dockerOptions(env);
   const makeOne = ([tag, make]) =>
     step(tag, async () => {
       if ((await tryRun('docker', ['image', 'inspect', tag], docker)).ok) return 'is there';
@@ -58,10 +57,6 @@ export async function makeImages(env) {
   // They wait for packages, not for each other.
   const outcomes = await Promise.allSettled(others.map(makeOne));
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
-}
-
-function dockerOf(env) {
-  return { env: { ...process.env, ...env, DOCKER_BUILDKIT: '1' } };
 }
 
 async function debian(tag, _context, docker) {
@@ -211,12 +206,4 @@ async function build(tag, context, docker, text) {
   await run('docker', ['build', '--tag', tag, context], docker);
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  try {
-    await makeImages(await startEngine());
-  } catch (error) {
-    if (!(error instanceof SetupFailure)) throw error;
-    console.error(`✖ ${error.message}`);
-    process.exitCode = 1;
-  }
-}
+await asCommand(import.meta.url, async () => makeImages(await startEngine()));

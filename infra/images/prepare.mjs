@@ -1,8 +1,7 @@
 // All that the cluster in containers takes, brought beside other work: node infra/images/prepare.mjs
 
-import { pathToFileURL } from 'node:url';
-import { run, SetupFailure, tryRun } from '../setup/step.mjs';
-import { startEngine } from './engine.mjs';
+import { asCommand, run, SetupFailure, tryRun } from '../setup/step.mjs';
+import { dockerOptions, startEngine } from './engine.mjs';
 import { makeImages } from './local.mjs';
 
 /** Some image that is there. */
@@ -37,15 +36,7 @@ export async function buildImages(environment) {
 }
 
 function optionsOf(environment) {
-  return { cwd: ROOT, env: { ...process.env, ...environment, DOCKER_BUILDKIT: '1' } };
+  return { cwd: ROOT, ...dockerOptions(environment) };
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  try {
-    await buildImages(await prepareEngine());
-  } catch (error) {
-    if (!(error instanceof SetupFailure)) throw error;
-    console.error(`✖ ${error.message}`);
-    process.exitCode = 1;
-  }
-}
+await asCommand(import.meta.url, async () => buildImages(await prepareEngine()));

@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process';
 import { performance } from 'node:perf_hooks';
 import { setInterval } from 'node:timers';
+import { pathToFileURL } from 'node:url';
 
 /** A failure that the reader can put right: one sentence, and what to do. */
 export class SetupFailure extends Error {}
@@ -35,6 +36,21 @@ if (process.env.npm_lifecycle_event !== undefined) {
 function stop(signal) {
   isStopping = true;
   current?.kill(signal);
+}
+
+/**
+ * Does the work when the module of this URL is the program, not where it is imported.
+ * @param work is given the arguments; a failure that the reader can put right is one sentence and code 1
+ */
+export async function asCommand(url, work) {
+  if (url !== pathToFileURL(process.argv[1] ?? '').href) return;
+  try {
+    await work(process.argv.slice(2));
+  } catch (error) {
+    if (!(error instanceof SetupFailure)) throw error;
+    console.error(`✖ ${error.message}`);
+    process.exitCode = 1;
+  }
 }
 
 /** Does one step and prints its line; `work` may answer a remark for it. */

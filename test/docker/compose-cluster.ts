@@ -2,8 +2,10 @@
 
 import { EngramClient } from '@engram/client';
 import { freePort } from '@engram/local-cluster';
-import { until } from '../support/until.ts';
 import { Docker } from './docker.ts';
+import { whenServed } from './served.ts';
+
+const SERVED_MS = 180_000;
 
 export interface ComposeOptions {
   /** Where settings of a profile stand, from the root of the repository. */
@@ -64,21 +66,8 @@ export class ComposeCluster implements AsyncDisposable {
     return (await this.compose('ps', '--all', '--quiet', service)).split('\n').filter(Boolean);
   }
 
-  /** So many shards own something, and everything is where the ring has it. */
-  async whenServed(shards: number): Promise<void> {
-    await until(
-      `${shards} shards serve every partition`,
-      async () => {
-        const { members, partitions, moves } = await this.client.ring();
-        const owning = members.filter(({ role, owned = 0 }) => role === 'shard' && owned > 0);
-        return (
-          owning.length === shards &&
-          moves.length === 0 &&
-          partitions.every(({ owners, ready }) => owners.every((id) => ready.includes(id)))
-        );
-      },
-      180_000,
-    );
+  whenServed(shards: number): Promise<void> {
+    return whenServed(this.client, shards, SERVED_MS);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -9,13 +9,14 @@ import {
   type StartedTestContainer,
 } from 'testcontainers';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { until } from '../support/until.ts';
 import { Docker } from './docker.ts';
+import { whenServed } from './served.ts';
 import { Writing } from './writing.ts';
 
 const engine = inject('engine');
 const SPACES = 8;
 const ROOT_READY_MS = 120_000;
+const SERVED_MS = 120_000;
 
 describe.skipIf(engine === undefined)('a cluster in containers of its own', () => {
   const docker = new Docker(engine ?? {});
@@ -45,20 +46,6 @@ describe.skipIf(engine === undefined)('a cluster in containers of its own', () =
   const addShard = async () => {
     shards.push(await run(member('engram-shard'), 'shard'));
   };
-  const whenServed = (count: number) =>
-    until(
-      `${count} shards serve every partition`,
-      async () => {
-        const { members, partitions, moves } = await client.ring();
-        return (
-          members.filter(({ role, owned = 0 }) => role === 'shard' && owned > 0).length === count &&
-          moves.length === 0 &&
-          partitions.every(({ owners, ready }) => owners.every((id) => ready.includes(id)))
-        );
-      },
-      120_000,
-    );
-
   beforeAll(async () => {
     // The library reads them when it is first asked for something; the reaper's image is one more to be pulled.
     Object.assign(process.env, engine, { TESTCONTAINERS_RYUK_DISABLED: 'true' });
@@ -76,7 +63,7 @@ describe.skipIf(engine === undefined)('a cluster in containers of its own', () =
       retries: 2,
     });
     await Promise.all([addShard(), addShard()]);
-    await whenServed(2);
+    await whenServed(client, 2, SERVED_MS);
   });
 
   afterAll(async () => {
@@ -88,23 +75,23 @@ describe.skipIf(engine === undefined)('a cluster in containers of its own', () =
     writing = Writing.start(client, SPACES);
     await writing.goesOn();
     await addShard();
-    await whenServed(3);
+    await whenServed(client, 3, SERVED_MS);
     await writing.goesOn();
   });
 
   test('goes on without a shard that is killed', async () => {
     await docker.kill(shards[0]!.getId());
-    await whenServed(2);
+    await whenServed(client, 2, SERVED_MS);
     await writing.goesOn();
   });
 
   test('goes on without one that is cut off, and takes it back', async () => {
     const cut = shards[1]!.getId();
     await docker.run('network', 'disconnect', network.getName(), cut);
-    await whenServed(1);
+    await whenServed(client, 1, SERVED_MS);
     await writing.goesOn();
     await docker.run('network', 'connect', '--alias', 'shard', network.getName(), cut);
-    await whenServed(2);
+    await whenServed(client, 2, SERVED_MS);
     await writing.goesOn();
   });
 

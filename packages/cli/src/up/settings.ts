@@ -27,7 +27,7 @@ const OWN: Readonly<Record<string, string>> = {
   ENGRAM_HTTP_PORT: 'choose the port of the first gateway with --port',
 };
 
-/** Of docker-compose.yml, where the README has them set; they mean nothing here. */
+/** Of docker-compose.yml, which OPERATIONS.md has people set; they mean nothing here. */
 const OF_COMPOSE: ReadonlySet<string> = new Set([
   'ENGRAM_PORT',
   'ENGRAM_KEYS',
